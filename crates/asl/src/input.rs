@@ -1,0 +1,129 @@
+//! What happens to an execution: the entries of its journal.
+//!
+//! Replaying the same inputs gives the same execution, so an input carries all that is not in the definition: the time, and a
+//! seed for jitter, `$random` and `$uuid`.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::time::Timestamp;
+
+/// One entry of the journal.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Input {
+    /// When it happened. Times that go backwards are accepted and reported as they are.
+    pub at: Timestamp,
+    /// Any number; take it from a random number generator. Decides jitter, `$random()` and `$uuid()`.
+    pub seed: u64,
+    /// What happened.
+    pub kind: InputKind,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum InputKind {
+    /// The execution was started. Always the first entry, and only the first.
+    Start(Start),
+    /// A task was handed to its worker. Optional: a result implies it, and then history reports the result's time.
+    TaskStarted {
+        /// From [`Effect::ScheduleTask`](crate::Effect::ScheduleTask).
+        task: TaskId,
+    },
+    /// A task succeeded.
+    TaskSucceeded {
+        /// From [`Effect::ScheduleTask`](crate::Effect::ScheduleTask).
+        task: TaskId,
+        /// The result, `$states.result`. Over 262,144 bytes it becomes `States.DataLimitExceeded`.
+        output: Value,
+    },
+    /// A task failed, or could not be started.
+    TaskFailed {
+        /// From [`Effect::ScheduleTask`](crate::Effect::ScheduleTask).
+        task: TaskId,
+        /// The error name that `Retry` and `Catch` match.
+        error: String,
+        /// For a Lambda function the JSON text of its error.
+        cause: Option<String>,
+    },
+    /// The time of a timer has come.
+    TimerFired {
+        /// From [`Effect::SetTimer`](crate::Effect::SetTimer).
+        timer: TimerId,
+    },
+    /// `StopExecution`.
+    Stop {
+        /// As the caller gave it.
+        error: Option<String>,
+        /// As the caller gave it.
+        cause: Option<String>,
+    },
+    /// `RedriveExecution`.
+    Redrive,
+}
+
+/// How an execution begins.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Start {
+    /// `$states.context.Execution.Id`.
+    pub execution_arn: String,
+    /// `$states.context.Execution.Name`.
+    pub execution_name: String,
+    /// `$states.context.Execution.RoleArn`, and part of the history's first event.
+    pub role_arn: String,
+    /// `$states.context.StateMachine.Id`.
+    pub state_machine_arn: String,
+    /// `$states.context.StateMachine.Name`.
+    pub state_machine_name: String,
+    /// The first state's input and `$states.context.Execution.Input`. The caller refuses more than 262,144 bytes; if it does
+    /// not, the execution fails with `States.DataLimitExceeded`.
+    pub input: Value,
+    /// Whether [`Execution::history`](crate::Execution::history) is kept. AWS keeps none for Express executions.
+    #[serde(default = "yes")]
+    pub keep_history: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Start {
+    /// Names of the local cloud's form and the input `{}`, for examples and tests.
+    #[must_use]
+    pub fn example() -> Self {
+        Start {
+            execution_arn: "arn:aws:states:us-east-1:000000000000:execution:example:run-1".to_owned(),
+            execution_name: "run-1".to_owned(),
+            role_arn: "arn:aws:iam::000000000000:role/example".to_owned(),
+            state_machine_arn: "arn:aws:states:us-east-1:000000000000:stateMachine:example".to_owned(),
+            state_machine_name: "example".to_owned(),
+            input: Value::Object(serde_json::Map::new()),
+            keep_history: true,
+        }
+    }
+}
+
+/// One attempt of one Task state. Never used again within an execution, so a late result of an earlier attempt is recognized.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TaskId(pub u64);
+
+/// One timer. Never used again within an execution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TimerId(pub u64);
+
+impl fmt::Display for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for TimerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
