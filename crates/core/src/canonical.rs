@@ -1,0 +1,286 @@
+//! Canonical events: the schemas that Sluice knows, the judgement of a mapper's output, and the bytes that are stored.
+//!
+//! The stored document is one RFC 8785 line per event, so that the same input gives the same bytes on every replay (B3).
+
+use std::sync::LazyLock;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::contract::CanonicalRef;
+use crate::fault::{Code, Fault, FieldFault};
+use crate::id::{CanonicalType, SchemaVersion};
+use crate::json::{self, Json, JsonError};
+use crate::limits::{EVENTS_PER_MESSAGE_MAX, FAULTS_LISTED_MAX};
+use crate::record::EventDetail;
+use crate::schema::Schema;
+
+macro_rules! schemas {
+    ($($name:literal $version:literal;)+) => {
+        /// Source text of every canonical schema, as `(type, version, JSON Schema of data)`.
+        pub const SCHEMAS: &[(&str, &str, &str)] = &[
+            $(($name, $version, include_str!(concat!("../../../schemas/canonical/", $name, "-", $version, ".schema.json"))),)+
+        ];
+    };
+}
+
+schemas! {
+    "InventoryUpdated" "1.0";
+    "OrderPlaced" "1.0";
+}
+
+static COMPILED: LazyLock<Vec<(&'static str, &'static str, Schema)>> = LazyLock::new(|| {
+    SCHEMAS
+        .iter()
+        .map(|(name, version, text)| {
+            let schema = Schema::compile(text.as_bytes())
+                .unwrap_or_else(|error| unreachable!("{name} {version} is built in and tested: {error}"));
+            (*name, *version, schema)
+        })
+        .collect()
+});
+
+/// The schema of a canonical type's `data`.
+pub fn schema(canonical: &CanonicalRef) -> Option<&'static Schema> {
+    COMPILED
+        .iter()
+        .find(|(name, version, _)| {
+            *name == canonical.r#type.as_str() && *version == canonical.version.as_str()
+        })
+        .map(|(_, _, schema)| schema)
+}
+
+/// One canonical event, as a mapper gave it and the schema allows it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CanonicalEvent {
+    /// RFC 3339, as the mapper wrote it.
+    pub occurred_at: String,
+    /// Valid under the canonical schema.
+    pub data: Value,
+}
+
+/// Judges a mapper's output: JSON with a canonical form, an array of 1 to [`EVENTS_PER_MESSAGE_MAX`] events of the contract's
+/// type and version, each valid under its schema.
+pub fn judge(output: &[u8], canonical: &CanonicalRef) -> Result<Vec<CanonicalEvent>, Fault> {
+    let Some(schema) = schema(canonical) else {
+        let known: Vec<_> = SCHEMAS.iter().map(|(name, version, _)| format!("{name} {version}")).collect();
+        return Err(Fault::new(
+            Code::CanonicalTypeUnknown,
+            format!(
+                "the contract maps to {} {}; known are {}",
+                canonical.r#type,
+                canonical.version,
+                known.join(", ")
+            ),
+        ));
+    };
+    let document = json::parse(output).map_err(|error| {
+        let code = match error {
+            JsonError::Encoding { .. } => Code::OutputNotUtf8,
+            JsonError::Syntax { .. } | JsonError::TooDeep => Code::OutputNotJson,
+        };
+        Fault::new(code, format!("the mapper's output is {error}"))
+    })?;
+    if let Some(pointer) = document.first_duplicate_key() {
+        return Err(Fault::new(
+            Code::OutputNotCanonical,
+            format!("the mapper's output has the key at {pointer} twice"),
+        ));
+    }
+    if let Some((pointer, token)) = inexact_number(&document) {
+        return Err(Fault::new(
+            Code::OutputNotCanonical,
+            format!(
+                "the number {token} at {pointer} is not exact as a double: write identifiers as strings and money in minor units"
+            ),
+        ));
+    }
+    let events = shape(&document, canonical)?;
+    let mut faults: Vec<FieldFault> = Vec::new();
+    for (index, event) in events.iter().enumerate() {
+        for fault in schema.faults(&event.data) {
+            faults.push(FieldFault { pointer: format!("/{index}/data{}", fault.pointer), ..fault });
+        }
+        if faults.len() >= FAULTS_LISTED_MAX {
+            break;
+        }
+    }
+    if let Some(first) = faults.first() {
+        let message = format!(
+            "the mapper's output does not satisfy {} {}: {} {} ({} in all)",
+            canonical.r#type,
+            canonical.version,
+            first.pointer,
+            first.message,
+            count(faults.len(), "fault")
+        );
+        return Err(Fault::new(Code::CanonicalSchemaViolation, message).with_errors(faults));
+    }
+    Ok(events)
+}
+
+fn shape(document: &Json, canonical: &CanonicalRef) -> Result<Vec<CanonicalEvent>, Fault> {
+    let refuse = |message: String| Err(Fault::new(Code::OutputShapeInvalid, message));
+    let Json::Array(items) = document else {
+        return refuse(format!(
+            "the mapper's output must be an array of events, not a JSON {}",
+            document.type_name()
+        ));
+    };
+    if items.is_empty() || items.len() > EVENTS_PER_MESSAGE_MAX {
+        return refuse(format!(
+            "the mapper's output must have 1 to {EVENTS_PER_MESSAGE_MAX} events, it has {}",
+            items.len()
+        ));
+    }
+    let mut events = Vec::with_capacity(items.len());
+    for (index, item) in items.iter().enumerate() {
+        let Json::Object(members) = item else {
+            return refuse(format!("/{index} must be an object, not a JSON {}", item.type_name()));
+        };
+        if let Some(member) = members.iter().find(|member| {
+            !matches!(member.key.as_str(), "eventType" | "schemaVersion" | "occurredAt" | "data")
+        }) {
+            return refuse(format!(
+                "/{index} has the member {:?}; an event has eventType, schemaVersion, occurredAt and data",
+                member.key
+            ));
+        }
+        let text = |key: &str| match item.get(key).map(|member| &member.value) {
+            Some(Json::String(text)) => Ok(text.as_str()),
+            Some(other) => Err(Fault::new(
+                Code::OutputShapeInvalid,
+                format!("/{index}/{key} must be a string, not a JSON {}", other.type_name()),
+            )),
+            None => Err(Fault::new(Code::OutputShapeInvalid, format!("/{index}/{key} is missing"))),
+        };
+        for (key, expected) in
+            [("eventType", canonical.r#type.as_str()), ("schemaVersion", canonical.version.as_str())]
+        {
+            let actual = text(key)?;
+            if actual != expected {
+                return refuse(format!("/{index}/{key} is {actual:?}, the contract says {expected:?}"));
+            }
+        }
+        let occurred_at = text("occurredAt")?;
+        if occurred_at.len() > 40 || occurred_at.parse::<jiff::Timestamp>().is_err() {
+            return refuse(format!("/{index}/occurredAt must be RFC 3339 with an offset"));
+        }
+        let Some(data) = item.get("data") else { return refuse(format!("/{index}/data is missing")) };
+        events.push(CanonicalEvent { occurred_at: occurred_at.to_owned(), data: data.value.to_value() });
+    }
+    Ok(events)
+}
+
+/// The first number whose value a double does not give back.
+fn inexact_number(document: &Json) -> Option<(String, String)> {
+    fn walk(value: &Json, path: &mut String) -> Option<(String, String)> {
+        let length = path.len();
+        match value {
+            Json::Number(token) if !json::is_exact_double(token) => {
+                Some((path.clone(), token.chars().take(40).collect()))
+            }
+            Json::Array(items) => items.iter().enumerate().find_map(|(index, item)| {
+                json::push_pointer(path, &index.to_string());
+                let found = walk(item, path);
+                path.truncate(length);
+                found
+            }),
+            Json::Object(members) => members.iter().find_map(|member| {
+                json::push_pointer(path, &member.key);
+                let found = walk(&member.value, path);
+                path.truncate(length);
+                found
+            }),
+            _ => None,
+        }
+    }
+    walk(document, &mut String::new())
+}
+
+/// The stored document (B2): one line per event, RFC 8785.
+pub fn document(
+    events: &[CanonicalEvent],
+    canonical: &CanonicalRef,
+    detail: &EventDetail,
+) -> Result<Vec<u8>, Fault> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Line<'a> {
+        ingest_id: String,
+        vendor_id: &'a str,
+        external_event_id: &'a str,
+        event_type: &'a CanonicalType,
+        schema_version: &'a SchemaVersion,
+        occurred_at: &'a str,
+        data: &'a Value,
+        raw_ref: &'a crate::id::ObjectRef,
+    }
+    let mut bytes = Vec::with_capacity(events.len() * 512);
+    for event in events {
+        let line = Line {
+            ingest_id: detail.ingest_id.to_string(),
+            vendor_id: detail.key.vendor_id.as_str(),
+            external_event_id: detail.key.external_event_id.as_str(),
+            event_type: &canonical.r#type,
+            schema_version: &canonical.version,
+            occurred_at: &event.occurred_at,
+            data: &event.data,
+            raw_ref: &detail.raw_ref,
+        };
+        serde_json_canonicalizer::to_writer(&line, &mut bytes).map_err(|error| {
+            Fault::new(Code::OutputNotCanonical, "the event has no canonical form").with_source(error)
+        })?;
+        bytes.push(b'\n');
+    }
+    Ok(bytes)
+}
+
+/// `1 fault`, `2 faults`.
+pub fn count(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test's own constants")]
+    use super::*;
+
+    fn inventory() -> CanonicalRef {
+        CanonicalRef { r#type: "InventoryUpdated".parse().unwrap(), version: "1.0".parse().unwrap() }
+    }
+
+    fn code(output: &str) -> Code {
+        judge(output.as_bytes(), &inventory()).unwrap_err().code
+    }
+
+    const GOOD: &str = r#"[{"eventType":"InventoryUpdated","schemaVersion":"1.0","occurredAt":"2026-01-01T00:00:00Z","data":{"warehouseId":"ROA","sku":"ABC-001","quantityOnHand":12}}]"#;
+
+    #[test]
+    fn every_bad_output_has_its_code() {
+        assert_eq!(judge(GOOD.as_bytes(), &inventory()).unwrap().len(), 1);
+        assert_eq!(code("garbage"), Code::OutputNotJson);
+        assert_eq!(judge(b"\"\xff\"", &inventory()).unwrap_err().code, Code::OutputNotUtf8);
+        for shape in [
+            "[]",
+            "{}",
+            "[1]",
+            "[{}]",
+            &GOOD.replace("\"data\"", "\"more\""),
+            &GOOD.replace("InventoryUpdated", "OrderPlaced"),
+            &GOOD.replace("2026-01-01T00:00:00Z", "today"),
+        ] {
+            assert_eq!(code(shape), Code::OutputShapeInvalid, "{shape}");
+        }
+        assert_eq!(code(&GOOD.replace("\"sku\"", "\"sku\":\"x\",\"sku\"")), Code::OutputNotCanonical);
+        assert_eq!(code(&GOOD.replace("12", "9007199254740993")), Code::OutputNotCanonical);
+        assert_eq!(code(&GOOD.replace("12", "\"12\"")), Code::CanonicalSchemaViolation);
+        let unknown = CanonicalRef { r#type: "Nothing".parse().unwrap(), ..inventory() };
+        assert_eq!(judge(GOOD.as_bytes(), &unknown).unwrap_err().code, Code::CanonicalTypeUnknown);
+    }
+
+    #[test]
+    fn every_canonical_schema_compiles() {
+        assert_eq!(COMPILED.len(), SCHEMAS.len());
+    }
+}

@@ -1,0 +1,268 @@
+//! Identifiers, each its own type, and the object keys that are made of them.
+//!
+//! Every constructor checks: a value of one of these types is safe in an S3 key, a DynamoDB key and a log line.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::limits::EXTERNAL_EVENT_ID_CHARS_MAX;
+
+/// Why a text is not an identifier.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what} {fault}")]
+pub struct InvalidId {
+    what: &'static str,
+    fault: &'static str,
+}
+
+macro_rules! text_id {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $check:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidId;
+
+            fn try_from(text: String) -> Result<Self, InvalidId> {
+                let check: fn(&str) -> Result<(), &'static str> = $check;
+                check(&text).map_err(|fault| InvalidId { what: $what, fault })?;
+                Ok(Self(text))
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidId;
+
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                Self::try_from(text.to_owned())
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> Self {
+                id.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:?}", self.0)
+            }
+        }
+    };
+}
+
+fn name(text: &str, chars_max: usize, punctuation: &[u8]) -> Result<(), &'static str> {
+    let bytes = text.as_bytes();
+    match bytes.first() {
+        None => return Err("is empty"),
+        Some(first) if !first.is_ascii_alphanumeric() => return Err("must start with a letter or a digit"),
+        Some(_) => {}
+    }
+    if bytes.len() > chars_max {
+        return Err("is too long");
+    }
+    if bytes.iter().all(|b| b.is_ascii_alphanumeric() || punctuation.contains(b)) {
+        Ok(())
+    } else {
+        Err("has a character that is not allowed")
+    }
+}
+
+text_id!(
+    /// A vendor: 1 to 64 of `A-Z a-z 0-9 . _ -`, starting with a letter or digit. A segment of object keys.
+    VendorId,
+    "vendorId",
+    |text| name(text, 64, b"._-")
+);
+
+text_id!(
+    /// A vendor's name for a kind of message, such as `inventory_update` or `orders/create`: 1 to 128 of
+    /// `A-Z a-z 0-9 . _ / -`, starting with a letter or digit.
+    EventType,
+    "eventType",
+    |text| name(text, 128, b"._/-")
+);
+
+text_id!(
+    /// A version of a payload schema or of a canonical type: 1 to 32 of `A-Z a-z 0-9 . _ -`.
+    SchemaVersion,
+    "schemaVersion",
+    |text| name(text, 32, b"._-")
+);
+
+text_id!(
+    /// A canonical event type such as `InventoryUpdated`: 1 to 64 letters and digits. A segment of object keys.
+    CanonicalType,
+    "canonical event type",
+    |text| name(text, 64, b"")
+);
+
+text_id!(
+    /// The vendor's own identifier of an event, 1 to 256 characters without control characters. The prefix `sha256:` is
+    /// reserved for contracts whose identity is the payload itself (design section 6).
+    ExternalEventId,
+    "externalEventId",
+    |text| {
+        if text.is_empty() {
+            Err("is empty")
+        } else if text.chars().count() > EXTERNAL_EVENT_ID_CHARS_MAX {
+            Err("is longer than 256 characters")
+        } else if text.chars().any(char::is_control) {
+            Err("has a control character")
+        } else if text.starts_with("sha256:") {
+            Err("starts with the reserved prefix \"sha256:\"")
+        } else {
+            Ok(())
+        }
+    }
+);
+
+/// A ULID: 26 characters of Crockford base 32, sortable by the millisecond of acceptance (ulid/spec).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct IngestId(ulid::Ulid);
+
+impl IngestId {
+    /// Mints the id for an event received at `at`; of `random` the low 80 bits are used.
+    pub fn mint(at: Timestamp, random: u128) -> Self {
+        Self(ulid::Ulid::from_parts(u64::try_from(at.as_millisecond()).unwrap_or(0), random))
+    }
+}
+
+impl TryFrom<String> for IngestId {
+    type Error = InvalidId;
+
+    fn try_from(text: String) -> Result<Self, InvalidId> {
+        text.parse()
+    }
+}
+
+impl FromStr for IngestId {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let fault =
+            InvalidId { what: "ingestId", fault: "is not a ULID (26 characters of 0-9 A-Z without I L O U)" };
+        let id = ulid::Ulid::from_string(text).map_err(|_| fault.clone())?;
+        // The decoder also takes lower case and look-alikes; one event has one spelling.
+        if id.to_string() == text { Ok(Self(id)) } else { Err(fault) }
+    }
+}
+
+impl From<IngestId> for String {
+    fn from(id: IngestId) -> Self {
+        id.to_string()
+    }
+}
+
+impl fmt::Display for IngestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Debug for IngestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// Where a stored object is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectRef {
+    /// S3 bucket.
+    pub bucket: String,
+    /// S3 key.
+    pub key: String,
+}
+
+/// `raw/<vendorId>/YYYY/MM/DD/<ingestId>.json`, by the UTC day of acceptance, for replay by time (A3).
+pub fn raw_key(vendor: &VendorId, received_at: Timestamp, ingest_id: IngestId) -> String {
+    format!("raw/{vendor}/{}/{ingest_id}.json", day(received_at))
+}
+
+/// `normalized/<canonical type>/YYYY/MM/DD/<ingestId>.json`, by the UTC day of acceptance, so that a replay writes to the
+/// same key (B1, B3).
+pub fn normalized_key(event_type: &CanonicalType, received_at: Timestamp, ingest_id: IngestId) -> String {
+    format!("normalized/{event_type}/{}/{ingest_id}.json", day(received_at))
+}
+
+fn day(at: Timestamp) -> impl fmt::Display {
+    at.strftime("%Y/%m/%d")
+}
+
+/// RFC 3339 in UTC with milliseconds and `Z`, the one form in which Sluice writes a time.
+pub fn rfc3339(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
+}
+
+/// Serde form of a time: RFC 3339, UTC, exactly three decimals, so that the text sorts as the time does.
+pub mod millis {
+    use jiff::Timestamp;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    /// Writes [`super::rfc3339`].
+    pub fn serialize<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&super::rfc3339(*at))
+    }
+
+    /// Reads any RFC 3339 time.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+        Timestamp::deserialize(deserializer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test's own constants")]
+    use super::*;
+
+    #[test]
+    fn keys_are_laid_out_by_the_utc_day() {
+        let at: Timestamp = "2026-11-21T23:59:59.9-05:00".parse().unwrap();
+        let id = IngestId::mint(at, 7);
+        let vendor: VendorId = "vendorA".parse().unwrap();
+        assert_eq!(raw_key(&vendor, at, id), format!("raw/vendorA/2026/11/22/{id}.json"));
+        assert_eq!(rfc3339(at), "2026-11-22T04:59:59.900Z");
+    }
+
+    #[test]
+    fn ids_refuse_what_would_break_a_key() {
+        for bad in ["", ".", "../x", "a/b", "a b", "a\u{7}", "é", &"a".repeat(65)] {
+            assert!(bad.parse::<VendorId>().is_err(), "{bad:?}");
+        }
+        assert!("orders/create".parse::<EventType>().is_ok());
+        for bad in ["", "a\nb", "sha256:abc", &"é".repeat(257)] {
+            assert!(bad.parse::<ExternalEventId>().is_err(), "{bad:?}");
+        }
+        assert!("é".repeat(256).parse::<ExternalEventId>().is_ok());
+    }
+
+    #[test]
+    fn an_ingest_id_has_one_spelling() {
+        let id = IngestId::mint("2026-01-01T00:00:00Z".parse().unwrap(), u128::MAX);
+        let text = id.to_string();
+        assert_eq!(text.parse::<IngestId>().unwrap(), id);
+        assert!(text.to_lowercase().parse::<IngestId>().is_err());
+        assert!("not-a-ulid".parse::<IngestId>().is_err());
+    }
+}

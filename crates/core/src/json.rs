@@ -1,0 +1,418 @@
+//! JSON read without losing anything: number tokens stay text, duplicate keys and member order are kept, spans are known.
+//!
+//! `serde_json::Value` would pass `12345678901234567890.10` through a float and drop the first of two equal keys. What a
+//! vendor sent is only ever judged here; the bytes themselves go to storage and to the mapper untouched. Reads RFC 8259,
+//! by `jiter`.
+
+use std::fmt::Write as _;
+use std::ops::Range;
+
+use jiter::{Jiter, JiterError, JsonErrorType, Peek};
+
+use crate::digest::Sha256Hex;
+use crate::limits::JSON_DEPTH_MAX;
+
+/// A JSON value, exact.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Json {
+    /// `null`
+    Null,
+    /// `true` or `false`
+    Bool(bool),
+    /// The token as written, e.g. `1.50` or `12345678901234567890`.
+    Number(String),
+    /// Unescaped text.
+    String(String),
+    /// Items in order.
+    Array(Vec<Json>),
+    /// Members in order, equal keys included.
+    Object(Vec<Member>),
+}
+
+/// One member of an object.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Member {
+    /// Unescaped name.
+    pub key: String,
+    /// Its value.
+    pub value: Json,
+    /// Where the value's bytes are in the document.
+    pub span: Range<usize>,
+}
+
+/// Why bytes are not an acceptable JSON document.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum JsonError {
+    /// Not RFC 8259.
+    #[error("not valid JSON at line {line}, column {column}: {reason}")]
+    Syntax {
+        /// 1-based.
+        line: usize,
+        /// 1-based, in bytes.
+        column: usize,
+        /// What the parser expected.
+        reason: String,
+    },
+    /// Not UTF-8.
+    #[error("not valid UTF-8 at byte {at}")]
+    Encoding {
+        /// 0-based offset of the first bad byte.
+        at: usize,
+    },
+    /// Deeper than [`JSON_DEPTH_MAX`].
+    #[error("nested deeper than {JSON_DEPTH_MAX} levels")]
+    TooDeep,
+}
+
+/// Reads one document; trailing bytes are a fault.
+pub fn parse(bytes: &[u8]) -> Result<Json, JsonError> {
+    if let Err(error) = std::str::from_utf8(bytes) {
+        return Err(JsonError::Encoding { at: error.valid_up_to() });
+    }
+    let mut reader = Jiter::new(bytes);
+    let result = (|| {
+        let peek = reader.peek()?;
+        let value = read(&mut reader, peek, 1)?;
+        reader.finish()?;
+        Ok(value)
+    })();
+    result.map_err(|stop| match stop {
+        Stop::TooDeep => JsonError::TooDeep,
+        Stop::Syntax(error) => {
+            let at = error.get_position(&reader);
+            JsonError::Syntax { line: at.line, column: at.column, reason: reason(&error) }
+        }
+    })
+}
+
+enum Stop {
+    TooDeep,
+    Syntax(JiterError),
+}
+
+impl From<JiterError> for Stop {
+    fn from(error: JiterError) -> Self {
+        Self::Syntax(error)
+    }
+}
+
+fn reason(error: &JiterError) -> String {
+    match &error.error_type {
+        jiter::JiterErrorType::JsonError(JsonErrorType::EofWhileParsingValue) => {
+            "the document ends early".to_owned()
+        }
+        jiter::JiterErrorType::JsonError(kind) => kind.to_string(),
+        other @ jiter::JiterErrorType::WrongType { .. } => other.to_string(),
+    }
+}
+
+fn read(reader: &mut Jiter<'_>, peek: Peek, depth: usize) -> Result<Json, Stop> {
+    Ok(match peek {
+        Peek::Null => {
+            reader.known_null()?;
+            Json::Null
+        }
+        Peek::True | Peek::False => Json::Bool(reader.known_bool(peek)?),
+        Peek::String => Json::String(reader.known_str()?.to_owned()),
+        Peek::Array => {
+            if depth > JSON_DEPTH_MAX {
+                return Err(Stop::TooDeep);
+            }
+            let mut items = Vec::new();
+            let mut next = reader.known_array()?;
+            while let Some(peek) = next {
+                items.push(read(reader, peek, depth + 1)?);
+                next = reader.array_step()?;
+            }
+            Json::Array(items)
+        }
+        Peek::Object => {
+            if depth > JSON_DEPTH_MAX {
+                return Err(Stop::TooDeep);
+            }
+            let mut members = Vec::new();
+            let mut next = reader.known_object()?.map(str::to_owned);
+            while let Some(key) = next {
+                let peek = reader.peek()?;
+                let start = reader.current_index();
+                let value = read(reader, peek, depth + 1)?;
+                members.push(Member { key, value, span: start..reader.current_index() });
+                next = reader.next_key()?.map(str::to_owned);
+            }
+            Json::Object(members)
+        }
+        number => Json::Number(String::from_utf8_lossy(reader.known_number_bytes(number)?).into_owned()),
+    })
+}
+
+impl Json {
+    /// The name of the type, as JSON Schema writes it.
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Bool(_) => "boolean",
+            Self::Number(_) => "number",
+            Self::String(_) => "string",
+            Self::Array(_) => "array",
+            Self::Object(_) => "object",
+        }
+    }
+
+    /// The keys that an object has more than once, in order, each once. Empty for anything else.
+    pub fn duplicate_keys(&self) -> Vec<&str> {
+        let Self::Object(members) = self else { return Vec::new() };
+        let mut seen = std::collections::BTreeMap::<&str, usize>::new();
+        for member in members {
+            *seen.entry(&member.key).or_default() += 1;
+        }
+        let mut duplicates: Vec<&str> = Vec::new();
+        for member in members {
+            if seen[member.key.as_str()] > 1 && !duplicates.contains(&member.key.as_str()) {
+                duplicates.push(&member.key);
+            }
+        }
+        duplicates
+    }
+
+    /// The first path (JSON pointer) at which any object in the document has two equal keys.
+    pub fn first_duplicate_key(&self) -> Option<String> {
+        fn walk(value: &Json, path: &mut String) -> Option<String> {
+            let length = path.len();
+            match value {
+                Json::Object(members) => {
+                    if let Some(key) = value.duplicate_keys().first() {
+                        push_pointer(path, key);
+                        return Some(path.clone());
+                    }
+                    for member in members {
+                        push_pointer(path, &member.key);
+                        if let found @ Some(_) = walk(&member.value, path) {
+                            return found;
+                        }
+                        path.truncate(length);
+                    }
+                }
+                Json::Array(items) => {
+                    for (index, item) in items.iter().enumerate() {
+                        let _ = write!(path, "/{index}");
+                        if let found @ Some(_) = walk(item, path) {
+                            return found;
+                        }
+                        path.truncate(length);
+                    }
+                }
+                _ => {}
+            }
+            None
+        }
+        walk(self, &mut String::new())
+    }
+
+    /// The last member of that name, as most readers take it.
+    pub fn get(&self, key: &str) -> Option<&Member> {
+        match self {
+            Self::Object(members) => members.iter().rev().find(|member| member.key == key),
+            _ => None,
+        }
+    }
+
+    /// SHA-256 of the canonical form: members sorted by key (equal keys in their order), no white space, numbers by exact
+    /// value (`1.0`, `1` and `10e-1` are one number; nothing is rounded), strings minimally escaped.
+    ///
+    /// RFC 8785 would do but for its numbers, which are doubles.
+    pub fn canonical_digest(&self) -> Sha256Hex {
+        let mut text = String::new();
+        write_canonical(self, &mut text);
+        Sha256Hex::of(text.as_bytes())
+    }
+
+    /// As `serde_json` sees it, for schema validation only: numbers beyond 64 bits become doubles, the last of equal keys wins.
+    pub fn to_value(&self) -> serde_json::Value {
+        use serde_json::Value;
+        match self {
+            Self::Null => Value::Null,
+            Self::Bool(value) => Value::Bool(*value),
+            Self::Number(token) => serde_json::from_str(token).unwrap_or_else(|_| {
+                // Valid JSON that no double holds, such as 1e999: the largest double keeps it a number for the schema.
+                Value::from(if token.starts_with('-') { f64::MIN } else { f64::MAX })
+            }),
+            Self::String(text) => Value::String(text.clone()),
+            Self::Array(items) => Value::Array(items.iter().map(Self::to_value).collect()),
+            Self::Object(members) => Value::Object(
+                members.iter().map(|member| (member.key.clone(), member.value.to_value())).collect(),
+            ),
+        }
+    }
+}
+
+/// Appends one reference token to a JSON pointer (RFC 6901).
+pub fn push_pointer(path: &mut String, key: &str) {
+    path.push('/');
+    for c in key.chars() {
+        match c {
+            '~' => path.push_str("~0"),
+            '/' => path.push_str("~1"),
+            c => path.push(c),
+        }
+    }
+}
+
+fn write_canonical(value: &Json, out: &mut String) {
+    match value {
+        Json::Null => out.push_str("null"),
+        Json::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
+        Json::Number(token) => out.push_str(&exact_number(token)),
+        Json::String(text) => write_string(text, out),
+        Json::Array(items) => {
+            out.push('[');
+            for (index, item) in items.iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                write_canonical(item, out);
+            }
+            out.push(']');
+        }
+        Json::Object(members) => {
+            let mut sorted: Vec<&Member> = members.iter().collect();
+            sorted.sort_by(|a, b| a.key.cmp(&b.key));
+            out.push('{');
+            for (index, member) in sorted.iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                write_string(&member.key, out);
+                out.push(':');
+                write_canonical(&member.value, out);
+            }
+            out.push('}');
+        }
+    }
+}
+
+fn write_string(text: &str, out: &mut String) {
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            c if c < ' ' => {
+                let _ = write!(out, "\\u{:04x}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+}
+
+/// `<sign><digits without outer zeros>e<exponent>`, or `0`. Tokens with an exponent beyond 18 digits stay as written.
+fn exact_number(token: &str) -> String {
+    let (negative, rest) = token.strip_prefix('-').map_or((false, token), |rest| (true, rest));
+    let (mantissa, exponent) = rest.split_once(['e', 'E']).unwrap_or((rest, "0"));
+    if exponent.trim_start_matches(['+', '-']).len() > 18 {
+        return token.to_ascii_lowercase();
+    }
+    let exponent: i64 = exponent.trim_start_matches('+').parse().unwrap_or(0);
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits = format!("{whole}{fraction}");
+    let significant = digits.trim_start_matches('0').trim_end_matches('0');
+    if significant.is_empty() {
+        return "0".to_owned();
+    }
+    let dropped = digits.len() - digits.trim_end_matches('0').len();
+    let exponent = exponent - fraction.len() as i64 + dropped as i64;
+    format!("{}{significant}e{exponent}", if negative { "-" } else { "" })
+}
+
+/// Whether reading the token as a double and writing that double shortest (ECMAScript, as RFC 8785 does) gives the same value,
+/// and, for an integer, whether it lies within ±(2^53 − 1), where doubles count.
+pub fn is_exact_double(token: &str) -> bool {
+    let Ok(value) = token.parse::<f64>() else { return false };
+    const SAFE: f64 = 9_007_199_254_740_991.0;
+    let whole = value.fract() == 0.0;
+    value.is_finite()
+        && (!whole || value.abs() <= SAFE)
+        && exact_number(token) == exact_number(&format!("{value:e}"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test's own constants")]
+    use super::*;
+    use proptest::prelude::*;
+
+    fn digest(text: &str) -> Sha256Hex {
+        parse(text.as_bytes()).unwrap().canonical_digest()
+    }
+
+    #[test]
+    fn numbers_are_compared_exactly() {
+        assert_eq!(digest("[1.0,100,-0.0,1e2]"), digest("[1,1e2,0,100.00]"));
+        assert_ne!(digest("9007199254740993"), digest("9007199254740992"));
+        assert_ne!(digest("0.1"), digest("0.10000000000000000000001"));
+        assert_ne!(digest("1e999999999999999999999"), digest("1e999999999999999999998"));
+    }
+
+    #[test]
+    fn order_of_members_does_not_matter_but_equal_keys_do() {
+        assert_eq!(digest(r#"{"a":1,"b":[{"c":2,"d":3}]}"#), digest(r#" {"b":[{"d":3,"c":2}], "a":1}"#));
+        assert_ne!(digest(r#"{"a":1,"a":2}"#), digest(r#"{"a":2}"#));
+        assert_ne!(digest(r#"{"a":1,"a":2}"#), digest(r#"{"a":2,"a":1}"#));
+        assert_eq!(digest(r#""\u0041\/""#), digest(r#""A/""#));
+    }
+
+    #[test]
+    fn spans_give_back_the_exact_bytes() {
+        let text = br#"{ "payload" :  {"n": 12345678901234567890.10, "n":1 }  }"#;
+        let json = parse(text).unwrap();
+        let span = json.get("payload").unwrap().span.clone();
+        assert_eq!(&text[span], br#"{"n": 12345678901234567890.10, "n":1 }"#);
+        assert_eq!(json.first_duplicate_key().unwrap(), "/payload/n");
+    }
+
+    #[test]
+    fn doubles_that_give_the_number_back() {
+        for good in ["0", "-1", "12", "0.1", "1.50", "1e3", "9007199254740991", "-0.0"] {
+            assert!(is_exact_double(good), "{good}");
+        }
+        for bad in
+            ["9007199254740992", "9007199254740993", "0.1000000000000000055511151231257827", "1e999", "1e30"]
+        {
+            assert!(!is_exact_double(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn faults_say_where() {
+        let error = parse(b"{\"a\":1,\n \"b\":}").unwrap_err();
+        assert!(matches!(error, JsonError::Syntax { line: 2, .. }), "{error}");
+        assert_eq!(parse(b"\"\xff\""), Err(JsonError::Encoding { at: 1 }));
+        for bad in
+            ["", "{", "[1,]", "nul", "{'a':1}", "01", "NaN", "1 2", "\u{feff}{}", "\"\\ud800\"", "{\"a\":1"]
+        {
+            assert!(matches!(parse(bad.as_bytes()), Err(JsonError::Syntax { .. })), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn depth_is_bounded() {
+        let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        assert!(parse(nested(JSON_DEPTH_MAX).as_bytes()).is_ok());
+        assert_eq!(parse(nested(JSON_DEPTH_MAX + 1).as_bytes()), Err(JsonError::TooDeep));
+        assert_eq!(parse("[".repeat(180_000).as_bytes()), Err(JsonError::TooDeep));
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = parse(&bytes);
+        }
+
+        #[test]
+        fn agrees_with_serde_json_on_what_is_json(text in r#"[\[\]{}",:0-9a-z\\ eE.+-]{0,24}"#) {
+            let ours = parse(text.as_bytes()).is_ok();
+            let theirs = serde_json::from_str::<&serde_json::value::RawValue>(&text).is_ok();
+            prop_assert_eq!(ours, theirs, "{}", text);
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! Every bound of the ingest path in one place, units last in the name.
+
+/// Largest request body, as sent (compressed or not), in bytes. Base64 of it and 8 KB of headers fit the 262,144-byte
+/// input of Step Functions, which is a hard quota ("Quotas related to state machine executions", AWS).
+pub const BODY_BYTES_MAX: usize = 190_000;
+
+/// Largest body after inflating `Content-Encoding: gzip`, in bytes: what a mapper may be given.
+pub const INFLATED_BYTES_MAX: usize = 262_144;
+
+/// Deepest nesting of a JSON body. The envelope itself is level 1.
+pub const JSON_DEPTH_MAX: usize = 64;
+
+/// Longest `externalEventId`, in characters. It is a sort key: DynamoDB allows 1,024 bytes, 256 × 4 UTF-8 bytes.
+pub const EXTERNAL_EVENT_ID_CHARS_MAX: usize = 256;
+
+/// How far in the future `occurredAt` may lie, in seconds: a vendor's clock or zone may be wrong by a day, not by more.
+pub const OCCURRED_AT_AHEAD_SECONDS_MAX: i64 = 86_400;
+
+/// Most faults listed in one answer; the count of the rest is stated.
+pub const FAULTS_LISTED_MAX: usize = 50;
+
+/// Longest text of a vendor's that an error message repeats, in characters.
+pub const QUOTED_CHARS_MAX: usize = 120;
+
+/// All request headers together (names and values), in bytes: the room that `BODY_BYTES_MAX` leaves in an input.
+pub const HEADERS_BYTES_MAX: usize = 6_000;
+
+/// How many shards the index of the ledger by status has: one DynamoDB partition takes 1,000 writes/s.
+pub const STATUS_SHARDS: u8 = 16;
+
+/// Most canonical events that one vendor message may carry.
+pub const EVENTS_PER_MESSAGE_MAX: usize = 1_000;

@@ -1,0 +1,159 @@
+//! What the functions need of the world, as domain verbs. `sluice-aws` implements them with AWS's SDK, [`crate::testing`] in
+//! memory; one contract suite runs against both.
+//!
+//! Every error is a [`Fault`] already classified by the adapter: callers never look at an HTTP status.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use jiff::Timestamp;
+
+use crate::bundle::ActiveMapper;
+use crate::digest::Sha256Hex;
+use crate::fault::Fault;
+use crate::id::{EventType, IngestId, ObjectRef, VendorId};
+use crate::record::{
+    DetailType, Divergence, EventDetail, LedgerKey, LedgerRow, Normalized, QuarantineNote, QuarantineRow,
+    VendorProfile,
+};
+
+/// Tells the time and mints ids; the one source of both.
+pub trait Clock: Send + Sync {
+    /// Now, UTC.
+    fn now(&self) -> Timestamp;
+    /// 80 random bits in the low end.
+    fn random(&self) -> u128;
+
+    /// Mints an id for now, with the time cut to the millisecond that the id carries.
+    fn mint(&self) -> (IngestId, Timestamp) {
+        let now = self.now();
+        let millis = Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now);
+        (IngestId::mint(millis, self.random()), millis)
+    }
+}
+
+/// What is stored beside the raw bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RawHeaders {
+    /// As sent.
+    pub content_type: String,
+    /// As sent.
+    pub content_encoding: Option<String>,
+    /// Digest of the bytes; the store verifies it.
+    pub sha256: Sha256Hex,
+}
+
+/// Raw requests: write-once, never modified, never deleted.
+#[async_trait]
+pub trait RawStore: Send + Sync {
+    /// Stores the bytes unless the key exists. A key that exists with the same digest is success (a retry); with another digest it
+    /// is [`crate::Code::RawDigestMismatch`].
+    async fn put_if_absent(&self, key: &str, bytes: Bytes, headers: &RawHeaders) -> Result<ObjectRef, Fault>;
+    /// The bytes; [`crate::Code::RawMissing`] if there are none.
+    async fn get(&self, at: &ObjectRef) -> Result<Bytes, Fault>;
+}
+
+/// Normalized documents: the same key is written again by a replay.
+#[async_trait]
+pub trait NormalizedStore: Send + Sync {
+    /// Stores a document.
+    async fn put(&self, key: &str, bytes: Bytes, sha256: &Sha256Hex) -> Result<ObjectRef, Fault>;
+}
+
+/// Published bundles, by digest.
+#[async_trait]
+pub trait BundleStore: Send + Sync {
+    /// An object of the mappers bucket; [`crate::Code::BundleMissing`] if it is not there.
+    async fn get(&self, key: &str) -> Result<Bytes, Fault>;
+    /// Stores an object under a key that is made of its digest; one that is there already is success.
+    async fn put_if_absent(&self, key: &str, bytes: Bytes) -> Result<(), Fault>;
+}
+
+/// Outcome of the one conditional write that commits an acceptance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Commit {
+    /// This row holds now.
+    Committed,
+    /// Another row holds this key.
+    Exists(Box<LedgerRow>),
+}
+
+/// Outcome of recording a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Marked {
+    /// The row says QUARANTINED now.
+    Quarantined,
+    /// Another delivery of the event has been normalized: nothing was changed.
+    AlreadyNormalized,
+}
+
+/// The ledger: idempotency, audit trail, outbox.
+#[async_trait]
+pub trait Ledger: Send + Sync {
+    /// The row of a key. May lag behind a commit: [`Ledger::commit`] decides.
+    async fn find(&self, key: &LedgerKey) -> Result<Option<LedgerRow>, Fault>;
+    /// Writes the row unless its key exists, atomically.
+    async fn commit(&self, row: &LedgerRow) -> Result<Commit, Fault>;
+    /// Sets NORMALIZED with its result. [`crate::Code::LedgerRowMissing`] unless the key has this `ingest_id`.
+    async fn mark_normalized(
+        &self,
+        key: &LedgerKey,
+        ingest_id: IngestId,
+        normalized: &Normalized,
+    ) -> Result<(), Fault>;
+    /// Sets QUARANTINED, unless it is NORMALIZED.
+    async fn mark_quarantined(
+        &self,
+        key: &LedgerKey,
+        ingest_id: IngestId,
+        note: &QuarantineNote,
+    ) -> Result<Marked, Fault>;
+}
+
+/// Vendors, their keys and their active mappers. May answer from a cache some seconds old.
+#[async_trait]
+pub trait VendorDirectory: Send + Sync {
+    /// The vendor that an API key belongs to.
+    async fn owner_of_key(&self, api_key_sha256: &Sha256Hex) -> Result<Option<VendorId>, Fault>;
+    /// A vendor.
+    async fn profile(&self, vendor_id: &VendorId) -> Result<Option<VendorProfile>, Fault>;
+    /// The active mapper of an event type.
+    async fn active_mapper(
+        &self,
+        vendor_id: &VendorId,
+        event_type: &EventType,
+    ) -> Result<Option<ActiveMapper>, Fault>;
+}
+
+/// Quarantined events.
+#[async_trait]
+pub trait QuarantineStore: Send + Sync {
+    /// Records a failure: a new OPEN row, or the cause, attempts and last time of the one there is. Idempotent.
+    async fn open(&self, row: &QuarantineRow) -> Result<(), Fault>;
+    /// Sets RELEASED. A row that is not there is success: there is nothing to release.
+    async fn release(&self, vendor_id: &VendorId, ingest_id: IngestId, at: Timestamp) -> Result<(), Fault>;
+}
+
+/// Contradictions between what a vendor says and has said.
+#[async_trait]
+pub trait DivergenceStore: Send + Sync {
+    /// Whether a row is there.
+    async fn contains(&self, subject: &str, id: &str) -> Result<bool, Fault>;
+    /// Records one; one that is there already is success.
+    async fn record(&self, divergence: &Divergence) -> Result<(), Fault>;
+}
+
+/// One event for the bus.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BusEvent {
+    /// Kind.
+    pub detail_type: DetailType,
+    /// References only.
+    pub detail: EventDetail,
+}
+
+/// The event bus.
+#[async_trait]
+pub trait EventBus: Send + Sync {
+    /// Publishes in order; the result has one entry per event, `Err` for each that the bus did not take.
+    async fn publish(&self, events: &[BusEvent]) -> Result<Vec<Result<(), Fault>>, Fault>;
+}

@@ -1,0 +1,355 @@
+//! The rows of the tables and the events on the bus, as every function and tool sees them. JSON names are camel case.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Sha256Hex;
+use crate::fault::Cause;
+use crate::id::{CanonicalType, EventType, ExternalEventId, IngestId, ObjectRef, SchemaVersion, VendorId};
+use crate::intake::Accepted;
+use crate::limits::STATUS_SHARDS;
+
+/// Where an accepted event is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Status {
+    /// Accepted and durable, not yet normalized: in flight.
+    Received,
+    /// The normalized document is written.
+    Normalized,
+    /// Cannot be mapped as things are; waits for a person.
+    Quarantined,
+}
+
+impl Status {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Received, Self::Normalized, Self::Quarantined];
+
+    /// As stored.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Received => "RECEIVED",
+            Self::Normalized => "NORMALIZED",
+            Self::Quarantined => "QUARANTINED",
+        }
+    }
+
+    /// Partition of the ledger's `by-status` index: `<status>#<shard>`.
+    pub fn shard(self, ingest_id: IngestId) -> String {
+        let text = ingest_id.to_string();
+        // The last characters of a ULID are random.
+        let last = text.bytes().next_back().unwrap_or_default();
+        format!("{}#{}", self.as_str(), last % STATUS_SHARDS)
+    }
+
+    /// All partitions of the index for this status.
+    pub fn shards(self) -> impl Iterator<Item = String> {
+        (0..STATUS_SHARDS).map(move |shard| format!("{}#{shard}", self.as_str()))
+    }
+}
+
+/// Key of a ledger row.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LedgerKey {
+    /// Partition key.
+    pub vendor_id: VendorId,
+    /// Sort key.
+    pub external_event_id: ExternalEventId,
+}
+
+/// The ingest record (A4): audit trail, idempotency key, outbox.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LedgerRow {
+    /// Partition and sort key.
+    #[serde(flatten)]
+    pub key: LedgerKey,
+    /// Minted at acceptance.
+    pub ingest_id: IngestId,
+    /// The vendor's kind of message.
+    pub event_type: EventType,
+    /// Version of the vendor's payload schema.
+    pub schema_version: SchemaVersion,
+    /// By the vendor's clock.
+    #[serde(with = "crate::id::millis")]
+    pub occurred_at: Timestamp,
+    /// By ours.
+    #[serde(with = "crate::id::millis")]
+    pub received_at: Timestamp,
+    /// Life cycle.
+    pub status: Status,
+    /// Partition of the `by-status` index.
+    pub status_shard: String,
+    /// The verbatim request.
+    pub raw_ref: ObjectRef,
+    /// Digest of the verbatim request.
+    pub raw_sha256: Sha256Hex,
+    /// Its length in bytes.
+    pub raw_bytes: u64,
+    /// Digest of the canonical payload.
+    pub payload_sha256: Sha256Hex,
+    /// As sent.
+    pub content_type: String,
+    /// As sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_encoding: Option<String>,
+    /// The result, once there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub normalized: Option<Normalized>,
+    /// Why it is quarantined, or was last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quarantine: Option<QuarantineNote>,
+    /// Last change.
+    #[serde(with = "crate::id::millis")]
+    pub updated_at: Timestamp,
+}
+
+impl LedgerRow {
+    /// The row that commits an acceptance.
+    pub fn received(accepted: &Accepted, raw_ref: ObjectRef) -> Self {
+        Self {
+            key: LedgerKey {
+                vendor_id: accepted.vendor_id.clone(),
+                external_event_id: accepted.external_event_id.clone(),
+            },
+            ingest_id: accepted.ingest_id,
+            event_type: accepted.event_type.clone(),
+            schema_version: accepted.schema_version.clone(),
+            occurred_at: accepted.occurred_at,
+            received_at: accepted.received_at,
+            status: Status::Received,
+            status_shard: Status::Received.shard(accepted.ingest_id),
+            raw_ref,
+            raw_sha256: accepted.raw_sha256.clone(),
+            raw_bytes: accepted.raw_bytes,
+            payload_sha256: accepted.payload_sha256.clone(),
+            content_type: accepted.content_type.clone(),
+            content_encoding: accepted.content_encoding.clone(),
+            normalized: None,
+            quarantine: None,
+            updated_at: accepted.received_at,
+        }
+    }
+
+    /// References only (A5).
+    pub fn detail(&self) -> EventDetail {
+        EventDetail {
+            key: self.key.clone(),
+            ingest_id: self.ingest_id,
+            event_type: self.event_type.clone(),
+            schema_version: self.schema_version.clone(),
+            occurred_at: self.occurred_at,
+            received_at: self.received_at,
+            raw_ref: self.raw_ref.clone(),
+            raw_sha256: self.raw_sha256.clone(),
+            content_encoding: self.content_encoding.clone(),
+            replay: 0,
+            normalized: self.normalized.clone(),
+            quarantine: self.quarantine.clone(),
+        }
+    }
+}
+
+/// What normalizing gave.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Normalized {
+    /// The document: one canonical event a line.
+    pub r#ref: ObjectRef,
+    /// Digest of the document.
+    pub sha256: Sha256Hex,
+    /// Number of lines.
+    pub events: u32,
+    /// Their type.
+    pub event_type: CanonicalType,
+    /// Its version.
+    pub schema_version: SchemaVersion,
+    /// The bundle that mapped it.
+    pub bundle: Sha256Hex,
+    /// Fuel that the mapper used.
+    pub fuel: u64,
+    /// When.
+    #[serde(with = "crate::id::millis")]
+    pub at: Timestamp,
+}
+
+/// The ledger's view of a quarantine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct QuarantineNote {
+    /// As [`Cause::code`].
+    pub code: String,
+    /// As [`Cause::message`].
+    pub message: String,
+    /// When.
+    #[serde(with = "crate::id::millis")]
+    pub at: Timestamp,
+}
+
+/// The detail of `ingest.accepted`, `event.normalized` and `event.quarantined`, and the input of `Normalize`: references only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EventDetail {
+    /// Ledger key.
+    #[serde(flatten)]
+    pub key: LedgerKey,
+    /// Correlates everything.
+    pub ingest_id: IngestId,
+    /// The vendor's kind of message.
+    pub event_type: EventType,
+    /// Version of the vendor's payload schema.
+    pub schema_version: SchemaVersion,
+    /// By the vendor's clock.
+    #[serde(with = "crate::id::millis")]
+    pub occurred_at: Timestamp,
+    /// By ours.
+    #[serde(with = "crate::id::millis")]
+    pub received_at: Timestamp,
+    /// The verbatim request.
+    pub raw_ref: ObjectRef,
+    /// Its digest.
+    pub raw_sha256: Sha256Hex,
+    /// As sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_encoding: Option<String>,
+    /// 0 for the first run; a replay counts up, so that its recovery has a name of its own.
+    #[serde(default)]
+    pub replay: u32,
+    /// In `event.normalized`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub normalized: Option<Normalized>,
+    /// In `event.quarantined`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quarantine: Option<QuarantineNote>,
+}
+
+/// Kinds of events on the bus: EventBridge's `detail-type`, `source` being [`BUS_SOURCE`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum DetailType {
+    /// A vendor's event became durable.
+    #[serde(rename = "ingest.accepted")]
+    IngestAccepted,
+    /// Its canonical events are written.
+    #[serde(rename = "event.normalized")]
+    EventNormalized,
+    /// It waits for a person.
+    #[serde(rename = "event.quarantined")]
+    EventQuarantined,
+}
+
+impl DetailType {
+    /// As on the bus.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::IngestAccepted => "ingest.accepted",
+            Self::EventNormalized => "event.normalized",
+            Self::EventQuarantined => "event.quarantined",
+        }
+    }
+}
+
+/// The `source` of every event that Sluice puts on the bus.
+pub const BUS_SOURCE: &str = "sluice";
+
+/// Life of a quarantine row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum QuarantineStatus {
+    /// Needs a person.
+    Open,
+    /// Was redriven to success.
+    Released,
+    /// A person decided to let it be.
+    Discarded,
+}
+
+/// One event that could not be mapped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct QuarantineRow {
+    /// Partition key.
+    pub vendor_id: VendorId,
+    /// Sort key.
+    pub ingest_id: IngestId,
+    /// Ledger sort key.
+    pub external_event_id: ExternalEventId,
+    /// The vendor's kind of message.
+    pub event_type: EventType,
+    /// OPEN, RELEASED or DISCARDED.
+    pub status: QuarantineStatus,
+    /// Why, of the last attempt.
+    pub cause: Cause,
+    /// [`Cause::fingerprint`].
+    pub fingerprint: String,
+    /// How often it was tried, redrives included.
+    pub attempts: u64,
+    /// The `recover` execution to redrive.
+    pub execution_arn: String,
+    /// The verbatim request.
+    pub raw_ref: ObjectRef,
+    /// When it was accepted.
+    #[serde(with = "crate::id::millis")]
+    pub received_at: Timestamp,
+    /// When it was first quarantined.
+    #[serde(with = "crate::id::millis")]
+    pub first_seen_at: Timestamp,
+    /// When it last failed, or was released.
+    #[serde(with = "crate::id::millis")]
+    pub last_seen_at: Timestamp,
+}
+
+/// Two statements of a vendor that contradict each other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Divergence {
+    /// Partition key: `ledger#<vendorId>#<externalEventId>`.
+    pub subject: String,
+    /// Sort key: `conflict#<payload digest>`, so that a storm of the same conflict is one row.
+    pub id: String,
+    /// `duplicate_with_different_payload`
+    pub kind: String,
+    /// The event that was accepted first and holds.
+    pub ingest_id: IngestId,
+    /// Its payload digest.
+    pub payload_sha256: Sha256Hex,
+    /// The payload digest of the one refused.
+    pub refused_payload_sha256: Sha256Hex,
+    /// The verbatim bytes of the one refused: refused, not lost.
+    pub refused_raw_ref: ObjectRef,
+    /// When.
+    #[serde(with = "crate::id::millis")]
+    pub at: Timestamp,
+}
+
+impl Divergence {
+    /// Key of the row for a conflicting submission.
+    pub fn conflict_key(key: &LedgerKey, refused: &Sha256Hex) -> (String, String) {
+        (format!("ledger#{}#{}", key.vendor_id, key.external_event_id), format!("conflict#{refused}"))
+    }
+}
+
+/// What is known of a vendor.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VendorProfile {
+    /// Who.
+    pub vendor_id: VendorId,
+    /// A disabled vendor is answered 403; its history stays.
+    pub enabled: bool,
+    /// Digests of the API keys that hold; two during a rotation.
+    pub api_key_sha256: Vec<Sha256Hex>,
+    /// Secrets of the Standard Webhooks scheme (`whsec_…`); two during a rotation, none if the vendor does not sign.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub webhook_secrets: Vec<String>,
+}
+
+impl std::fmt::Debug for VendorProfile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("VendorProfile")
+            .field("vendor_id", &self.vendor_id)
+            .field("enabled", &self.enabled)
+            .field("webhook_secrets", &self.webhook_secrets.len())
+            .finish_non_exhaustive()
+    }
+}

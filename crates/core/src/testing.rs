@@ -1,0 +1,303 @@
+//! The ports in memory, with faults on demand: for the tests of the crates above.
+//!
+//! [`World`] is all of them over one state. [`World::fail_next`] makes the next calls fail before or after they take effect,
+//! which is what a crash, a time-out or a lost answer looks like from outside.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::bundle::ActiveMapper;
+use crate::digest::Sha256Hex;
+use crate::fault::{Code, Fault};
+use crate::id::{EventType, IngestId, ObjectRef, VendorId};
+use crate::port::{
+    BundleStore, BusEvent, Clock, Commit, DivergenceStore, EventBus, Ledger, Marked, NormalizedStore,
+    QuarantineStore, RawHeaders, RawStore, VendorDirectory,
+};
+use crate::record::{
+    Divergence, LedgerKey, LedgerRow, Normalized, QuarantineNote, QuarantineRow, QuarantineStatus, Status,
+    VendorProfile,
+};
+
+/// What happens to a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// It takes effect and answers.
+    None,
+    /// It fails without effect.
+    Before,
+    /// It takes effect, but the caller sees a failure.
+    After,
+}
+
+/// All that the ports hold.
+#[derive(Debug, Default, Clone)]
+pub struct State {
+    /// Key to bytes and headers.
+    pub raw: BTreeMap<String, (Bytes, RawHeaders)>,
+    /// Key to bytes.
+    pub normalized: BTreeMap<String, Bytes>,
+    /// Key to bytes.
+    pub bundles: BTreeMap<String, Bytes>,
+    /// The ledger.
+    pub ledger: BTreeMap<LedgerKey, LedgerRow>,
+    /// Owner by key digest.
+    pub keys: BTreeMap<Sha256Hex, VendorId>,
+    /// Vendors.
+    pub vendors: BTreeMap<VendorId, VendorProfile>,
+    /// Active mappers.
+    pub mappers: BTreeMap<(VendorId, EventType), ActiveMapper>,
+    /// Quarantine.
+    pub quarantine: BTreeMap<(VendorId, IngestId), QuarantineRow>,
+    /// Divergence.
+    pub divergence: BTreeMap<(String, String), Divergence>,
+    /// What the bus took, in order.
+    pub bus: Vec<BusEvent>,
+    failures: VecDeque<Failure>,
+    now: Option<Timestamp>,
+    minted: u128,
+}
+
+/// An in-memory world; clones share it.
+#[derive(Debug, Default, Clone)]
+pub struct World(Arc<Mutex<State>>);
+
+impl World {
+    /// An empty one, at 2026-11-21T10:00:00Z.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The state, to arrange or to look at.
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What happens to the next calls, one entry a call; after that they succeed.
+    pub fn fail_next(&self, failures: impl IntoIterator<Item = Failure>) {
+        self.state().failures.extend(failures);
+    }
+
+    /// Registers a vendor with one API key.
+    pub fn add_vendor(&self, vendor_id: &str, api_key: &str, webhook_secrets: &[&str]) {
+        let Ok(vendor_id) = vendor_id.parse::<VendorId>() else { return };
+        let digest = Sha256Hex::of(api_key.as_bytes());
+        let mut state = self.state();
+        state.keys.insert(digest.clone(), vendor_id.clone());
+        let profile = VendorProfile {
+            vendor_id: vendor_id.clone(),
+            enabled: true,
+            api_key_sha256: vec![digest],
+            webhook_secrets: webhook_secrets.iter().map(ToString::to_string).collect(),
+        };
+        state.vendors.insert(vendor_id, profile);
+    }
+
+    /// Moves the clock.
+    pub fn advance(&self, seconds: i64) {
+        let now = self.now() + SignedDuration::from_secs(seconds);
+        self.state().now = Some(now);
+    }
+
+    fn call<T>(&self, effect: impl FnOnce(&mut State) -> Result<T, Fault>) -> Result<T, Fault> {
+        let mut state = self.state();
+        match state.failures.pop_front().unwrap_or(Failure::None) {
+            Failure::None => effect(&mut state),
+            Failure::Before => Err(Fault::new(Code::Unavailable, "arranged by the test, before the effect")),
+            Failure::After => {
+                effect(&mut state)?;
+                Err(Fault::new(Code::TimedOut, "arranged by the test, after the effect"))
+            }
+        }
+    }
+}
+
+impl Clock for World {
+    fn now(&self) -> Timestamp {
+        self.state().now.unwrap_or(Timestamp::constant(1_795_255_200, 0))
+    }
+
+    fn random(&self) -> u128 {
+        let mut state = self.state();
+        state.minted += 1;
+        state.minted
+    }
+}
+
+#[async_trait]
+impl RawStore for World {
+    async fn put_if_absent(&self, key: &str, bytes: Bytes, headers: &RawHeaders) -> Result<ObjectRef, Fault> {
+        self.call(|state| {
+            let held = state.raw.entry(key.to_owned()).or_insert_with(|| (bytes, headers.clone()));
+            if held.1.sha256 != headers.sha256 {
+                return Err(Fault::new(Code::RawDigestMismatch, format!("{key} holds other bytes")));
+            }
+            Ok(ObjectRef { bucket: "raw".into(), key: key.into() })
+        })
+    }
+
+    async fn get(&self, at: &ObjectRef) -> Result<Bytes, Fault> {
+        self.call(|state| {
+            let held = state.raw.get(&at.key).map(|(bytes, _)| bytes.clone());
+            held.ok_or_else(|| Fault::new(Code::RawMissing, format!("no object {}", at.key)))
+        })
+    }
+}
+
+#[async_trait]
+impl NormalizedStore for World {
+    async fn put(&self, key: &str, bytes: Bytes, _sha256: &Sha256Hex) -> Result<ObjectRef, Fault> {
+        self.call(|state| {
+            state.normalized.insert(key.to_owned(), bytes);
+            Ok(ObjectRef { bucket: "normalized".into(), key: key.into() })
+        })
+    }
+}
+
+#[async_trait]
+impl BundleStore for World {
+    async fn get(&self, key: &str) -> Result<Bytes, Fault> {
+        self.call(|state| {
+            let held = state.bundles.get(key).cloned();
+            held.ok_or_else(|| Fault::new(Code::BundleMissing, format!("no object {key}")))
+        })
+    }
+
+    async fn put_if_absent(&self, key: &str, bytes: Bytes) -> Result<(), Fault> {
+        self.call(|state| {
+            state.bundles.entry(key.to_owned()).or_insert(bytes);
+            Ok(())
+        })
+    }
+}
+
+#[async_trait]
+impl Ledger for World {
+    async fn find(&self, key: &LedgerKey) -> Result<Option<LedgerRow>, Fault> {
+        self.call(|state| Ok(state.ledger.get(key).cloned()))
+    }
+
+    async fn commit(&self, row: &LedgerRow) -> Result<Commit, Fault> {
+        self.call(|state| match state.ledger.get(&row.key) {
+            Some(held) => Ok(Commit::Exists(Box::new(held.clone()))),
+            None => {
+                state.ledger.insert(row.key.clone(), row.clone());
+                Ok(Commit::Committed)
+            }
+        })
+    }
+
+    async fn mark_normalized(
+        &self,
+        key: &LedgerKey,
+        ingest_id: IngestId,
+        normalized: &Normalized,
+    ) -> Result<(), Fault> {
+        self.call(|state| {
+            let row = row(state, key, ingest_id)?;
+            row.status = Status::Normalized;
+            row.status_shard = row.status.shard(ingest_id);
+            row.updated_at = normalized.at;
+            row.normalized = Some(normalized.clone());
+            Ok(())
+        })
+    }
+
+    async fn mark_quarantined(
+        &self,
+        key: &LedgerKey,
+        ingest_id: IngestId,
+        note: &QuarantineNote,
+    ) -> Result<Marked, Fault> {
+        self.call(|state| {
+            let row = row(state, key, ingest_id)?;
+            if row.status == Status::Normalized {
+                return Ok(Marked::AlreadyNormalized);
+            }
+            row.status = Status::Quarantined;
+            row.status_shard = row.status.shard(ingest_id);
+            row.updated_at = note.at;
+            row.quarantine = Some(note.clone());
+            Ok(Marked::Quarantined)
+        })
+    }
+}
+
+fn row<'a>(state: &'a mut State, key: &LedgerKey, ingest_id: IngestId) -> Result<&'a mut LedgerRow, Fault> {
+    state
+        .ledger
+        .get_mut(key)
+        .filter(|row| row.ingest_id == ingest_id)
+        .ok_or_else(|| Fault::new(Code::LedgerRowMissing, format!("no row for {ingest_id}")))
+}
+
+#[async_trait]
+impl VendorDirectory for World {
+    async fn owner_of_key(&self, api_key_sha256: &Sha256Hex) -> Result<Option<VendorId>, Fault> {
+        self.call(|state| Ok(state.keys.get(api_key_sha256).cloned()))
+    }
+
+    async fn profile(&self, vendor_id: &VendorId) -> Result<Option<VendorProfile>, Fault> {
+        self.call(|state| Ok(state.vendors.get(vendor_id).cloned()))
+    }
+
+    async fn active_mapper(
+        &self,
+        vendor_id: &VendorId,
+        event_type: &EventType,
+    ) -> Result<Option<ActiveMapper>, Fault> {
+        self.call(|state| Ok(state.mappers.get(&(vendor_id.clone(), event_type.clone())).cloned()))
+    }
+}
+
+#[async_trait]
+impl QuarantineStore for World {
+    async fn open(&self, row: &QuarantineRow) -> Result<(), Fault> {
+        self.call(|state| {
+            let key = (row.vendor_id.clone(), row.ingest_id);
+            let first_seen_at =
+                state.quarantine.get(&key).map_or(row.first_seen_at, |held| held.first_seen_at);
+            state.quarantine.insert(key, QuarantineRow { first_seen_at, ..row.clone() });
+            Ok(())
+        })
+    }
+
+    async fn release(&self, vendor_id: &VendorId, ingest_id: IngestId, at: Timestamp) -> Result<(), Fault> {
+        self.call(|state| {
+            if let Some(row) = state.quarantine.get_mut(&(vendor_id.clone(), ingest_id)) {
+                row.status = QuarantineStatus::Released;
+                row.last_seen_at = at;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[async_trait]
+impl DivergenceStore for World {
+    async fn contains(&self, subject: &str, id: &str) -> Result<bool, Fault> {
+        self.call(|state| Ok(state.divergence.contains_key(&(subject.to_owned(), id.to_owned()))))
+    }
+
+    async fn record(&self, divergence: &Divergence) -> Result<(), Fault> {
+        self.call(|state| {
+            let key = (divergence.subject.clone(), divergence.id.clone());
+            state.divergence.entry(key).or_insert_with(|| divergence.clone());
+            Ok(())
+        })
+    }
+}
+
+#[async_trait]
+impl EventBus for World {
+    async fn publish(&self, events: &[BusEvent]) -> Result<Vec<Result<(), Fault>>, Fault> {
+        self.call(|state| {
+            state.bus.extend_from_slice(events);
+            Ok(events.iter().map(|_| Ok(())).collect())
+        })
+    }
+}
