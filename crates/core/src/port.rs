@@ -109,6 +109,15 @@ pub trait Ledger: Send + Sync {
     ) -> Result<Marked, Fault>;
 }
 
+/// Whether an answer may come from a cache some seconds old.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Freshness {
+    /// It may.
+    Cached,
+    /// It must be read now: a redrive follows a fix that was made a moment ago.
+    Fresh,
+}
+
 /// Vendors, their keys and their active mappers. May answer from a cache some seconds old.
 #[async_trait]
 pub trait VendorDirectory: Send + Sync {
@@ -121,6 +130,7 @@ pub trait VendorDirectory: Send + Sync {
         &self,
         vendor_id: &VendorId,
         event_type: &EventType,
+        freshness: Freshness,
     ) -> Result<Option<ActiveMapper>, Fault>;
 }
 

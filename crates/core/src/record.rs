@@ -342,6 +342,19 @@ pub struct VendorProfile {
     /// Secrets of the Standard Webhooks scheme (`whsec_…`); two during a rotation, none if the vendor does not sign.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub webhook_secrets: Vec<String>,
+    /// How fast the vendor may send, enforced at the API (usage plan on AWS). `None`: the API's own default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<RateLimit>,
+}
+
+/// A token bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RateLimit {
+    /// Requests per second that it fills by.
+    pub per_second: u32,
+    /// Requests that it holds.
+    pub burst: u32,
 }
 
 impl std::fmt::Debug for VendorProfile {

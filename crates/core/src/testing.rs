@@ -15,8 +15,8 @@ use crate::digest::Sha256Hex;
 use crate::fault::{Code, Fault};
 use crate::id::{EventType, IngestId, ObjectRef, VendorId};
 use crate::port::{
-    BundleStore, BusEvent, Clock, Commit, DivergenceStore, EventBus, Ledger, Marked, NormalizedStore,
-    QuarantineStore, RawHeaders, RawStore, VendorDirectory,
+    BundleStore, BusEvent, Clock, Commit, DivergenceStore, EventBus, Freshness, Ledger, Marked,
+    NormalizedStore, QuarantineStore, RawHeaders, RawStore, VendorDirectory,
 };
 use crate::record::{
     Divergence, LedgerKey, LedgerRow, Normalized, QuarantineNote, QuarantineRow, QuarantineStatus, Status,
@@ -93,6 +93,7 @@ impl World {
             enabled: true,
             api_key_sha256: vec![digest],
             webhook_secrets: webhook_secrets.iter().map(ToString::to_string).collect(),
+            rate_limit: None,
         };
         state.vendors.insert(vendor_id, profile);
     }

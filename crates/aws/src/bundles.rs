@@ -1,0 +1,42 @@
+//! The mappers bucket: immutable objects under keys made of their digests.
+
+use async_trait::async_trait;
+use aws_sdk_s3::Client;
+use aws_sdk_s3::error::SdkError;
+use aws_sdk_s3::primitives::ByteStream;
+use bytes::Bytes;
+use sluice_core::port::BundleStore;
+use sluice_core::{Code, Fault};
+
+use crate::error::fault;
+
+/// The bucket.
+#[derive(Debug, Clone)]
+pub struct S3BundleStore {
+    client: Client,
+    bucket: String,
+}
+
+impl S3BundleStore {
+    /// Over a bucket.
+    pub fn new(client: Client, bucket: impl Into<String>) -> Self {
+        Self { client, bucket: bucket.into() }
+    }
+}
+
+#[async_trait]
+impl BundleStore for S3BundleStore {
+    async fn get(&self, key: &str) -> Result<Bytes, Fault> {
+        crate::raw::get(&self.client, &self.bucket, key, Code::BundleMissing).await
+    }
+
+    async fn put_if_absent(&self, key: &str, bytes: Bytes) -> Result<(), Fault> {
+        let put = self.client.put_object().bucket(&self.bucket).key(key).if_none_match("*");
+        match put.body(ByteStream::from(bytes)).send().await {
+            Ok(_) => Ok(()),
+            // The key is the digest of the bytes: what is there is the same.
+            Err(SdkError::ServiceError(service)) if service.raw().status().as_u16() == 412 => Ok(()),
+            Err(error) => Err(fault("write an object of a bundle", error)),
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! The event bus, ten entries a call, which is EventBridge's limit for `PutEvents`.
+
+use async_trait::async_trait;
+use aws_sdk_eventbridge::Client;
+use aws_sdk_eventbridge::types::PutEventsRequestEntry;
+use sluice_core::port::{BusEvent, EventBus};
+use sluice_core::record::BUS_SOURCE;
+use sluice_core::{Code, Fault};
+
+use crate::error::fault;
+
+const ENTRIES_PER_CALL: usize = 10;
+
+/// The bus.
+#[derive(Debug, Clone)]
+pub struct EventBridgeBus {
+    client: Client,
+    bus: String,
+}
+
+impl EventBridgeBus {
+    /// Over a bus, by name.
+    pub fn new(client: Client, bus: impl Into<String>) -> Self {
+        Self { client, bus: bus.into() }
+    }
+
+    async fn put(&self, events: &[BusEvent]) -> Result<Vec<Result<(), Fault>>, Fault> {
+        let mut entries = Vec::with_capacity(events.len());
+        for event in events {
+            let detail = serde_json::to_string(&event.detail).map_err(|error| {
+                Fault::new(Code::RowMalformed, "failed to write an event's detail").with_source(error)
+            })?;
+            entries.push(
+                PutEventsRequestEntry::builder()
+                    .event_bus_name(&self.bus)
+                    .source(BUS_SOURCE)
+                    .detail_type(event.detail_type.as_str())
+                    .resources(event.detail.ingest_id.to_string())
+                    .detail(detail)
+                    .build(),
+            );
+        }
+        let answer = self
+            .client
+            .put_events()
+            .set_entries(Some(entries))
+            .send()
+            .await
+            .map_err(|error| fault("put events on the bus", error))?;
+        let results: Vec<_> = answer
+            .entries
+            .unwrap_or_default()
+            .into_iter()
+            .map(|entry| match entry.error_code {
+                None => Ok(()),
+                Some(code) => {
+                    let said = entry.error_message.unwrap_or_default();
+                    Err(Fault::new(
+                        Code::Unavailable,
+                        format!("the bus did not take the event: {code}: {said}"),
+                    ))
+                }
+            })
+            .collect();
+        if results.len() == events.len() {
+            Ok(results)
+        } else {
+            Err(Fault::new(Code::Unavailable, "the bus answered for another number of events than were sent"))
+        }
+    }
+}
+
+#[async_trait]
+impl EventBus for EventBridgeBus {
+    async fn publish(&self, events: &[BusEvent]) -> Result<Vec<Result<(), Fault>>, Fault> {
+        let mut results = Vec::with_capacity(events.len());
+        for chunk in events.chunks(ENTRIES_PER_CALL) {
+            match self.put(chunk).await {
+                Ok(taken) => results.extend(taken),
+                // Chunks before this one are on the bus: report them as taken, and this one by entry.
+                Err(failure) => {
+                    results
+                        .extend(chunk.iter().map(|_| Err(Fault::new(failure.code, failure.message.clone()))));
+                }
+            }
+        }
+        Ok(results)
+    }
+}

@@ -1,0 +1,71 @@
+//! The frame of every Lambda function: settings, clients, JSON logs, and errors by the names that ASL matches.
+//!
+//! `lambda_runtime` would report a boxed error under its Rust type's name, which no ASL can match, and would keep an event that
+//! does not parse from the handler: so handlers take `serde_json::Value`, and [`Fault`] becomes a `Diagnostic` explicitly.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, SdkConfig};
+use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
+use serde_json::Value;
+use sluice_core::Fault;
+
+use crate::config::{ConfigError, environment};
+
+/// A handler's future.
+pub type Handling<'a> = Pin<Box<dyn Future<Output = Result<Value, Fault>> + Send + 'a>>;
+
+/// Runs a function until its environment ends. Exit code 1, with the reason on standard error, if its settings are wrong.
+pub async fn main<D: Send + Sync + 'static>(
+    name: &'static str,
+    deps: fn(&SdkConfig, &dyn Fn(&str) -> Option<String>) -> Result<D, ConfigError>,
+    handle: for<'a> fn(&'a D, Value) -> Handling<'a>,
+) -> ExitCode {
+    tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_current_span(false)
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_env("SLUICE_LOG")
+                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info")),
+        )
+        .with_ansi(false)
+        .init();
+    let sdk = sdk_config().await;
+    let deps = match deps(&sdk, &environment) {
+        Ok(deps) => deps,
+        Err(error) => {
+            tracing::error!(function = name, %error, "the function cannot start");
+            return ExitCode::FAILURE;
+        }
+    };
+    let deps = &deps;
+    let service = service_fn(move |event: LambdaEvent<Value>| async move {
+        handle(deps, event.payload).await.map_err(|fault| {
+            tracing::warn!(function = name, error = fault.error_type(), code = %fault.code, "{fault}");
+            Diagnostic { error_type: fault.error_type().to_owned(), error_message: fault.error_message() }
+        })
+    });
+    match lambda_runtime::run(service).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(function = name, %error, "the runtime API failed");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The SDK's configuration for a function: attempts are cut well before the state's own time-out, so that a slow dependency
+/// is a `Retryable` with a cause rather than a `States.Timeout`.
+pub async fn sdk_config() -> SdkConfig {
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(1))
+        .operation_attempt_timeout(Duration::from_millis(1_500))
+        .operation_timeout(Duration::from_secs(4))
+        .build();
+    aws_config::defaults(BehaviorVersion::latest()).timeout_config(timeouts).load().await
+}

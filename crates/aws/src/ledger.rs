@@ -1,0 +1,244 @@
+//! The ledger table: `vendorId`, `externalEventId`; stream on; indexes `by-status` and `by-ingest-id`.
+//!
+//! Invariant: a row is created only by [`Ledger::commit`]'s conditional write, and never deleted.
+
+use async_trait::async_trait;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
+use aws_sdk_dynamodb::operation::update_item::{UpdateItemError, UpdateItemOutput};
+use aws_sdk_dynamodb::types::{ReturnValuesOnConditionCheckFailure, Select};
+use sluice_core::id::{IngestId, rfc3339};
+use sluice_core::port::{Commit, Ledger, Marked};
+use sluice_core::record::{LedgerKey, LedgerRow, Normalized, QuarantineNote, Status};
+use sluice_core::{Code, Fault};
+
+use crate::error::fault;
+use crate::item::{Item, from_item, text, to_item, to_value};
+
+/// Name of the index by status shard and `receivedAt`.
+pub const BY_STATUS: &str = "by-status";
+/// Name of the index by `ingestId`.
+pub const BY_INGEST_ID: &str = "by-ingest-id";
+
+/// The table.
+#[derive(Debug, Clone)]
+pub struct DynamoLedger {
+    client: Client,
+    table: String,
+}
+
+impl DynamoLedger {
+    /// Over a table.
+    pub fn new(client: Client, table: impl Into<String>) -> Self {
+        Self { client, table: table.into() }
+    }
+
+    /// The row of an `ingestId`, by the index; eventually consistent.
+    pub async fn find_by_ingest_id(&self, ingest_id: IngestId) -> Result<Option<LedgerRow>, Fault> {
+        let answer = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .index_name(BY_INGEST_ID)
+            .key_condition_expression("ingestId = :id")
+            .expression_attribute_values(":id", text(ingest_id))
+            .send()
+            .await
+            .map_err(|error| fault("look up the ledger by ingestId", error))?;
+        answer
+            .items
+            .unwrap_or_default()
+            .into_iter()
+            .next()
+            .map(|item| from_item(&self.table, item))
+            .transpose()
+    }
+
+    /// How many rows have a status: a count over the index's shards, eventually consistent.
+    pub async fn count(&self, status: Status) -> Result<u64, Fault> {
+        let mut total = 0;
+        for shard in status.shards() {
+            let mut from: Option<Item> = None;
+            loop {
+                let answer = self
+                    .client
+                    .query()
+                    .table_name(&self.table)
+                    .index_name(BY_STATUS)
+                    .select(Select::Count)
+                    .key_condition_expression("statusShard = :shard")
+                    .expression_attribute_values(":shard", text(&shard))
+                    .set_exclusive_start_key(from)
+                    .send()
+                    .await
+                    .map_err(|error| fault("count the ledger by status", error))?;
+                total += u64::try_from(answer.count).unwrap_or(0);
+                from = answer.last_evaluated_key.filter(|key| !key.is_empty());
+                if from.is_none() {
+                    break;
+                }
+            }
+        }
+        Ok(total)
+    }
+
+    /// How many rows there are: a count over the table itself, so that it can disagree with the index if something is wrong.
+    pub async fn count_all(&self) -> Result<u64, Fault> {
+        let mut total = 0;
+        let mut from: Option<Item> = None;
+        loop {
+            let answer = self
+                .client
+                .scan()
+                .table_name(&self.table)
+                .select(Select::Count)
+                .consistent_read(true)
+                .set_exclusive_start_key(from)
+                .send()
+                .await
+                .map_err(|error| fault("count the ledger", error))?;
+            total += u64::try_from(answer.count).unwrap_or(0);
+            from = answer.last_evaluated_key.filter(|key| !key.is_empty());
+            if from.is_none() {
+                return Ok(total);
+            }
+        }
+    }
+
+    fn update(&self, key: &LedgerKey) -> UpdateItemFluentBuilder {
+        self.client
+            .update_item()
+            .table_name(&self.table)
+            .key("vendorId", text(&key.vendor_id))
+            .key("externalEventId", text(&key.external_event_id))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+    }
+}
+
+/// An update whose condition failed, with the row as it was.
+fn condition_failed(
+    result: Result<UpdateItemOutput, SdkError<UpdateItemError>>,
+) -> Result<Result<(), Option<Item>>, Fault> {
+    match result {
+        Ok(_) => Ok(Ok(())),
+        Err(SdkError::ServiceError(service)) if service.err().is_conditional_check_failed_exception() => {
+            match service.into_err() {
+                UpdateItemError::ConditionalCheckFailedException(failed) => Ok(Err(failed.item)),
+                _ => Ok(Err(None)),
+            }
+        }
+        Err(error) => Err(fault("update the ledger row", error)),
+    }
+}
+
+#[async_trait]
+impl Ledger for DynamoLedger {
+    async fn find(&self, key: &LedgerKey) -> Result<Option<LedgerRow>, Fault> {
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .key("vendorId", text(&key.vendor_id))
+            .key("externalEventId", text(&key.external_event_id))
+            .send()
+            .await
+            .map_err(|error| fault("read the ledger row", error))?;
+        answer.item.map(|item| from_item(&self.table, item)).transpose()
+    }
+
+    async fn commit(&self, row: &LedgerRow) -> Result<Commit, Fault> {
+        let result = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(to_item(row)?))
+            .condition_expression("attribute_not_exists(vendorId)")
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        match result {
+            Ok(_) => Ok(Commit::Committed),
+            Err(SdkError::ServiceError(service)) if service.err().is_conditional_check_failed_exception() => {
+                let held = match service.into_err() {
+                    PutItemError::ConditionalCheckFailedException(failed) => failed.item,
+                    _ => None,
+                };
+                match held {
+                    Some(item) => Ok(Commit::Exists(Box::new(from_item(&self.table, item)?))),
+                    None => Err(Fault::new(
+                        Code::Unavailable,
+                        "the ledger refused the row without giving the one it holds",
+                    )),
+                }
+            }
+            Err(error) => Err(fault("write the ledger row", error)),
+        }
+    }
+
+    async fn mark_normalized(
+        &self,
+        key: &LedgerKey,
+        ingest_id: IngestId,
+        normalized: &Normalized,
+    ) -> Result<(), Fault> {
+        let result = self
+            .update(key)
+            .condition_expression("ingestId = :id")
+            .update_expression(
+                "SET #status = :status, statusShard = :shard, normalized = :normalized, updatedAt = :at",
+            )
+            .expression_attribute_names("#status", "status")
+            .expression_attribute_values(":id", text(ingest_id))
+            .expression_attribute_values(":status", text(Status::Normalized.as_str()))
+            .expression_attribute_values(":shard", text(Status::Normalized.shard(ingest_id)))
+            .expression_attribute_values(":normalized", to_value(normalized)?)
+            .expression_attribute_values(":at", text(rfc3339(normalized.at)))
+            .send()
+            .await;
+        condition_failed(result)?.map_err(|_| missing(key, ingest_id))
+    }
+
+    async fn mark_quarantined(
+        &self,
+        key: &LedgerKey,
+        ingest_id: IngestId,
+        note: &QuarantineNote,
+    ) -> Result<Marked, Fault> {
+        let result = self
+            .update(key)
+            .condition_expression("ingestId = :id AND #status <> :normalized")
+            .update_expression(
+                "SET #status = :status, statusShard = :shard, quarantine = :note, updatedAt = :at",
+            )
+            .expression_attribute_names("#status", "status")
+            .expression_attribute_values(":id", text(ingest_id))
+            .expression_attribute_values(":normalized", text(Status::Normalized.as_str()))
+            .expression_attribute_values(":status", text(Status::Quarantined.as_str()))
+            .expression_attribute_values(":shard", text(Status::Quarantined.shard(ingest_id)))
+            .expression_attribute_values(":note", to_value(note)?)
+            .expression_attribute_values(":at", text(rfc3339(note.at)))
+            .send()
+            .await;
+        match condition_failed(result)? {
+            Ok(()) => Ok(Marked::Quarantined),
+            Err(Some(item)) => {
+                let held: LedgerRow = from_item(&self.table, item)?;
+                if held.ingest_id == ingest_id {
+                    Ok(Marked::AlreadyNormalized)
+                } else {
+                    Err(missing(key, ingest_id))
+                }
+            }
+            Err(None) => Err(missing(key, ingest_id)),
+        }
+    }
+}
+
+fn missing(key: &LedgerKey, ingest_id: IngestId) -> Fault {
+    Fault::new(
+        Code::LedgerRowMissing,
+        format!("the ledger has no event {ingest_id} under ({}, {})", key.vendor_id, key.external_event_id),
+    )
+}

@@ -1,0 +1,44 @@
+//! The bucket of normalized documents. A replay writes the same key again; the bucket keeps versions on AWS.
+
+use async_trait::async_trait;
+use aws_sdk_s3::Client;
+use aws_sdk_s3::primitives::ByteStream;
+use bytes::Bytes;
+use sluice_core::Fault;
+use sluice_core::digest::Sha256Hex;
+use sluice_core::id::ObjectRef;
+use sluice_core::port::NormalizedStore;
+
+use crate::error::fault;
+use crate::raw::checksum;
+
+/// The bucket.
+#[derive(Debug, Clone)]
+pub struct S3NormalizedStore {
+    client: Client,
+    bucket: String,
+}
+
+impl S3NormalizedStore {
+    /// Over a bucket.
+    pub fn new(client: Client, bucket: impl Into<String>) -> Self {
+        Self { client, bucket: bucket.into() }
+    }
+}
+
+#[async_trait]
+impl NormalizedStore for S3NormalizedStore {
+    async fn put(&self, key: &str, bytes: Bytes, sha256: &Sha256Hex) -> Result<ObjectRef, Fault> {
+        self.client
+            .put_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .content_type("application/x-ndjson")
+            .checksum_sha256(checksum(sha256))
+            .body(ByteStream::from(bytes))
+            .send()
+            .await
+            .map_err(|error| fault("write the normalized document", error))?;
+        Ok(ObjectRef { bucket: self.bucket.clone(), key: key.to_owned() })
+    }
+}

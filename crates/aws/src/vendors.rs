@@ -1,0 +1,241 @@
+//! The vendors table: `vendorId`, `record`.
+//!
+//! `record` is `profile`, or `mapper#<eventType>` for the pointer to the active bundle. A row `key#<digest>`/`key` says whose an
+//! API key is. Reads are cached for [`CACHE_SECONDS`], absence included, so that an unknown key costs one read, not one a request.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::SdkError;
+use moka::future::Cache;
+use serde::de::DeserializeOwned;
+use sluice_core::bundle::ActiveMapper;
+use sluice_core::digest::Sha256Hex;
+use sluice_core::id::{EventType, VendorId};
+use sluice_core::port::{Freshness, VendorDirectory};
+use sluice_core::record::VendorProfile;
+use sluice_core::{Code, Fault};
+
+use crate::error::fault;
+use crate::item::{Item, from_item, text, to_item, to_value};
+
+/// How old an answer may be: what a promotion or a revoked key takes to hold everywhere.
+pub const CACHE_SECONDS: u64 = 2;
+
+/// Most rows held.
+const CACHE_ROWS_MAX: u64 = 10_000;
+
+const PROFILE: &str = "profile";
+
+/// The table, behind its cache.
+#[derive(Debug, Clone)]
+pub struct DynamoVendors {
+    client: Client,
+    table: String,
+    cache: Cache<(String, String), Option<Arc<Item>>>,
+}
+
+fn owner_partition(api_key_sha256: &Sha256Hex) -> String {
+    format!("key#{api_key_sha256}")
+}
+
+fn mapper_record(event_type: &EventType) -> String {
+    format!("mapper#{event_type}")
+}
+
+impl DynamoVendors {
+    /// Over a table.
+    pub fn new(client: Client, table: impl Into<String>) -> Self {
+        let cache = Cache::builder()
+            .max_capacity(CACHE_ROWS_MAX)
+            .time_to_live(Duration::from_secs(CACHE_SECONDS))
+            .build();
+        Self { client, table: table.into(), cache }
+    }
+
+    async fn read(
+        &self,
+        partition: String,
+        record: String,
+        freshness: Freshness,
+    ) -> Result<Option<Arc<Item>>, Fault> {
+        let key = (partition, record);
+        if freshness == Freshness::Fresh {
+            self.cache.invalidate(&key).await;
+        }
+        let (partition, record) = key.clone();
+        let load = async {
+            let answer = self
+                .client
+                .get_item()
+                .table_name(&self.table)
+                .key("vendorId", text(partition))
+                .key("record", text(record))
+                .consistent_read(freshness == Freshness::Fresh)
+                .send()
+                .await
+                .map_err(|error| fault("read the vendors table", error))?;
+            Ok::<_, Fault>(answer.item.map(Arc::new))
+        };
+        self.cache.try_get_with(key, load).await.map_err(|shared: Arc<Fault>| {
+            // Waiters share one failed read; each gets its classification and words.
+            Fault::new(shared.code, shared.message.clone())
+        })
+    }
+
+    async fn row<T: DeserializeOwned>(
+        &self,
+        partition: String,
+        record: String,
+        freshness: Freshness,
+    ) -> Result<Option<T>, Fault> {
+        let item = self.read(partition, record, freshness).await?;
+        item.map(|item| from_item(&self.table, Item::clone(&item))).transpose()
+    }
+
+    /// Writes a vendor and its key rows. Keys that the profile no longer has lose their rows.
+    pub async fn put_vendor(&self, profile: &VendorProfile) -> Result<(), Fault> {
+        let before: Option<VendorProfile> =
+            self.row(profile.vendor_id.to_string(), PROFILE.into(), Freshness::Fresh).await?;
+        for digest in &profile.api_key_sha256 {
+            let owner: Option<Owner> =
+                self.row(owner_partition(digest), "key".into(), Freshness::Fresh).await?;
+            if let Some(owner) = owner
+                && owner.owner != profile.vendor_id
+            {
+                return Err(Fault::new(
+                    Code::ConfigurationInvalid,
+                    format!(
+                        "an API key of {} belongs to {} already: give each vendor a key of its own",
+                        profile.vendor_id, owner.owner
+                    ),
+                ));
+            }
+            self.client
+                .put_item()
+                .table_name(&self.table)
+                .item("vendorId", text(owner_partition(digest)))
+                .item("record", text("key"))
+                .item("owner", text(&profile.vendor_id))
+                .send()
+                .await
+                .map_err(|error| fault("write an API key's row", error))?;
+            self.cache.invalidate(&(owner_partition(digest), "key".into())).await;
+        }
+        let mut item = to_item(profile)?;
+        item.insert("record".into(), text(PROFILE));
+        self.client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .send()
+            .await
+            .map_err(|error| fault("write the vendor", error))?;
+        self.cache.invalidate(&(profile.vendor_id.to_string(), PROFILE.into())).await;
+        for digest in before.into_iter().flat_map(|before| before.api_key_sha256) {
+            if !profile.api_key_sha256.contains(&digest) {
+                self.client
+                    .delete_item()
+                    .table_name(&self.table)
+                    .key("vendorId", text(owner_partition(&digest)))
+                    .key("record", text("key"))
+                    .send()
+                    .await
+                    .map_err(|error| fault("remove a revoked API key", error))?;
+                self.cache.invalidate(&(owner_partition(&digest), "key".into())).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a bundle the active one, if the pointer still has `seen_revision` (0: there is none yet). `Ok(false)`: someone else
+    /// was quicker; read again and decide anew.
+    pub async fn activate(&self, mapper: &ActiveMapper, seen_revision: u64) -> Result<bool, Fault> {
+        let vendor_id = &mapper.contract.vendor_id;
+        let record = mapper_record(&mapper.contract.event_type);
+        let mut item = to_item(mapper)?;
+        item.insert("vendorId".into(), text(vendor_id));
+        item.insert("record".into(), text(&record));
+        let put = self.client.put_item().table_name(&self.table).set_item(Some(item));
+        let put = if seen_revision == 0 {
+            put.condition_expression("attribute_not_exists(vendorId)")
+        } else {
+            put.condition_expression("revision = :seen")
+                .expression_attribute_values(":seen", to_value(&seen_revision)?)
+        };
+        match put.send().await {
+            Ok(_) => {
+                self.cache.invalidate(&(vendor_id.to_string(), record)).await;
+                Ok(true)
+            }
+            Err(SdkError::ServiceError(service)) if service.err().is_conditional_check_failed_exception() => {
+                Ok(false)
+            }
+            Err(error) => Err(fault("activate the mapper", error)),
+        }
+    }
+
+    /// All vendors, in the table's order.
+    pub async fn list(&self) -> Result<Vec<VendorProfile>, Fault> {
+        self.scan("#record = :record", "profile").await
+    }
+
+    /// All pointers to active bundles.
+    pub async fn list_mappers(&self) -> Result<Vec<ActiveMapper>, Fault> {
+        self.scan("begins_with(#record, :record)", "mapper#").await
+    }
+
+    async fn scan<T: DeserializeOwned>(&self, filter: &str, record: &str) -> Result<Vec<T>, Fault> {
+        let mut rows = Vec::new();
+        let mut from: Option<Item> = None;
+        loop {
+            let answer = self
+                .client
+                .scan()
+                .table_name(&self.table)
+                .filter_expression(filter)
+                .expression_attribute_names("#record", "record")
+                .expression_attribute_values(":record", text(record))
+                .set_exclusive_start_key(from)
+                .send()
+                .await
+                .map_err(|error| fault("list the vendors table", error))?;
+            for item in answer.items.unwrap_or_default() {
+                rows.push(from_item(&self.table, item)?);
+            }
+            from = answer.last_evaluated_key.filter(|key| !key.is_empty());
+            if from.is_none() {
+                return Ok(rows);
+            }
+        }
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct Owner {
+    owner: VendorId,
+}
+
+#[async_trait]
+impl VendorDirectory for DynamoVendors {
+    async fn owner_of_key(&self, api_key_sha256: &Sha256Hex) -> Result<Option<VendorId>, Fault> {
+        let row: Option<Owner> =
+            self.row(owner_partition(api_key_sha256), "key".into(), Freshness::Cached).await?;
+        Ok(row.map(|row| row.owner))
+    }
+
+    async fn profile(&self, vendor_id: &VendorId) -> Result<Option<VendorProfile>, Fault> {
+        self.row(vendor_id.to_string(), PROFILE.into(), Freshness::Cached).await
+    }
+
+    async fn active_mapper(
+        &self,
+        vendor_id: &VendorId,
+        event_type: &EventType,
+        freshness: Freshness,
+    ) -> Result<Option<ActiveMapper>, Fault> {
+        self.row(vendor_id.to_string(), mapper_record(event_type), freshness).await
+    }
+}
