@@ -1,0 +1,128 @@
+//! What a Task state calls, and `states:startExecution`, which the engine answers itself.
+//!
+//! Follows "Start a new AWS Step Functions state machine from a running execution" of the Developer Guide; output and error
+//! texts follow recorded histories of AWS.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+
+use crate::engine::{Inner, Payload};
+use crate::error::{Error, Result};
+
+/// The `Resource` that the engine answers itself.
+pub const START_EXECUTION: &str = "arn:aws:states:::states:startExecution";
+
+/// Carries out tasks: everything a state machine's `Resource` can name, except [`START_EXECUTION`].
+///
+/// An implementation that holds the [`Engine`](crate::Engine) keeps it alive; end such an engine with
+/// [`Engine::shutdown`](crate::Engine::shutdown).
+#[async_trait]
+pub trait Integrations: Send + Sync + 'static {
+    /// Runs one attempt of one task. `arguments` are the state's evaluated `Arguments`; the answer is `$states.result`, with
+    /// the envelope that AWS gives it (for `lambda:invoke`: `ExecutedVersion`, `Payload`, `StatusCode`, …).
+    ///
+    /// The future is dropped when the result is not wanted any more: the task's time is out, a parallel branch has failed,
+    /// or the execution was stopped. After a crash an unfinished task is run again, so a task runs at least once.
+    ///
+    /// # Errors
+    /// The error name that `Retry` and `Catch` match, and its cause.
+    async fn invoke(
+        &self,
+        resource: &str,
+        arguments: Value,
+        context: &TaskContext,
+    ) -> std::result::Result<Value, TaskError>;
+}
+
+/// Which task is run.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct TaskContext {
+    /// The execution that runs it.
+    pub execution_arn: Arc<str>,
+    /// The state machine of the execution.
+    pub state_machine_arn: Arc<str>,
+    /// The Task state's name.
+    pub state_name: Arc<str>,
+    /// 0 for the first attempt of this visit to the state, then 1, 2, …
+    pub retry_count: u32,
+    /// The state's `TimeoutSeconds`. The engine enforces it by dropping the future.
+    pub timeout: Option<Duration>,
+}
+
+/// A failed task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskError {
+    /// The error name, e.g. `Lambda.TooManyRequestsException`, or the `errorType` of a function.
+    pub error: String,
+    /// For a Lambda function the JSON text of its error.
+    pub cause: Option<String>,
+}
+
+impl TaskError {
+    /// An error with a cause.
+    pub fn new(error: impl Into<String>, cause: impl Into<String>) -> Self {
+        TaskError { error: error.into(), cause: Some(cause.into()) }
+    }
+}
+
+/// `states:startExecution`: starts an execution and answers at once, whatever becomes of it.
+pub(crate) async fn start_execution(
+    inner: &Arc<Inner>,
+    arguments: Value,
+) -> std::result::Result<Value, TaskError> {
+    let request_id = inner.uuid();
+    match start(inner, arguments).await {
+        Ok((arn, started_at)) => {
+            let content_type = "application/x-amz-json-1.0";
+            Ok(json!({
+                "ExecutionArn": arn,
+                "SdkHttpMetadata": {
+                    "AllHttpHeaders": {"Content-Type": [content_type], "x-amzn-RequestId": [request_id]},
+                    "HttpHeaders": {"Content-Type": content_type, "x-amzn-RequestId": request_id},
+                    "HttpStatusCode": 200,
+                },
+                "SdkResponseMetadata": {"RequestId": request_id},
+                "StartDate": started_at,
+            }))
+        }
+        Err(error) => Err(TaskError {
+            error: error.task_error_name(),
+            cause: Some(format!(
+                "{error} (Service: AWSStepFunctions; Status Code: {}; Error Code: {}; Request ID: {request_id}; Proxy: null)",
+                error.http_status(),
+                error.code(),
+            )),
+        }),
+    }
+}
+
+async fn start(inner: &Arc<Inner>, arguments: Value) -> Result<(String, f64)> {
+    let Value::Object(mut arguments) = arguments else {
+        return Err(Error::Validation("the arguments of states:startExecution are not an object".to_owned()));
+    };
+    let mut text = |member: &str| match arguments.remove(member) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(other) => Err(Error::Validation(format!("{member} must be a string, and is {other}"))),
+    };
+    let machine = text("StateMachineArn")?.ok_or_else(|| Error::missing("stateMachineArn"))?;
+    let name = text("Name")?;
+    let trace_header = text("TraceHeader")?;
+    let input = match arguments.remove("Input") {
+        None | Some(Value::Null) => Payload::empty(),
+        // As for the API, a string is the JSON text of the input; anything else is the input itself.
+        Some(Value::String(text)) => Payload::parse(text)?,
+        Some(value) => Payload::from_value(value)?,
+    };
+    if let Some(member) = arguments.keys().next() {
+        return Err(Error::Validation(format!(
+            "the field {member} is not supported by states:startExecution"
+        )));
+    }
+    let started = inner.start(&machine, name, input, trace_header).await?;
+    Ok((started.execution_arn, started.started_at.as_epoch_seconds()))
+}

@@ -1,0 +1,161 @@
+//! Carries out the effects of one execution: runs its tasks, keeps its timers, and reports what becomes of them.
+//!
+//! All of it happens on the task that drives the execution, so dropping a [`Worker`] cancels everything the execution has
+//! under way. Timers are tokio's, which keeps all of a runtime in one timer wheel; a worker registers only its earliest.
+
+use std::collections::BTreeSet;
+use std::future::poll_fn;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use futures::future::{AbortHandle, Abortable, BoxFuture};
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
+use serde_json::Value;
+use sluice_asl::{Effect, InputKind, ScheduledTask, TaskId, TimerId, Timestamp};
+use tokio::time::{Instant, Sleep};
+
+use crate::engine::Inner;
+use crate::integrations::{START_EXECUTION, TaskContext, TaskError, start_execution};
+
+type TaskResult = (TaskId, Result<Value, TaskError>);
+
+pub(crate) struct Worker {
+    inner: Arc<Inner>,
+    execution_arn: Arc<str>,
+    state_machine_arn: Arc<str>,
+    tasks: FuturesUnordered<Abortable<BoxFuture<'static, TaskResult>>>,
+    cancels: Vec<(TaskId, AbortHandle)>,
+    timers: BTreeSet<(Timestamp, TimerId)>,
+    sleep: Option<(Timestamp, Pin<Box<Sleep>>)>,
+}
+
+impl Worker {
+    pub(crate) fn new(inner: Arc<Inner>, execution_arn: Arc<str>, state_machine_arn: Arc<str>) -> Self {
+        Worker {
+            inner,
+            execution_arn,
+            state_machine_arn,
+            tasks: FuturesUnordered::new(),
+            cancels: Vec::new(),
+            timers: BTreeSet::new(),
+            sleep: None,
+        }
+    }
+
+    /// Begins what the effects ask for. True when the execution has finished.
+    pub(crate) fn perform(&mut self, effects: Vec<Effect>) -> bool {
+        let mut finished = false;
+        for effect in effects {
+            match effect {
+                Effect::ScheduleTask(task) => self.begin(task),
+                Effect::SetTimer { timer, at } => {
+                    self.timers.insert((at, timer));
+                }
+                Effect::CancelTimer { timer } => self.timers.retain(|(_, set)| *set != timer),
+                Effect::CancelTask { task } => {
+                    if let Some(at) = self.cancels.iter().position(|(id, _)| *id == task) {
+                        self.cancels.swap_remove(at).1.abort();
+                    }
+                }
+                Effect::Finished => finished = true,
+            }
+        }
+        finished
+    }
+
+    fn begin(&mut self, scheduled: ScheduledTask) {
+        let inner = Arc::clone(&self.inner);
+        let context = TaskContext {
+            execution_arn: Arc::clone(&self.execution_arn),
+            state_machine_arn: Arc::clone(&self.state_machine_arn),
+            state_name: scheduled.state_name,
+            retry_count: scheduled.retry_count,
+            timeout: scheduled.timeout_seconds.map(Duration::from_secs),
+        };
+        let (task, resource) = (scheduled.task, scheduled.resource);
+        let arguments = Arc::unwrap_or_clone(scheduled.arguments);
+        let invocation = async move {
+            let invocation = async {
+                if *resource == *START_EXECUTION {
+                    start_execution(&inner, arguments).await
+                } else {
+                    inner.integrations.invoke(&resource, arguments, &context).await
+                }
+            };
+            // A panic fails the task, as a crash of a function does, and not the engine.
+            let result = AssertUnwindSafe(invocation).catch_unwind().await.unwrap_or_else(|_| {
+                tracing::error!(%resource, state = %context.state_name, "a task panicked");
+                let error =
+                    if resource.contains(":lambda:") { "Lambda.Unknown" } else { "States.TaskFailed" };
+                Err(TaskError::new(error, "the task panicked"))
+            });
+            (task, result)
+        };
+        let (cancel, registration) = AbortHandle::new_pair();
+        self.tasks.push(Abortable::new(invocation.boxed(), registration));
+        self.cancels.push((task, cancel));
+    }
+
+    /// True when no task is running.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.cancels.is_empty()
+    }
+
+    /// The earliest timer.
+    pub(crate) fn wakes_at(&self) -> Option<Timestamp> {
+        self.timers.first().map(|(at, _)| *at)
+    }
+
+    /// The next result or due timer; `None` when there is nothing to wait for. Cancel safe.
+    pub(crate) async fn next(&mut self) -> Option<InputKind> {
+        poll_fn(|context| {
+            while let Poll::Ready(Some(ended)) = self.tasks.poll_next_unpin(context) {
+                // An aborted task has left the list of cancels already.
+                let Ok((task, result)) = ended else { continue };
+                if let Some(at) = self.cancels.iter().position(|(id, _)| *id == task) {
+                    self.cancels.swap_remove(at);
+                }
+                return Poll::Ready(Some(match result {
+                    Ok(output) => InputKind::TaskSucceeded { task, output },
+                    Err(TaskError { error, cause }) => InputKind::TaskFailed { task, error, cause },
+                }));
+            }
+            let Some(&(at, timer)) = self.timers.first() else {
+                return if self.tasks.is_empty() { Poll::Ready(None) } else { Poll::Pending };
+            };
+            let sleep = match &mut self.sleep {
+                Some((until, sleep)) if *until == at => sleep,
+                Some((until, sleep)) => {
+                    *until = at;
+                    sleep.as_mut().reset(self.inner.instant_of(at));
+                    sleep
+                }
+                none => {
+                    let sleep = Box::pin(tokio::time::sleep_until(self.inner.instant_of(at)));
+                    &mut none.insert((at, sleep)).1
+                }
+            };
+            if sleep.as_mut().poll(context).is_pending() {
+                return Poll::Pending;
+            }
+            self.sleep = None;
+            self.timers.pop_first();
+            Poll::Ready(Some(InputKind::TimerFired { timer }))
+        })
+        .await
+    }
+}
+
+impl Inner {
+    /// When tokio's clock will show `at`, by what the two clocks show now.
+    pub(crate) fn instant_of(&self, at: Timestamp) -> Instant {
+        // tokio's own bound on a sleep is about 2.2 years; a later timer is set again when this one has fired.
+        const FAR: i64 = 365 * 24 * 60 * 60 * 1000;
+        let ahead = at.as_millis().saturating_sub(self.now().as_millis()).clamp(0, FAR);
+        Instant::now() + Duration::from_millis(u64::try_from(ahead).unwrap_or(0))
+    }
+}
