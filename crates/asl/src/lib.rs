@@ -24,12 +24,16 @@
 //! name and with the state's path, never ignored. The specification is AWS's own: the Amazon States Language
 //! (states-language.net) and the Step Functions Developer Guide; each module names the pages it follows.
 
+mod data;
 mod definition;
 mod execution;
 mod history;
 mod input;
+mod jsonata;
 pub mod limits;
+mod random;
 mod substitute;
+mod template;
 mod time;
 
 pub use definition::{

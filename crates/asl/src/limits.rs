@@ -53,12 +53,21 @@ pub const MAP_CONCURRENCY_MAX: usize = 40;
 /// The longest wait, timeout or heartbeat, in seconds.
 pub const SECONDS_MAX: u64 = 99_999_999;
 
-/// Nested evaluation levels of one JSONata expression (`D1011` beyond).
-pub const EXPRESSION_DEPTH_MAX: usize = 500;
+/// Nested evaluation levels of one JSONata expression (`D1011` beyond). AWS refuses the same: 100 nested parentheses, or a
+/// recursion `$f(31)` that is not a tail call.
+pub const EXPRESSION_DEPTH_MAX: usize = 100;
 
-/// Items in a sequence that a JSONata expression builds (`D2015` beyond).
-pub const EXPRESSION_SEQUENCE_MAX: usize = 100_000;
+/// Items in a sequence that a JSONata expression builds (`D2015` beyond): AWS accepts `[1..873782]` and no more.
+pub const EXPRESSION_SEQUENCE_MAX: usize = 873_782;
 
-/// Wall-clock bound on one JSONata evaluation, in milliseconds: the engine's only clock. An expression that runs into it does
-/// not end by itself (a tail-recursive function without an end), so a replay runs into it as well.
-pub const EXPRESSION_TIMEOUT_MS: u64 = 10_000;
+/// Wall-clock bound on one JSONata evaluation, in milliseconds (`D1012` beyond): the engine's only clock. What runs into it is a
+/// tail-recursive function that does not end, and a replay runs into it as well; the largest data that an execution can hold
+/// is evaluated in a fraction of it.
+pub const EXPRESSION_TIMEOUT_MS: u64 = 5_000;
+
+/// How deep states' data may nest. Not AWS's: JSON readers, `serde_json` among them, stop at 128 levels, and data is
+/// wrapped on its way to a worker and in the journal.
+pub const DATA_DEPTH_MAX: usize = 100;
+
+/// Parallel and Map states within one another.
+pub const MACHINE_DEPTH_MAX: usize = 25;

@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct Timestamp(i64);
 
-/// 9999-12-31T23:59:59.999Z, the last instant that RFC 3339 can write.
-const MILLIS_MAX: i64 = 253_402_300_799_999;
-/// 0001-01-01T00:00:00Z, so that four digits are always enough for the year.
+/// 9999-12-30T22:00:00Z, so that four digits are enough for the year at every offset.
+const MILLIS_MAX: i64 = 253_402_207_200_000;
+/// 0001-01-01T00:00:00Z, the first instant with a year of four digits.
 const MILLIS_MIN: i64 = -62_135_596_800_000;
 
 impl Timestamp {
@@ -78,7 +78,7 @@ mod tests {
     fn writes_milliseconds_always() {
         assert_eq!(Timestamp::from_millis(0).to_string(), "1970-01-01T00:00:00.000Z");
         assert_eq!(Timestamp::from_millis(1_795_249_800_120).to_string(), "2026-11-21T08:30:00.120Z");
-        assert_eq!(Timestamp::from_millis(i64::MAX).to_string(), "9999-12-31T23:59:59.999Z");
+        assert_eq!(Timestamp::from_millis(i64::MAX).to_string(), "9999-12-30T22:00:00.000Z");
         assert_eq!(Timestamp::from_millis(i64::MIN).to_string(), "0001-01-01T00:00:00.000Z");
     }
 

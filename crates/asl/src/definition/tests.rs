@@ -1,0 +1,3 @@
+//! Every refusal, by name and place.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
