@@ -1,0 +1,154 @@
+//! Golden fixtures: what a mapper makes of a message, as files that a person reads. Native tests only.
+//!
+//! In a bundle's `fixtures/`, a case is `<case>.in.json`, the vendor's message byte for byte (any bytes, whatever the
+//! name says), with either `<case>.out.json`, the events, or `<case>.err.json`, the refusal; both as the mapper writes
+//! them but for indentation and a final newline. `<case>.meta.json`, if there, replaces members of the default metadata,
+//! which the contract in `mapper.toml` gives.
+//!
+//! `SLUICE_BLESS=1 cargo test` writes the expected files instead of comparing them: read the difference before you
+//! commit it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+/// Members of a contract that the default metadata needs.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Contract {
+    vendor_id: String,
+    event_type: String,
+    payload: Payload,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Payload {
+    default_version: String,
+}
+
+/// One case of a bundle.
+#[derive(Debug, Clone)]
+pub struct Case {
+    /// The file name without its endings.
+    pub name: String,
+    /// The metadata's JSON.
+    pub meta: Vec<u8>,
+    /// The vendor's message.
+    pub payload: Vec<u8>,
+    stem: PathBuf,
+}
+
+/// The cases of the bundle in `bundle`, by name.
+///
+/// # Panics
+/// When the bundle cannot be read or has no case: it is a defect of the repository.
+#[must_use]
+pub fn cases(bundle: &Path) -> Vec<Case> {
+    let contract: Contract = toml::from_str(&text(&bundle.join("mapper.toml")))
+        .unwrap_or_else(|e| panic!("{}: {e}", bundle.join("mapper.toml").display()));
+    let folder = bundle.join("fixtures");
+    let mut cases: Vec<Case> = fs::read_dir(&folder)
+        .unwrap_or_else(|e| panic!("{}: {e}", folder.display()))
+        .filter_map(|entry| {
+            let path = entry.unwrap_or_else(|e| panic!("{}: {e}", folder.display())).path();
+            let name = path.file_name()?.to_str()?.strip_suffix(".in.json")?.to_owned();
+            let stem = folder.join(&name);
+            let payload = fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+            Some(Case { meta: meta(&contract, &with(&stem, "meta.json")), payload, name, stem })
+        })
+        .collect();
+    assert!(!cases.is_empty(), "{} has no *.in.json", folder.display());
+    cases.sort_by(|a, b| a.name.cmp(&b.name));
+    cases
+}
+
+fn meta(contract: &Contract, overlay: &Path) -> Vec<u8> {
+    let mut meta = Map::new();
+    for (key, value) in [
+        ("vendorId", contract.vendor_id.as_str()),
+        ("externalEventId", "fixture-1"),
+        ("eventType", &contract.event_type),
+        ("schemaVersion", &contract.payload.default_version),
+        ("occurredAt", "2026-01-02T03:04:05Z"),
+        ("receivedAt", "2026-01-02T03:04:06.789Z"),
+    ] {
+        meta.insert(key.to_owned(), Value::from(value));
+    }
+    if overlay.exists() {
+        let replaced: Map<String, Value> =
+            serde_json::from_str(&text(overlay)).unwrap_or_else(|e| panic!("{}: {e}", overlay.display()));
+        meta.extend(replaced);
+    }
+    Value::Object(meta).to_string().into_bytes()
+}
+
+/// Runs every case of a bundle; says how many there were.
+///
+/// # Panics
+/// With every difference at once, so as to fail the test that calls it.
+pub fn check(bundle: &Path, run: impl Fn(&[u8], &[u8]) -> Result<Vec<u8>, Vec<u8>>) -> usize {
+    let bless = std::env::var_os("SLUICE_BLESS").is_some_and(|on| on == "1");
+    let cases = cases(bundle);
+    let differences: Vec<String> =
+        cases.iter().filter_map(|case| case.compare(&run(&case.meta, &case.payload), bless).err()).collect();
+    assert!(
+        differences.is_empty(),
+        "{} of {} fixtures differ (SLUICE_BLESS=1 accepts):\n{}",
+        differences.len(),
+        cases.len(),
+        differences.join("\n")
+    );
+    cases.len()
+}
+
+impl Case {
+    /// Compares an outcome with the case's files, or writes them.
+    ///
+    /// # Errors
+    /// The difference, for a person.
+    pub fn compare(&self, outcome: &Result<Vec<u8>, Vec<u8>>, bless: bool) -> Result<(), String> {
+        let (bytes, ending, other) = match outcome {
+            Ok(bytes) => (bytes, "out.json", "err.json"),
+            Err(bytes) => (bytes, "err.json", "out.json"),
+        };
+        let value: Value = serde_json::from_slice(bytes)
+            .map_err(|e| format!("{}: the mapper wrote no JSON: {e}", self.name))?;
+        if value.to_string().as_bytes() != bytes {
+            return Err(format!("{}: the mapper's JSON does not survive reading it", self.name));
+        }
+        let actual = format!("{value:#}\n");
+        let (path, opposite) = (with(&self.stem, ending), with(&self.stem, other));
+        if bless {
+            let _ = fs::remove_file(opposite);
+            return fs::write(&path, actual).map_err(|e| format!("{}: {e}", path.display()));
+        }
+        if opposite.exists() {
+            return Err(format!(
+                "{}: {} is there, but the mapper gave {actual}",
+                self.name,
+                opposite.display()
+            ));
+        }
+        match fs::read_to_string(&path) {
+            Ok(expected) if expected == actual => Ok(()),
+            Ok(expected) => {
+                Err(format!("{}: expected {expected}but the mapper gave {actual}", path.display()))
+            }
+            Err(e) => Err(format!("{}: {e}; the mapper gave {actual}", path.display())),
+        }
+    }
+}
+
+fn with(stem: &Path, ending: &str) -> PathBuf {
+    let mut path = stem.as_os_str().to_owned();
+    path.push(".");
+    path.push(ending);
+    path.into()
+}
+
+fn text(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}

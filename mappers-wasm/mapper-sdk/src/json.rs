@@ -1,0 +1,212 @@
+//! Reading JSON without losing anything: identifiers and amounts keep every digit, and a payload that does not fit the
+//! type is refused with the JSON pointer of what does not fit.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use serde::de::{Deserialize, Deserializer, Error as _};
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+use serde_path_to_error::{Path, Segment};
+
+use crate::MapError;
+
+/// Reads a payload as `T`. Borrow from it where you can (`#[serde(borrow)]`): what is not copied costs nothing.
+///
+/// # Errors
+/// `payload_not_json` when the bytes are no JSON text in UTF-8, else `payload_invalid` with the pointer of the first
+/// member that is missing, doubled or of another type.
+pub fn read<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, MapError> {
+    let text = str::from_utf8(payload).map_err(|e| {
+        MapError::new("payload_not_json", "", format!("not UTF-8 after byte {}", e.valid_up_to()))
+    })?;
+    serde_json::from_str(text).map_err(|_| explain::<T>(text))
+}
+
+/// The slow second reading, only of what is refused anyway, that knows where it is.
+#[cold]
+fn explain<'a, T: Deserialize<'a>>(text: &'a str) -> MapError {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let refused = match serde_path_to_error::deserialize::<_, T>(&mut reader) {
+        Err(refused) => refused,
+        Ok(_) => {
+            let trailing = reader.end().map_or_else(|e| e.to_string(), |()| "not readable".to_owned());
+            return MapError::new("payload_not_json", "", trailing);
+        }
+    };
+    let cause = refused.inner();
+    if cause.is_syntax() || cause.is_eof() {
+        return MapError::new("payload_not_json", "", cause.to_string());
+    }
+    let message = cause.to_string();
+    MapError::new("payload_invalid", pointer(refused.path()), message)
+}
+
+/// RFC 6901.
+fn pointer(path: &Path) -> String {
+    let mut pointer = String::new();
+    for segment in path {
+        match segment {
+            Segment::Seq { index } => {
+                let _ = write!(pointer, "/{index}");
+            }
+            Segment::Map { key } | Segment::Enum { variant: key } => {
+                pointer.push('/');
+                pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
+            }
+            Segment::Unknown => pointer.push_str("/?"),
+        }
+    }
+    pointer
+}
+
+/// An identifier that a vendor may send as a string or as an integer of any size; always a string afterwards, with
+/// every digit. `820982911946154508`, beyond 2^53, stays what it is.
+///
+/// Not accepted: a fraction, an exponent, an empty string, more than [`Id::BYTES_MAX`] bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Id<'a>(Cow<'a, str>);
+
+impl Id<'_> {
+    /// Longest identifier, in bytes.
+    pub const BYTES_MAX: usize = 256;
+
+    /// The identifier's text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Id<'a> {
+    fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
+        let raw = <&RawValue>::deserialize(reader)?.get();
+        let text = match raw.as_bytes().first() {
+            Some(b'"') => string(raw).map_err(D::Error::custom)?,
+            Some(b'-' | b'0'..=b'9') if !raw.contains(['.', 'e', 'E']) => Cow::Borrowed(raw),
+            _ => return Err(D::Error::custom("an identifier is a string or an integer")),
+        };
+        if text.is_empty() || text.len() > Self::BYTES_MAX {
+            return Err(D::Error::custom("an identifier has 1 to 256 bytes"));
+        }
+        Ok(Self(text))
+    }
+}
+
+impl Serialize for Id<'_> {
+    fn serialize<S: Serializer>(&self, writer: S) -> Result<S::Ok, S::Error> {
+        writer.serialize_str(&self.0)
+    }
+}
+
+/// A decimal number as the vendor wrote it, as a string or as a number, never through a float. What it is worth is
+/// [`money`](crate::money)'s to say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decimal<'a>(Cow<'a, str>);
+
+impl Decimal<'_> {
+    /// The digits as they were sent.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Decimal<'a> {
+    fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
+        let raw = <&RawValue>::deserialize(reader)?.get();
+        match raw.as_bytes().first() {
+            Some(b'"') => Ok(Self(string(raw).map_err(D::Error::custom)?)),
+            Some(b'-' | b'0'..=b'9') => Ok(Self(Cow::Borrowed(raw))),
+            _ => Err(D::Error::custom("an amount is a decimal number, as a string or as a number")),
+        }
+    }
+}
+
+impl Serialize for Decimal<'_> {
+    fn serialize<S: Serializer>(&self, writer: S) -> Result<S::Ok, S::Error> {
+        writer.serialize_str(&self.0)
+    }
+}
+
+/// A JSON string token's text, borrowed unless it has escapes.
+fn string(raw: &str) -> Result<Cow<'_, str>, serde_json::Error> {
+    if let Some(plain) = raw.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'))
+        && !plain.contains('\\')
+    {
+        return Ok(Cow::Borrowed(plain));
+    }
+    serde_json::from_str::<String>(raw).map(Cow::Owned)
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, serde::Deserialize)]
+    struct Order<'a> {
+        #[serde(borrow)]
+        id: Id<'a>,
+        #[serde(borrow, default)]
+        lines: Vec<Line<'a>>,
+    }
+
+    #[derive(Debug, serde::Deserialize)]
+    struct Line<'a> {
+        #[serde(borrow, rename = "a/b~c")]
+        amount: Decimal<'a>,
+    }
+
+    fn refused(payload: &[u8]) -> (&'static str, String) {
+        let refused = read::<Order<'_>>(payload).unwrap_err();
+        (refused.code(), refused.path().to_owned())
+    }
+
+    #[test]
+    fn identifiers_keep_every_digit() {
+        for (given, expected) in [
+            ("820982911946154508", "820982911946154508"),
+            ("99999999999999999999999999999999", "99999999999999999999999999999999"),
+            ("-7", "-7"),
+            ("\"A-1\"", "A-1"),
+            ("\"\\u0041\\\"\"", "A\""),
+        ] {
+            let text = format!("{{\"id\":{given}}}");
+            assert_eq!(read::<Order<'_>>(text.as_bytes()).unwrap().id.as_str(), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_no_identifier_is_refused_with_its_place() {
+        for given in ["1.5", "1e3", "null", "true", "[]", "\"\"", "{}"] {
+            let text = format!("{{\"id\":{given}}}");
+            assert_eq!(refused(text.as_bytes()), ("payload_invalid", "/id".to_owned()), "{given}");
+        }
+    }
+
+    #[test]
+    fn amounts_keep_their_spelling() {
+        let order: Order<'_> =
+            read(br#"{"id":1,"lines":[{"a/b~c":"10.00"},{"a/b~c":10.10},{"a/b~c":1e2}]}"#).unwrap();
+        let spelled: Vec<&str> = order.lines.iter().map(|line| line.amount.as_str()).collect();
+        assert_eq!(spelled, ["10.00", "10.10", "1e2"]);
+    }
+
+    #[test]
+    fn refusals_point_at_the_member() {
+        assert_eq!(refused(br#"{"id":1,"lines":[{"a/b~c":1},{"a/b~c":true}]}"#).1, "/lines/1/a~1b~0c");
+        assert_eq!(refused(br#"{"lines":[]}"#), ("payload_invalid", String::new()));
+        assert_eq!(refused(br#"{"id":1,"id":2}"#).0, "payload_invalid");
+        assert_eq!(refused(br#"{"id":1,"lines":7}"#).1, "/lines");
+    }
+
+    #[test]
+    fn what_is_no_json_is_refused() {
+        for payload in
+            [&b""[..], b"{\"id\":", b"{\"id\":1}x", b"\xff\xfe", b"id,lines\n1,2\n", b"{\"id\":01}"]
+        {
+            assert_eq!(refused(payload).0, "payload_not_json", "{payload:?}");
+        }
+    }
+}

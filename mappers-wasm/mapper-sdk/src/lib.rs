@@ -1,0 +1,167 @@
+//! What a mapper is written with.
+//!
+//! A mapper is one pure function from a vendor's message to canonical events. This crate gives it its input typed
+//! ([`Meta`], the exact readers of [`json`]), its output typed ([`CanonicalEvent`], [`Minor`](money::Minor)), its
+//! refusals typed ([`MapError`]), and turns it into the module that Sluice loads ([`export_mapper!`]).
+//!
+//! ```
+//! use mapper_sdk::{CanonicalEvent, MapError, Meta, json, time};
+//!
+//! #[derive(serde::Deserialize)]
+//! struct Ping<'a> {
+//!     #[serde(borrow)]
+//!     device: std::borrow::Cow<'a, str>,
+//! }
+//!
+//! #[derive(serde::Serialize)]
+//! #[serde(rename_all = "camelCase")]
+//! struct DeviceSeen<'a> {
+//!     device_id: std::borrow::Cow<'a, str>,
+//! }
+//!
+//! fn map<'a>(meta: &Meta<'a>, payload: &'a [u8]) -> Result<Vec<CanonicalEvent<DeviceSeen<'a>>>, MapError> {
+//!     let ping: Ping<'a> = json::read(payload)?;
+//!     Ok(vec![CanonicalEvent {
+//!         event_type: "DeviceSeen",
+//!         schema_version: "1.0",
+//!         occurred_at: time::utc(&meta.occurred_at, "")?,
+//!         data: DeviceSeen { device_id: ping.device },
+//!     }])
+//! }
+//!
+//! mapper_sdk::export_mapper!(map);
+//! # let meta = br#"{"vendorId":"v","externalEventId":"e","eventType":"ping","schemaVersion":"1",
+//! #                 "occurredAt":"2026-01-02T04:04:05+01:00","receivedAt":"2026-01-02T03:04:06Z"}"#;
+//! # assert_eq!(
+//! #     String::from_utf8(run(meta, br#"{"device":"d-1"}"#).unwrap()).unwrap(),
+//! #     r#"[{"eventType":"DeviceSeen","schemaVersion":"1.0","occurredAt":"2026-01-02T03:04:05Z","data":{"deviceId":"d-1"}}]"#
+//! # );
+//! ```
+//!
+//! Invariants: nothing here reads a clock, a random source or the environment; money never passes through a float; an
+//! identifier keeps every digit. The same function runs natively in tests and as wasm in production.
+//!
+//! Non-goal: envelope fields (`ingestId`, `rawRef`, …), canonical key order and schema validation are the host's.
+
+#[cfg(target_arch = "wasm32")]
+mod alloc;
+#[cfg(target_arch = "wasm32")]
+#[doc(hidden)]
+pub mod bindings;
+mod error;
+#[cfg(feature = "golden")]
+pub mod golden;
+pub mod json;
+pub mod money;
+pub mod time;
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+pub use error::{CODE_CHARS_MAX, MESSAGE_BYTES_MAX, MapError, PATH_BYTES_MAX};
+
+/// What the host knows of a message beside its bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Meta<'a> {
+    /// Who sent it.
+    #[serde(borrow)]
+    pub vendor_id: Cow<'a, str>,
+    /// The vendor's own id of the event.
+    #[serde(borrow)]
+    pub external_event_id: Cow<'a, str>,
+    /// The vendor's name of the event's type, as in the contract.
+    #[serde(borrow)]
+    pub event_type: Cow<'a, str>,
+    /// Version of the vendor's payload schema that the host validated the payload against.
+    #[serde(borrow)]
+    pub schema_version: Cow<'a, str>,
+    /// When the vendor says it happened; RFC 3339, any offset.
+    #[serde(borrow)]
+    pub occurred_at: Cow<'a, str>,
+    /// When Sluice received it; RFC 3339 in UTC. The only clock that a mapper has.
+    #[serde(borrow)]
+    pub received_at: Cow<'a, str>,
+}
+
+/// One canonical event, before the host adds its envelope.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CanonicalEvent<D> {
+    /// Canonical type, e.g. `OrderPlaced`; the same for every event of one call.
+    pub event_type: &'static str,
+    /// Version of the canonical schema, e.g. `1.0`.
+    pub schema_version: &'static str,
+    /// RFC 3339 in UTC, as [`time::utc`] writes it.
+    pub occurred_at: String,
+    /// The event's data, valid by the canonical schema.
+    pub data: D,
+}
+
+/// What a mapper returns: the events, or why there are none.
+pub type Mapped<D> = Result<Vec<CanonicalEvent<D>>, MapError>;
+
+/// Runs a mapper on bytes, exactly as the exported module does: `Ok` is the JSON array of events, `Err` the JSON of a
+/// [`MapError`].
+///
+/// # Errors
+/// The mapper's refusal, or `meta_invalid` when `meta` is not the object that the host promises.
+pub fn run<'a, D: Serialize>(
+    meta: &'a [u8],
+    payload: &'a [u8],
+    map: impl FnOnce(&Meta<'a>, &'a [u8]) -> Mapped<D>,
+) -> Result<Vec<u8>, Vec<u8>> {
+    map_to_json(meta, payload, map).map_err(|refused| refused.to_json())
+}
+
+fn map_to_json<'a, D: Serialize>(
+    meta: &'a [u8],
+    payload: &'a [u8],
+    map: impl FnOnce(&Meta<'a>, &'a [u8]) -> Mapped<D>,
+) -> Result<Vec<u8>, MapError> {
+    let meta: Meta<'a> =
+        serde_json::from_slice(meta).map_err(|e| MapError::new("meta_invalid", "", format!("meta: {e}")))?;
+    let events = map(&meta, payload)?;
+    // Canonical data is seldom longer than the message it came from, and growing in place is cheap besides.
+    let mut out = Vec::with_capacity(payload.len());
+    serde_json::to_writer(&mut out, &events)
+        .map_err(|e| MapError::new("output_unserializable", "", e.to_string()))?;
+    Ok(out)
+}
+
+/// Makes a crate a mapper: exports `$map` as the world of `wit/mapper.wit` on wasm32, and everywhere as a function
+/// `run(meta, payload)` on bytes, which is what tests call.
+///
+/// `$map` is the path of a `fn<'a>(&Meta<'a>, &'a [u8]) -> Mapped<impl Serialize>`. Once per crate.
+#[macro_export]
+macro_rules! export_mapper {
+    ($map:path) => {
+        /// The mapper on bytes, as the host calls it: JSON in, and JSON out for events and for a refusal.
+        ///
+        /// # Errors
+        /// The refusal, as the JSON of a `MapError`.
+        pub fn run(
+            meta: &[u8],
+            payload: &[u8],
+        ) -> ::core::result::Result<::std::vec::Vec<u8>, ::std::vec::Vec<u8>> {
+            $crate::run(meta, payload, $map)
+        }
+
+        #[cfg(target_arch = "wasm32")]
+        const _: () = {
+            struct Exported;
+
+            impl $crate::bindings::Guest for Exported {
+                fn map(
+                    meta: ::std::vec::Vec<u8>,
+                    payload: ::std::vec::Vec<u8>,
+                ) -> ::core::result::Result<::std::vec::Vec<u8>, ::std::vec::Vec<u8>> {
+                    run(&meta, &payload)
+                }
+            }
+
+    $crate::bindings::export!(Exported with_types_in $crate::bindings);
+        };
+    };
+}
