@@ -21,6 +21,21 @@ pub struct Input {
     pub kind: InputKind,
 }
 
+impl Input {
+    /// Reads a journal entry that was written by `serde_json`. Unlike `serde_json::from_str` it puts no limit on nesting, which an
+    /// entry exceeds when its data is as deep as `serde_json` reads.
+    ///
+    /// # Errors
+    /// When it is no input.
+    pub fn from_json(json: &str) -> serde_json::Result<Self> {
+        let mut deserializer = serde_json::Deserializer::from_str(json);
+        deserializer.disable_recursion_limit();
+        let input = Input::deserialize(&mut deserializer)?;
+        deserializer.end()?;
+        Ok(input)
+    }
+}
+
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
@@ -125,5 +140,44 @@ impl fmt::Display for TaskId {
 impl fmt::Display for TimerId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn an_entry_is_read_however_deep_its_data() {
+        let deep = format!("{}1{}", "[".repeat(127), "]".repeat(127));
+        let output: Value = serde_json::from_str(&deep).unwrap();
+        let kind = InputKind::TaskSucceeded { task: TaskId(3), output };
+        let input = Input { at: Timestamp::from_millis(5), seed: u64::MAX, kind };
+        let written = serde_json::to_string(&input).unwrap();
+        assert!(serde_json::from_str::<Input>(&written).is_err(), "this is why from_json is there");
+        assert_eq!(Input::from_json(&written).unwrap(), input);
+        assert!(Input::from_json(&format!("{written} x")).is_err());
+    }
+
+    #[test]
+    fn the_wire_form_is_stable() {
+        let input = Input {
+            at: Timestamp::from_millis(5),
+            seed: 7,
+            kind: InputKind::TimerFired { timer: TimerId(2) },
+        };
+        assert_eq!(
+            serde_json::to_string(&input).unwrap(),
+            r#"{"at":5,"seed":7,"kind":{"kind":"timerFired","timer":2}}"#
+        );
+        let read = Input::from_json(
+            r#"{"at":5,"seed":7,"kind":{"kind":"taskFailed","task":1,"error":"E","cause":null}}"#,
+        )
+        .unwrap();
+        assert_eq!(read.kind, InputKind::TaskFailed { task: TaskId(1), error: "E".into(), cause: None });
+        let start = serde_json::json!({"kind": "start", "executionArn": "a", "executionName": "b", "roleArn": "c", "stateMachineArn": "d", "stateMachineName": "e", "input": 1});
+        let InputKind::Start(start) = serde_json::from_value(start).unwrap() else { panic!() };
+        assert!(start.keep_history, "unless said otherwise");
     }
 }

@@ -39,7 +39,9 @@ mod time;
 pub use definition::{
     Definition, DefinitionError, DefinitionErrors, MachineType, ParseOptions, SUPPORTED_RESOURCES,
 };
-pub use execution::{ApplyError, Effect, Execution, NotRedrivable, ReplayError, ScheduledTask, Status};
+pub use execution::{
+    ApplyError, Effect, Execution, NotRedrivable, ReplayError, ScheduledTask, StartedWith, Status,
+};
 pub use history::{Details, EventType, HistoryEvent};
 pub use input::{Input, InputKind, Start, TaskId, TimerId};
 pub use substitute::{SubstitutionError, placeholders, substitute};

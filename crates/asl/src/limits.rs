@@ -15,7 +15,7 @@ pub const REDRIVE_HISTORY_EVENTS_MAX: u64 = 24_999;
 /// How long after it closed an execution can be redriven: 14 days.
 pub const REDRIVE_PERIOD_MS: i64 = 14 * 24 * 60 * 60 * 1000;
 
-/// The most redrives of one execution.
+/// The most redrives of one execution. AWS documents 1,000 for a Map Run and none for an execution; unbounded is not an option here.
 pub const REDRIVES_MAX: u32 = 1_000;
 
 /// The longest a Standard execution may run: one year.
@@ -71,3 +71,9 @@ pub const DATA_DEPTH_MAX: usize = 100;
 
 /// Parallel and Map states within one another.
 pub const MACHINE_DEPTH_MAX: usize = 25;
+
+/// The longest error name, in characters; a longer one is cut.
+pub const ERROR_CHARS_MAX: usize = 256;
+
+/// The longest cause, in characters; a longer one is cut.
+pub const CAUSE_CHARS_MAX: usize = 32_768;

@@ -14,10 +14,9 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub(crate) use self::model::{
-    Catcher, ErrorNames, Failing, Jitter, Machine, MachineId, Mapping, Retrier, Seconds, State, StateKind,
-    Task, Transition, Waiting,
+    ErrorNames, Failing, Jitter, Machine, MachineId, Mapping, Retrier, Rule, Seconds, State, StateKind, Task,
+    Transition, Waiting, whole_seconds,
 };
-
 /// Which kind of state machine runs the definition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]

@@ -148,22 +148,6 @@ impl ErrorNames {
     }
 }
 
-impl State {
-    /// The prefix of the state's history events, e.g. `Task`.
-    pub(crate) fn type_name(&self) -> &'static str {
-        match self.kind {
-            StateKind::Task(_) => "Task",
-            StateKind::Pass(_) => "Pass",
-            StateKind::Choice { .. } => "Choice",
-            StateKind::Wait { .. } => "Wait",
-            StateKind::Succeed => "Succeed",
-            StateKind::Fail(_) => "Fail",
-            StateKind::Parallel { .. } => "Parallel",
-            StateKind::Map(_) => "Map",
-        }
-    }
-}
-
 impl Seconds {
     /// The number, if the definition gives it.
     pub(crate) fn literal(&self) -> Option<u64> {

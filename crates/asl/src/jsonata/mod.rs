@@ -96,11 +96,6 @@ impl Expression {
         })
     }
 
-    /// The text between the delimiters.
-    pub(crate) fn source(&self) -> &str {
-        &self.source
-    }
-
     /// Evaluates for the field `field`, e.g. `Output/items[0]`.
     ///
     /// # Errors
