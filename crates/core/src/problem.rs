@@ -42,6 +42,25 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All of them, in the order of their status.
+    pub const ALL: [Self; 15] = [
+        Self::EnvelopeInvalid,
+        Self::BodyUnreadable,
+        Self::EventTypeUnknown,
+        Self::Unauthenticated,
+        Self::SignatureInvalid,
+        Self::VendorMismatch,
+        Self::VendorDisabled,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::Conflict,
+        Self::BodyTooLarge,
+        Self::ContentTypeUnsupported,
+        Self::TooManyRequests,
+        Self::HeadersTooLarge,
+        Self::Unavailable,
+    ];
+
     /// Code, HTTP status, title.
     fn parts(self) -> (&'static str, u16, &'static str) {
         match self {
@@ -67,9 +86,19 @@ impl Kind {
         }
     }
 
+    /// Stable, the last part of `type`.
+    pub fn code(self) -> &'static str {
+        self.parts().0
+    }
+
     /// HTTP status.
     pub fn status(self) -> u16 {
         self.parts().1
+    }
+
+    /// The same for every problem of this kind.
+    pub fn title(self) -> &'static str {
+        self.parts().2
     }
 }
 

@@ -1,2 +1,98 @@
-//! stub
-fn main() {}
+//! `cargo xtask`: everything that is done to this repository, each command with all of its own set-up.
+//!
+//! Needs Rust, Node, Python and the package registries, and nothing that a person must install by hand. Kept small, since
+//! it is compiled before anything else: no async runtime, none of the project's own crates.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool talks to a person")]
+
+mod project;
+mod steps;
+mod test;
+mod tools;
+mod wasm;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::project::Project;
+use crate::steps::Steps;
+
+/// Builds, tests, measures and shows Sluice.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Builds the mappers and `sluice`, leaving target/release/sluice
+    Build {
+        /// Without optimisation, leaving target/debug/sluice
+        #[arg(long)]
+        dev: bool,
+    },
+    /// Builds only the mappers, leaving target/mappers/<bundle>.wasm
+    BuildMappers,
+    /// Runs every check and every test; the last line counts the tests
+    Test {
+        /// Only the tests whose name contains this, without the other checks
+        #[arg(long, value_name = "TEXT")]
+        filter: Option<String>,
+    },
+    /// Writes the generated files, such as docs/codes.md
+    Codes {
+        /// Writes nothing; fails if a file is not what would be written
+        #[arg(long)]
+        check: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("\nerror: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> Result<ExitCode> {
+    let project = Project::find()?;
+    match task {
+        Task::Build { dev } => build(&project, &mut Steps::new(2), dev)?,
+        Task::BuildMappers => {
+            for built in wasm::build_mappers(&project)? {
+                println!("{} {} ({} bytes)", built.bundle, built.module.display(), built.bytes);
+            }
+        }
+        Task::Test { filter } => return test::run(&project, filter.as_deref()),
+        Task::Codes { check } => codes(&project, check)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Two steps: the mappers, then the command.
+fn build(project: &Project, steps: &mut Steps, dev: bool) -> Result<()> {
+    steps.run("Mappers, for WebAssembly", || wasm::build_mappers(project))?;
+    let profile = if dev { "dev" } else { "release" };
+    steps.run(&format!("sluice, profile {profile}"), || {
+        steps::run(&mut project.cargo(&["build", "--locked", "-p", "sluice-cli", "--profile", profile]))
+    })?;
+    let binary = project.sluice(if dev { "debug" } else { "release" });
+    println!("\n{} {}", steps::green("built"), binary.display());
+    Ok(())
+}
+
+/// The generator is the test that holds the file fresh: one piece of code says what the file must be.
+fn codes(project: &Project, check: bool) -> Result<()> {
+    let mut test = project.cargo(&["test", "--quiet", "--locked", "-p", "sluice-core", "--test", "codes"]);
+    if !check {
+        test.env("SLUICE_UPDATE", "1");
+    }
+    steps::run(&mut test)
+}

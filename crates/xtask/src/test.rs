@@ -1,0 +1,167 @@
+//! `cargo xtask test`: what CI runs. Cheap checks come first; one target folder; the tests are counted over every runner.
+
+use std::process::{Command, ExitCode};
+
+use anyhow::{Result, bail};
+
+use crate::project::Project;
+use crate::steps::{self, Steps};
+use crate::tools::{self, CARGO_DENY, CARGO_MACHETE};
+use crate::wasm;
+
+/// Tests by outcome, over all runners.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Count {
+    passed: u64,
+    failed: u64,
+    skipped: u64,
+}
+
+impl Count {
+    /// Adds a summary line of libtest: `test result: ok. 5 passed; 0 failed; 1 ignored; …`. Other lines add nothing.
+    fn add(&mut self, line: &str) {
+        let Some(summary) = line.trim_start().strip_prefix("test result: ") else { return };
+        let numbers = summary.split_once(". ").map_or("", |(_, numbers)| numbers);
+        for part in numbers.split("; ") {
+            match part.split_once(' ') {
+                Some((number, "passed")) => self.passed += number.parse().unwrap_or(0),
+                Some((number, "failed")) => self.failed += number.parse().unwrap_or(0),
+                Some((number, "ignored")) => self.skipped += number.parse().unwrap_or(0),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Everything, or with a filter only the tests that match it.
+pub(crate) fn run(project: &Project, filter: Option<&str>) -> Result<ExitCode> {
+    let mut steps = Steps::new(if filter.is_some() { 4 } else { 14 });
+    if filter.is_none() {
+        checks(project, &mut steps)?;
+    }
+    steps.run("Mappers, for WebAssembly", || wasm::build_mappers(project))?;
+    // All targets in one go, so that features are unified as `cargo test` will unify them, and nothing is built twice.
+    steps.run("Build, with every test and the dev `sluice`", || {
+        steps::run(&mut project.cargo(&["build", "--locked", "--workspace", "--all-targets"]))
+    })?;
+    let mut count = Count::default();
+    let mut failures = Vec::new();
+    steps.run("Tests and documentation tests of the workspace", || {
+        let mut test = project.cargo(&["test", "--locked", "--workspace", "--no-fail-fast"]);
+        test.args(filter).env("SLUICE_BIN", project.sluice("debug"));
+        counted(&mut test, &mut count, &mut failures)
+    })?;
+    steps.run("Tests of the mappers, natively", || {
+        let mut test = mappers_cargo(project, &["test", "--locked", "--workspace", "--no-fail-fast"]);
+        counted(test.args(filter), &mut count, &mut failures)
+    })?;
+
+    println!("\nall steps ended after {}", steps::human(steps.elapsed()));
+    for failure in &failures {
+        println!("failed: {failure}");
+    }
+    if count.passed + count.failed == 0 {
+        bail!("no test ran");
+    }
+    println!("{} passed, {} failed, {} skipped", count.passed, count.failed, count.skipped);
+    Ok(if failures.is_empty() && count.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The checks that are no tests. They stop at the first that fails.
+fn checks(project: &Project, steps: &mut Steps) -> Result<()> {
+    let deny = steps.run("Tool cargo-deny", || CARGO_DENY.path(project))?;
+    let machete = steps.run("Tool cargo-machete", || CARGO_MACHETE.path(project))?;
+    let python_bin = steps.run("Tools typos and openapi-spec-validator", || tools::python_bin(project))?;
+
+    steps.run("Format", || {
+        steps::run(&mut project.cargo(&["fmt", "--all", "--check"]))?;
+        steps::run(&mut mappers_cargo(project, &["fmt", "--all", "--check"]))
+    })?;
+    steps
+        .run("Spelling", || steps::run(Command::new(python_bin.join("typos")).current_dir(&project.root)))?;
+    steps.run("OpenAPI document", || {
+        let mut validate = Command::new(python_bin.join("openapi-spec-validator"));
+        steps::run(validate.current_dir(&project.root).arg("schemas/openapi.yaml"))
+    })?;
+    steps.run("Unused dependencies", || {
+        steps::run(Command::new(&machete).current_dir(&project.root).args(["--with-metadata", "."]))
+    })?;
+    steps.run("Licences, bans and sources of dependencies", || {
+        for manifest in ["Cargo.toml", "mappers-wasm/Cargo.toml"] {
+            steps::run(deny_check(project, &deny, manifest).args(["licenses", "bans", "sources"]))?;
+        }
+        advisories(project, &deny)
+    })?;
+    steps.run("Clippy, workspace", || {
+        let clippy = ["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"];
+        steps::run(&mut project.cargo(&clippy))
+    })?;
+    steps.run("Clippy, mappers", || {
+        let clippy = ["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"];
+        steps::run(&mut mappers_cargo(project, &clippy))
+    })
+}
+
+/// Known vulnerabilities, where the advisory database can be fetched; where it cannot, that is said.
+fn advisories(project: &Project, deny: &std::path::Path) -> Result<()> {
+    let fetched = Command::new(deny)
+        .current_dir(&project.root)
+        .args(["--log-level", "off", "fetch", "db"])
+        .env("GIT_TERMINAL_PROMPT", "0")
+        .output()?;
+    if !fetched.status.success() {
+        println!("      advisories: NOT checked, the advisory database cannot be reached from this machine");
+        return Ok(());
+    }
+    for manifest in ["Cargo.toml", "mappers-wasm/Cargo.toml"] {
+        steps::run(deny_check(project, deny, manifest).args(["--disable-fetch", "advisories"]))?;
+    }
+    println!("      advisories: checked");
+    Ok(())
+}
+
+fn deny_check(project: &Project, deny: &std::path::Path, manifest: &str) -> Command {
+    let mut command = Command::new(deny);
+    command.current_dir(&project.root).args(["--locked", "--manifest-path", manifest, "--config"]);
+    command.arg(project.root.join("deny.toml")).args(["check", "--hide-inclusion-graph"]);
+    command
+}
+
+/// A cargo command in the mappers' own workspace, whose folder also holds their cargo configuration.
+fn mappers_cargo(project: &Project, arguments: &[&str]) -> Command {
+    let mut command = project.cargo(arguments);
+    command.current_dir(project.root.join("mappers-wasm"));
+    command
+}
+
+/// Runs a test runner to its end, whatever fails, and counts.
+fn counted(command: &mut Command, count: &mut Count, failures: &mut Vec<String>) -> Result<()> {
+    let failed_before = count.failed;
+    let status = steps::run_lines(command, |line| {
+        count.add(line);
+        if let Some(name) = line.strip_prefix("test ").and_then(|rest| rest.strip_suffix(" ... FAILED")) {
+            failures.push(name.to_owned());
+        }
+    })?;
+    if !status.success() && count.failed == failed_before {
+        bail!("{} ended with {status} although no test failed", steps::shown(command));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_summary_lines_count() {
+        let mut count = Count::default();
+        count.add(
+            "test result: ok. 5 passed; 0 failed; 1 ignored; 0 measured; 2 filtered out; finished in 0.00s",
+        );
+        count.add("test result: FAILED. 7 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out");
+        count.add("test a ... ok");
+        count.add("error: 3 passed; 3 failed");
+        assert_eq!(count, Count { passed: 12, failed: 2, skipped: 1 });
+    }
+}

@@ -1,0 +1,82 @@
+//! The tools that `cargo xtask test` needs, pinned, installed once under `<target>/tools`, never on the machine at large.
+//!
+//! A version's folder appears only when its installation has succeeded, so an interrupted one is done again.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::project::Project;
+use crate::steps;
+
+/// A cargo subcommand from the registry. Built without optimisation: it runs for a second, and compiles in a third of the time.
+pub(crate) struct CargoTool {
+    name: &'static str,
+    version: &'static str,
+}
+
+pub(crate) const CARGO_DENY: CargoTool = CargoTool { name: "cargo-deny", version: "0.20.2" };
+pub(crate) const CARGO_MACHETE: CargoTool = CargoTool { name: "cargo-machete", version: "0.9.2" };
+
+/// Tools that come as wheels, with everything that they bring pinned by the release they name.
+const PYTHON_TOOLS: &[&str] = &["typos==1.52.0", "openapi-spec-validator==0.9.0"];
+
+impl CargoTool {
+    /// The binary, after installing it if need be.
+    pub(crate) fn path(&self, project: &Project) -> Result<PathBuf> {
+        let place = project.target.join("tools").join(format!("{}-{}", self.name, self.version));
+        install_once(&place, |fresh| {
+            let package = format!("{}@{}", self.name, self.version);
+            let mut install = project.cargo(&["install", "--quiet", "--locked", "--debug", "--root"]);
+            install.arg(fresh).arg(&package).env("CARGO_PROFILE_DEV_DEBUG", "0");
+            steps::run(&mut install)
+        })?;
+        Ok(place.join("bin").join(format!("{}{}", self.name, std::env::consts::EXE_SUFFIX)))
+    }
+}
+
+/// The `bin` folder of a virtual environment that has [`PYTHON_TOOLS`].
+pub(crate) fn python_bin(project: &Project) -> Result<PathBuf> {
+    let place =
+        project.target.join("tools").join(format!("python-{}", PYTHON_TOOLS.join("-").replace("==", "-")));
+    // Scripts of a virtual environment hold its path, so it cannot be moved into place: a marker says that it is whole.
+    let marker = place.join("complete");
+    let bin = place.join(if cfg!(windows) { "Scripts" } else { "bin" });
+    if !marker.exists() {
+        let python = if cfg!(windows) { "python" } else { "python3" };
+        steps::run(Command::new(python).args(["-m", "venv", "--clear"]).arg(&place))
+            .context("Python 3 with its venv module is needed (on Debian: python3-venv)")?;
+        steps::run(
+            Command::new(bin.join("python"))
+                .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+                .args(PYTHON_TOOLS),
+        )?;
+        fs::write(&marker, "")?;
+    }
+    Ok(bin)
+}
+
+/// Runs `install` into a folder beside `place`, and renames it when it succeeded.
+fn install_once(place: &Path, install: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    if place.exists() {
+        return Ok(());
+    }
+    let parent = place.parent().context("a tool's place has a parent")?;
+    fs::create_dir_all(parent)?;
+    let fresh = place.with_extension(format!("part-{}", std::process::id()));
+    let result = install(&fresh);
+    if let Err(error) = result {
+        let _ = fs::remove_dir_all(&fresh);
+        return Err(error);
+    }
+    if let Err(error) = fs::rename(&fresh, place) {
+        // Someone else may have been quicker, and theirs is as good.
+        let _ = fs::remove_dir_all(&fresh);
+        if !place.exists() {
+            bail!("could not put the tool at {}: {error}", place.display());
+        }
+    }
+    Ok(())
+}
