@@ -360,7 +360,8 @@ fn recover_waits_by_failing_and_a_redrive_goes_on() {
     let mut run = parked();
     run.apply(InputKind::Redrive);
     assert_eq!((run.execution.redrive_count(), run.execution.status().name()), (1, "RUNNING"));
-    assert_eq!(run.expect("Normalize").arguments["Payload"], accepted(), "the variable survived");
+    let event = &run.expect("Normalize").arguments["Payload"];
+    assert_eq!(event["ingestId"], "01JINGEST", "the variable survived");
     run.answer("Normalize", json!({"status": "NORMALIZED"}));
     assert_eq!(run.expect("Release").arguments["Payload"]["operation"], "release");
     run.answer("Release", json!({"released": true}));
