@@ -1,6 +1,7 @@
 //! The mappers bucket: immutable objects under keys made of their digests.
 
 use async_trait::async_trait;
+use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::primitives::ByteStream;
@@ -19,8 +20,8 @@ pub struct S3BundleStore {
 
 impl S3BundleStore {
     /// Over a bucket.
-    pub fn new(client: Client, bucket: impl Into<String>) -> Self {
-        Self { client, bucket: bucket.into() }
+    pub fn new(sdk: &SdkConfig, bucket: impl Into<String>) -> Self {
+        Self { client: crate::raw::client(sdk), bucket: bucket.into() }
     }
 }
 

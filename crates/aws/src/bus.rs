@@ -1,6 +1,7 @@
 //! The event bus, ten entries a call, which is EventBridge's limit for `PutEvents`.
 
 use async_trait::async_trait;
+use aws_config::SdkConfig;
 use aws_sdk_eventbridge::Client;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 use sluice_core::port::{BusEvent, EventBus};
@@ -20,8 +21,8 @@ pub struct EventBridgeBus {
 
 impl EventBridgeBus {
     /// Over a bus, by name.
-    pub fn new(client: Client, bus: impl Into<String>) -> Self {
-        Self { client, bus: bus.into() }
+    pub fn new(sdk: &SdkConfig, bus: impl Into<String>) -> Self {
+        Self { client: Client::new(sdk), bus: bus.into() }
     }
 
     async fn put(&self, events: &[BusEvent]) -> Result<Vec<Result<(), Fault>>, Fault> {

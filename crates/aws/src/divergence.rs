@@ -1,6 +1,7 @@
 //! The divergence table: `subject`, `id`.
 
 use async_trait::async_trait;
+use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
 use sluice_core::Fault;
@@ -19,8 +20,8 @@ pub struct DynamoDivergence {
 
 impl DynamoDivergence {
     /// Over a table.
-    pub fn new(client: Client, table: impl Into<String>) -> Self {
-        Self { client, table: table.into() }
+    pub fn new(sdk: &SdkConfig, table: impl Into<String>) -> Self {
+        Self { client: Client::new(sdk), table: table.into() }
     }
 }
 

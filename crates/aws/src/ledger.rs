@@ -3,6 +3,7 @@
 //! Invariant: a row is created only by [`Ledger::commit`]'s conditional write, and never deleted.
 
 use async_trait::async_trait;
+use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
@@ -31,8 +32,8 @@ pub struct DynamoLedger {
 
 impl DynamoLedger {
     /// Over a table.
-    pub fn new(client: Client, table: impl Into<String>) -> Self {
-        Self { client, table: table.into() }
+    pub fn new(sdk: &SdkConfig, table: impl Into<String>) -> Self {
+        Self { client: Client::new(sdk), table: table.into() }
     }
 
     /// The row of an `ingestId`, by the index; eventually consistent.

@@ -15,6 +15,7 @@ pub mod ledger;
 pub mod normalized;
 pub mod quarantine;
 pub mod raw;
+pub mod stage;
 pub mod vendors;
 
 pub use aws_config::SdkConfig;

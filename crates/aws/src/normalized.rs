@@ -1,6 +1,7 @@
 //! The bucket of normalized documents. A replay writes the same key again; the bucket keeps versions on AWS.
 
 use async_trait::async_trait;
+use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
@@ -21,8 +22,8 @@ pub struct S3NormalizedStore {
 
 impl S3NormalizedStore {
     /// Over a bucket.
-    pub fn new(client: Client, bucket: impl Into<String>) -> Self {
-        Self { client, bucket: bucket.into() }
+    pub fn new(sdk: &SdkConfig, bucket: impl Into<String>) -> Self {
+        Self { client: crate::raw::client(sdk), bucket: bucket.into() }
     }
 }
 

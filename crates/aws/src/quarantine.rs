@@ -1,6 +1,7 @@
 //! The quarantine table: `vendorId`, `ingestId`.
 
 use async_trait::async_trait;
+use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -22,8 +23,8 @@ pub struct DynamoQuarantine {
 
 impl DynamoQuarantine {
     /// Over a table.
-    pub fn new(client: Client, table: impl Into<String>) -> Self {
-        Self { client, table: table.into() }
+    pub fn new(sdk: &SdkConfig, table: impl Into<String>) -> Self {
+        Self { client: Client::new(sdk), table: table.into() }
     }
 
     /// One row.

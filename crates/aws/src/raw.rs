@@ -1,6 +1,7 @@
 //! The raw bucket: write-once. The bucket policy on AWS demands `If-None-Match`; this adapter always sends it.
 
 use async_trait::async_trait;
+use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::primitives::ByteStream;
@@ -26,8 +27,8 @@ pub struct S3RawStore {
 
 impl S3RawStore {
     /// Over a bucket.
-    pub fn new(client: Client, bucket: impl Into<String>) -> Self {
-        Self { client, bucket: bucket.into() }
+    pub fn new(sdk: &SdkConfig, bucket: impl Into<String>) -> Self {
+        Self { client: client(sdk), bucket: bucket.into() }
     }
 
     async fn held_digest(&self, key: &str) -> Result<Option<String>, Fault> {
@@ -72,6 +73,13 @@ impl RawStore for S3RawStore {
     async fn get(&self, at: &ObjectRef) -> Result<Bytes, Fault> {
         get(&self.client, &at.bucket, &at.key, Code::RawMissing).await
     }
+}
+
+/// A client. Path style at an endpoint of its own (the local cloud has no names for buckets), AWS's style on AWS.
+pub(crate) fn client(sdk: &SdkConfig) -> Client {
+    let config =
+        aws_sdk_s3::config::Builder::from(sdk).force_path_style(sdk.endpoint_url().is_some()).build();
+    Client::from_conf(config)
 }
 
 /// Reads an object whole; a key that is not there is `missing`.

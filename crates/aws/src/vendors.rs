@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
 use moka::future::Cache;
@@ -47,12 +48,12 @@ fn mapper_record(event_type: &EventType) -> String {
 
 impl DynamoVendors {
     /// Over a table.
-    pub fn new(client: Client, table: impl Into<String>) -> Self {
+    pub fn new(sdk: &SdkConfig, table: impl Into<String>) -> Self {
         let cache = Cache::builder()
             .max_capacity(CACHE_ROWS_MAX)
             .time_to_live(Duration::from_secs(CACHE_SECONDS))
             .build();
-        Self { client, table: table.into(), cache }
+        Self { client: Client::new(sdk), table: table.into(), cache }
     }
 
     async fn read(

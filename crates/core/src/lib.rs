@@ -31,4 +31,6 @@ pub mod schema;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
+pub use jiff;
+
 pub use fault::{Class, Code, Fault};

@@ -250,6 +250,7 @@ impl VendorDirectory for World {
         &self,
         vendor_id: &VendorId,
         event_type: &EventType,
+        _freshness: Freshness,
     ) -> Result<Option<ActiveMapper>, Fault> {
         self.call(|state| Ok(state.mappers.get(&(vendor_id.clone(), event_type.clone())).cloned()))
     }

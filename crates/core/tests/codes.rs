@@ -96,7 +96,7 @@ fn document() -> String {
 fn docs_codes_is_fresh() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/codes.md");
     let fresh = document();
-    if std::env::var_os("SLUICE_UPDATE").is_some() {
+    if std::env::var_os("SLUICE_BLESS").is_some() {
         std::fs::write(&path, fresh).expect("docs/ can be written");
         return;
     }

@@ -1,1 +1,156 @@
-//! stub
+//! `PersistRaw`: the raw object first, then the one conditional ledger write, which is the commit point.
+//!
+//! A crash before the write leaves an orphan object, which is harmless; there is no pending row that could turn a retry into a
+//! silent loss. A retry of this function with the same input finds its own object and its own row, and gives the same answer.
+
+mod config;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use sluice_aws::SdkConfig;
+use sluice_aws::config::ConfigError;
+use sluice_aws::stage::{Stage, log};
+use sluice_core::digest::Sha256Hex;
+use sluice_core::id::ObjectRef;
+use sluice_core::intake::{Accepted, Answer, Persist};
+use sluice_core::port::{Commit, DivergenceStore, Ledger, RawHeaders, RawStore};
+use sluice_core::problem::{Kind, Problem};
+use sluice_core::record::{Divergence, LedgerKey, LedgerRow};
+use sluice_core::{Code, Fault};
+
+pub use config::Config;
+
+/// What the function needs of the world.
+#[derive(Clone)]
+pub struct Deps {
+    /// Write-once.
+    pub raw: Arc<dyn RawStore>,
+    /// The commit point.
+    pub ledger: Arc<dyn Ledger>,
+    /// Conflicting submissions.
+    pub divergence: Arc<dyn DivergenceStore>,
+}
+
+impl Deps {
+    /// On AWS, or on the local cloud if the configuration points there.
+    pub fn new(sdk: &SdkConfig, config: Config) -> Self {
+        Self {
+            raw: Arc::new(sluice_aws::raw::S3RawStore::new(sdk, config.raw_bucket)),
+            ledger: Arc::new(sluice_aws::ledger::DynamoLedger::new(sdk, config.ledger_table)),
+            divergence: Arc::new(sluice_aws::divergence::DynamoDivergence::new(sdk, config.divergence_table)),
+        }
+    }
+
+    /// With the settings of the environment.
+    pub fn from_environment(
+        sdk: &SdkConfig,
+        lookup: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        Ok(Self::new(sdk, Config::from_env(lookup)?))
+    }
+}
+
+/// Makes one [`Persist`] durable; gives `{"answer": …}`.
+pub async fn handle(deps: &Deps, input: Value) -> Result<Value, Fault> {
+    let started = Instant::now();
+    let persist: Persist = serde_json::from_value(input).map_err(|error| {
+        Fault::new(Code::InputMalformed, "the input is not {accepted, body}").with_source(error)
+    })?;
+    let body =
+        persist.body_bytes().ok_or_else(|| Fault::new(Code::InputMalformed, "the body is not base64"))?;
+    let accepted = persist.accepted;
+    // What is stored must be what was judged: the two states read the body from the same input.
+    if Sha256Hex::of(&body) != accepted.raw_sha256 {
+        return Err(Fault::new(
+            Code::InputMalformed,
+            "the body is not the one that was accepted: its digest differs",
+        ));
+    }
+    let outcome = persist_event(deps, &accepted, Bytes::from(body)).await?;
+    let (status, answer) = match outcome {
+        Outcome::Committed => ("RECEIVED", Answer::accepted(accepted.ingest_id, accepted.received_at)),
+        Outcome::Duplicate(row) => ("DUPLICATE", Answer::duplicate(row.ingest_id, row.received_at)),
+        Outcome::Conflict(row) => ("CONFLICT", conflict(&row)),
+    };
+    log(&Stage {
+        stage: "persist-raw",
+        ingest_id: &accepted.ingest_id.to_string(),
+        vendor_id: accepted.vendor_id.as_str(),
+        external_event_id: accepted.external_event_id.as_str(),
+        status,
+        started,
+    });
+    Ok(json!({ "answer": answer }))
+}
+
+enum Outcome {
+    Committed,
+    Duplicate(Box<LedgerRow>),
+    Conflict(Box<LedgerRow>),
+}
+
+async fn persist_event(deps: &Deps, accepted: &Accepted, body: Bytes) -> Result<Outcome, Fault> {
+    let key = LedgerKey {
+        vendor_id: accepted.vendor_id.clone(),
+        external_event_id: accepted.external_event_id.clone(),
+    };
+    if accepted.conflicts {
+        // A storm of one conflict is kept once: its bytes and its row are there since the first time.
+        let (subject, id) = Divergence::conflict_key(&key, &accepted.payload_sha256);
+        if deps.divergence.contains(&subject, &id).await?
+            && let Some(row) = deps.ledger.find(&key).await?
+        {
+            return Ok(Outcome::Conflict(Box::new(row)));
+        }
+    }
+    let headers = RawHeaders {
+        content_type: accepted.content_type.clone(),
+        content_encoding: accepted.content_encoding.clone(),
+        sha256: accepted.raw_sha256.clone(),
+    };
+    let raw_ref = deps.raw.put_if_absent(&accepted.raw_key(), body, &headers).await?;
+    match deps.ledger.commit(&LedgerRow::received(accepted, raw_ref.clone())).await? {
+        Commit::Committed => Ok(Outcome::Committed),
+        Commit::Exists(row) if row.ingest_id == accepted.ingest_id => Ok(Outcome::Committed),
+        Commit::Exists(row) if row.payload_sha256 == accepted.payload_sha256 => Ok(Outcome::Duplicate(row)),
+        Commit::Exists(row) => {
+            deps.divergence.record(&divergence(&key, &row, accepted, raw_ref)).await?;
+            Ok(Outcome::Conflict(row))
+        }
+    }
+}
+
+fn divergence(
+    key: &LedgerKey,
+    held: &LedgerRow,
+    refused: &Accepted,
+    refused_raw_ref: ObjectRef,
+) -> Divergence {
+    let (subject, id) = Divergence::conflict_key(key, &refused.payload_sha256);
+    Divergence {
+        subject,
+        id,
+        kind: "duplicate_with_different_payload".into(),
+        ingest_id: held.ingest_id,
+        payload_sha256: held.payload_sha256.clone(),
+        refused_payload_sha256: refused.payload_sha256.clone(),
+        refused_raw_ref,
+        at: refused.received_at,
+    }
+}
+
+fn conflict(held: &LedgerRow) -> Answer {
+    let detail = format!(
+        "externalEventId {:?} was accepted at {} as {} with another payload: send a change as an event with an id of its own",
+        held.key.external_event_id,
+        sluice_core::id::rfc3339(held.received_at),
+        held.ingest_id
+    );
+    Problem::new(Kind::Conflict, detail).with_ingest_id(held.ingest_id).into_answer()
+}
+
+#[cfg(test)]
+mod tests;

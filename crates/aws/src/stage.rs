@@ -1,0 +1,38 @@
+//! The one structured log line that each stage writes per event (F1).
+
+use std::time::Instant;
+
+/// Target of these lines, so that a reader can pick them out.
+pub const TARGET: &str = "sluice::stage";
+
+/// What a line says. Texts that are not known yet are empty.
+#[derive(Debug)]
+pub struct Stage<'a> {
+    /// The function.
+    pub stage: &'static str,
+    /// Correlates everything.
+    pub ingest_id: &'a str,
+    /// Who sent it.
+    pub vendor_id: &'a str,
+    /// The vendor's id.
+    pub external_event_id: &'a str,
+    /// How it ended: a life-cycle status, an answer's HTTP status, or a detail type.
+    pub status: &'a str,
+    /// When the stage began.
+    pub started: Instant,
+}
+
+/// Writes the line.
+pub fn log(stage: &Stage<'_>) {
+    let latency_ms = stage.started.elapsed().as_secs_f64() * 1_000.0;
+    tracing::info!(
+        target: TARGET,
+        stage = stage.stage,
+        ingestId = stage.ingest_id,
+        vendorId = stage.vendor_id,
+        externalEventId = stage.external_event_id,
+        status = stage.status,
+        latencyMs = (latency_ms * 1_000.0).round() / 1_000.0,
+        "stage"
+    );
+}

@@ -1,0 +1,104 @@
+//! Stream records as DynamoDB delivers them to Lambda, and what becomes of them.
+#![expect(clippy::unwrap_used, reason = "a test's own constants")]
+
+use sluice_core::testing::{Failure, World};
+
+use super::*;
+
+fn row(status: &str) -> Value {
+    json!({
+        "vendorId": {"S": "vendorA"}, "externalEventId": {"S": "evt-1"}, "ingestId": {"S": "01KAJ3Y3R00000000000000001"},
+        "eventType": {"S": "inventory_update"}, "schemaVersion": {"S": "1"},
+        "occurredAt": {"S": "2026-11-21T10:00:00.000Z"}, "receivedAt": {"S": "2026-11-21T10:00:00.000Z"},
+        "updatedAt": {"S": "2026-11-21T10:00:00.000Z"}, "status": {"S": status}, "statusShard": {"S": format!("{status}#1")},
+        "rawRef": {"M": {"bucket": {"S": "sluice-raw"}, "key": {"S": "raw/k"}}},
+        "rawSha256": {"S": "0".repeat(64)}, "rawBytes": {"N": "17"}, "payloadSha256": {"S": "1".repeat(64)},
+        "contentType": {"S": "application/json"}
+    })
+}
+
+fn record(sequence_number: &str, name: &str, old: Option<Value>, new: Option<Value>) -> Value {
+    let mut change = json!({"ApproximateCreationDateTime": 1_795_255_200.0, "Keys": {"vendorId": {"S": "vendorA"}},
+        "SequenceNumber": sequence_number, "SizeBytes": 100, "StreamViewType": "NEW_AND_OLD_IMAGES"});
+    if let Some(old) = old {
+        change["OldImage"] = old;
+    }
+    if let Some(new) = new {
+        change["NewImage"] = new;
+    }
+    json!({"eventID": "e", "eventName": name, "eventVersion": "1.1", "eventSource": "aws:dynamodb", "awsRegion": "us-east-1",
+        "dynamodb": change, "eventSourceARN": "arn:aws:dynamodb:us-east-1:000000000000:table/sluice-ledger/stream/x"})
+}
+
+async fn relay(world: &World, records: Vec<Value>) -> Result<Value, Fault> {
+    handle(&Deps { bus: Arc::new(world.clone()) }, json!({ "Records": records })).await
+}
+
+#[tokio::test]
+async fn inserts_and_changes_of_status_are_published_in_order_and_nothing_else() {
+    let world = World::new();
+    let output = relay(
+        &world,
+        vec![
+            record("1", "INSERT", None, Some(row("RECEIVED"))),
+            record("2", "MODIFY", Some(row("RECEIVED")), Some(row("QUARANTINED"))),
+            record("3", "MODIFY", Some(row("QUARANTINED")), Some(row("QUARANTINED"))),
+            record("4", "MODIFY", Some(row("QUARANTINED")), Some(row("NORMALIZED"))),
+            record("5", "REMOVE", Some(row("NORMALIZED")), None),
+        ],
+    )
+    .await
+    .unwrap();
+    assert_eq!(output, json!({"batchItemFailures": []}));
+    let kinds: Vec<_> = world.state().bus.iter().map(|event| event.detail_type.as_str()).collect();
+    assert_eq!(kinds, ["ingest.accepted", "event.quarantined", "event.normalized"]);
+    let detail = serde_json::to_value(&world.state().bus[0].detail).unwrap();
+    assert_eq!(detail["rawRef"], json!({"bucket": "sluice-raw", "key": "raw/k"}));
+    assert_eq!(detail.get("payload"), None, "references only");
+}
+
+#[tokio::test]
+async fn a_poisoned_record_does_not_hold_up_the_rest() {
+    let world = World::new();
+    let mut poisoned = row("RECEIVED");
+    poisoned.as_object_mut().unwrap().remove("rawRef");
+    let records = vec![
+        json!("no record"),
+        record("2", "INSERT", None, Some(poisoned)),
+        record("3", "INSERT", None, Some(row("RECEIVED"))),
+    ];
+    assert_eq!(relay(&world, records).await.unwrap(), json!({"batchItemFailures": []}));
+    assert_eq!(world.state().bus.len(), 1);
+}
+
+#[tokio::test]
+async fn a_bus_that_fails_is_an_error_and_the_batch_comes_again() {
+    let world = World::new();
+    world.fail_next([Failure::Before]);
+    let records = vec![record("1", "INSERT", None, Some(row("RECEIVED")))];
+    assert_eq!(relay(&world, records.clone()).await.unwrap_err().error_type(), "Retryable");
+    relay(&world, records).await.unwrap();
+    assert_eq!(world.state().bus.len(), 1);
+    assert_eq!(
+        handle(&Deps { bus: Arc::new(world) }, json!([])).await.unwrap_err().error_type(),
+        "Misconfigured"
+    );
+}
+
+/// A bus that takes only some.
+struct Picky;
+
+#[async_trait::async_trait]
+impl EventBus for Picky {
+    async fn publish(&self, events: &[BusEvent]) -> Result<Vec<Result<(), Fault>>, Fault> {
+        let refuse = || Err(Fault::new(Code::Throttled, "arranged"));
+        Ok((0..events.len()).map(|index| if index == 1 { refuse() } else { Ok(()) }).collect())
+    }
+}
+
+#[tokio::test]
+async fn what_the_bus_did_not_take_is_reported_by_sequence_number() {
+    let records = ["7", "8", "9"].map(|n| record(n, "INSERT", None, Some(row("RECEIVED")))).to_vec();
+    let output = handle(&Deps { bus: Arc::new(Picky) }, json!({ "Records": records })).await.unwrap();
+    assert_eq!(output, json!({"batchItemFailures": [{"itemIdentifier": "8"}]}));
+}
