@@ -1,6 +1,6 @@
 //! The three state machines of `state-machines/`, as they are deployed, driven through what can happen to them.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::needless_pass_by_value, reason = "tests")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

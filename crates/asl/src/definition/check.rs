@@ -253,10 +253,10 @@ impl<'o> Checker<'o> {
         })
     }
 
-    fn array<'v>(&mut self, fields: &mut Fields<'v>, field: &'static str) -> &'v [Value] {
+    fn array<'v>(&mut self, fields: &mut Fields<'v>, field: &'static str, least: usize) -> &'v [Value] {
         match fields.get(field) {
             None => &[],
-            Some(Value::Array(items)) if !items.is_empty() => items,
+            Some(Value::Array(items)) if items.len() >= least => items,
             Some(Value::Array(_)) => {
                 self.schema(&fields.at(field), "must not be empty");
                 &[]
@@ -601,7 +601,7 @@ impl<'o> Checker<'o> {
         if fields.get("ErrorEquals").is_none() {
             self.schema(&fields.path.clone(), "field 'ErrorEquals' is missing");
         }
-        let items = self.array(fields, "ErrorEquals");
+        let items = self.array(fields, "ErrorEquals", 1);
         let mut names = Vec::with_capacity(items.len());
         for (index, item) in items.iter().enumerate() {
             match item {
@@ -621,7 +621,7 @@ impl<'o> Checker<'o> {
     }
 
     fn retry(&mut self, fields: &mut Fields<'_>) -> Vec<Retrier> {
-        let entries = self.array(fields, "Retry");
+        let entries = self.array(fields, "Retry", 0);
         let path = fields.at("Retry");
         let mut retriers = Vec::with_capacity(entries.len());
         for (index, entry) in entries.iter().enumerate() {
@@ -662,7 +662,7 @@ impl<'o> Checker<'o> {
     }
 
     fn catch(&mut self, fields: &mut Fields<'_>, from: usize, scope: &mut Scope<'_>) -> Vec<Catcher> {
-        let entries = self.array(fields, "Catch");
+        let entries = self.array(fields, "Catch", 0);
         let path = fields.at("Catch");
         let available = Available { result: false, error_output: true };
         let mut catchers = Vec::with_capacity(entries.len());
@@ -737,7 +737,7 @@ impl<'o> Checker<'o> {
         if fields.get("Choices").is_none() {
             self.schema(&fields.path.clone(), "field 'Choices' is missing");
         }
-        let entries = self.array(fields, "Choices");
+        let entries = self.array(fields, "Choices", 1);
         let path = fields.at("Choices");
         let mut rules = Vec::with_capacity(entries.len());
         for (number, entry) in entries.iter().enumerate() {
@@ -797,7 +797,7 @@ impl<'o> Checker<'o> {
         if fields.get("Branches").is_none() {
             self.schema(&fields.path.clone(), "field 'Branches' is missing");
         }
-        let entries = self.array(fields, "Branches");
+        let entries = self.array(fields, "Branches", 1);
         let path = fields.at("Branches");
         let mut branches = Vec::with_capacity(entries.len());
         for (index, entry) in entries.iter().enumerate() {

@@ -326,12 +326,12 @@ impl Execution {
         Some(running.scheduled.task)
     }
 
-    pub(super) fn task_succeeded(&mut self, id: ThreadId, output: Arc<Value>, turn: &mut Turn) {
+    pub(super) fn task_succeeded(&mut self, id: ThreadId, output: &Arc<Value>, turn: &mut Turn) {
         self.task_over(id, turn);
         self.with_state(id, |execution, state| {
             let StateKind::Task(task) = &state.kind else { return };
             let (resource_type, resource) = (Arc::clone(&task.resource_type), Arc::clone(&task.action));
-            if !data::measure(&output).fits() {
+            if !data::measure(output).fits() {
                 let error = "States.DataLimitExceeded".to_owned();
                 let cause = Some(format!(
                     "The state/task '{resource_type}' returned a result with a size exceeding the maximum number of bytes service \
@@ -349,7 +349,7 @@ impl Execution {
             execution.task_event(id, turn.at, EventType::TaskSucceeded, || Details::TaskSucceeded {
                 resource_type,
                 resource,
-                output: Arc::clone(&output),
+                output: Arc::clone(output),
             });
             if let Err(fault) = execution.leave_by_state(id, state, Some(output), task.then, turn) {
                 execution.fail(id, state, fault, turn);
@@ -732,14 +732,14 @@ impl Execution {
             return Err(self.too_large(id, state));
         }
         self.event(turn.at, previous, event_type, || None);
-        self.leave_by_state(id, state, Some(results), then, turn)
+        self.leave_by_state(id, state, Some(&results), then, turn)
     }
 
     fn leave_by_state(
         &mut self,
         id: ThreadId,
         state: &State,
-        result: Option<Arc<Value>>,
+        result: Option<&Arc<Value>>,
         then: Transition,
         turn: &mut Turn,
     ) -> Result<(), Fault> {
@@ -752,10 +752,10 @@ impl Execution {
         id: ThreadId,
         state: &State,
         exit: &Exit<'_>,
-        result: Option<Arc<Value>>,
+        result: Option<&Arc<Value>>,
         turn: &mut Turn,
     ) -> Result<(), Fault> {
-        let seen = Seen { result: result.as_ref(), ..Seen::default() };
+        let seen = Seen { result, ..Seen::default() };
         match self.left(id, exit, seen, turn) {
             Ok(left) => {
                 self.exit(id, state, left, exit.then, turn);

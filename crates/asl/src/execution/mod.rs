@@ -372,7 +372,7 @@ impl Execution {
             }
             InputKind::TaskSucceeded { task, output } => {
                 if let Some(thread) = self.thread_of(task)? {
-                    self.task_succeeded(thread, Arc::new(output), &mut turn);
+                    self.task_succeeded(thread, &Arc::new(output), &mut turn);
                 }
             }
             InputKind::TaskFailed { task, error, cause } => {

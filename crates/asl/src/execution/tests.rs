@@ -2,7 +2,7 @@
 //!
 //! Each execution is replayed after every input and must be the same in every part.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::needless_pass_by_value, reason = "tests")]
 
 use std::fmt::Write as _;
 

@@ -280,7 +280,7 @@ impl Inspector {
                 Some(&"result") if self.available.result => {}
                 Some(&"errorOutput") if self.available.error_output => {}
                 Some(&member @ ("result" | "errorOutput")) => {
-                    self.faults.push(Fault::Unavailable(member.to_owned()))
+                    self.faults.push(Fault::Unavailable(member.to_owned()));
                 }
                 Some(member) => self.faults.push(Fault::UnknownMember((*member).to_owned())),
             }
@@ -314,7 +314,7 @@ impl Inspector {
         }
         match HostFunction::named(name) {
             Some(function) if !self.found.functions.contains(&function) => {
-                self.found.functions.push(function)
+                self.found.functions.push(function);
             }
             Some(_) => {}
             None if functions::is_known(name) => {}

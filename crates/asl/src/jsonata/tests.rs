@@ -278,6 +278,24 @@ fn every_bound_holds() {
 }
 
 #[test]
+fn nesting_is_refused_before_it_hurts() {
+    for levels in [900, 100_000] {
+        let expressions = [
+            format!("{}1{}", "(".repeat(levels), ")".repeat(levels)),
+            vec!["1"; levels].join("+"),
+            format!("$v{}", ".a".repeat(levels)),
+            format!("{}1{}", "[".repeat(levels), "]".repeat(levels)),
+        ];
+        for expression in expressions {
+            if let Ok(compiled) = Expression::compile(&expression, ALL) {
+                let _ = compiled.evaluate(&World::new(json!({})).environment(), "Output");
+            }
+        }
+    }
+    assert!(Expression::compile(&"(".repeat(900), ALL).is_err());
+}
+
+#[test]
 fn an_endless_tail_call_ends() {
     let message = fails("($f := function($n) { $f($n + 1) }; $f(0))");
     assert!(message.contains("D1012"), "{message}");
