@@ -92,7 +92,7 @@ fn build(project: &Project, steps: &mut Steps, dev: bool) -> Result<()> {
 fn codes(project: &Project, check: bool) -> Result<()> {
     let mut test = project.cargo(&["test", "--quiet", "--locked", "-p", "sluice-core", "--test", "codes"]);
     if !check {
-        test.env("SLUICE_UPDATE", "1");
+        test.env("SLUICE_BLESS", "1");
     }
     steps::run(&mut test)
 }

@@ -1,0 +1,345 @@
+//! The documents that people and other programs read, against the code that they describe: schemas, examples, bundles.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use sluice_core::canonical;
+use sluice_core::contract::{CanonicalRef, Contract};
+use sluice_core::envelope::{Envelope, Refusal};
+use sluice_core::fault::FieldFault;
+use sluice_core::id::IngestId;
+use sluice_core::intake::Answer;
+use sluice_core::jiff::Timestamp;
+use sluice_core::limits::{BODY_BYTES_MAX, HEADERS_BYTES_MAX, INFLATED_BYTES_MAX, JSON_DEPTH_MAX};
+use sluice_core::problem::{Kind, Problem};
+use sluice_core::schema::Schema;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn read_json(path: &str) -> Value {
+    serde_json::from_str(&read(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// Names in a folder, in order.
+fn names(folder: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(root().join(folder)).unwrap_or_else(|error| panic!("{folder}: {error}"));
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+fn now() -> Timestamp {
+    "2026-11-21T10:00:00Z".parse().expect("a time")
+}
+
+fn openapi() -> Value {
+    yaml_serde::from_str(&read("schemas/openapi.yaml")).expect("openapi.yaml is YAML")
+}
+
+mod openapi_document {
+    use super::*;
+
+    #[test]
+    fn has_the_envelope_of_the_schema() {
+        let mut schema = read_json("schemas/envelope.schema.json");
+        // OpenAPI 3.0 has a dialect of its own and no member to name one.
+        schema.as_object_mut().expect("an object").remove("$schema");
+        assert_eq!(openapi()["components"]["schemas"]["Envelope"], schema);
+    }
+
+    #[test]
+    fn has_every_answer_as_the_code_gives_it() {
+        let document = openapi();
+        let responses = document["paths"]["/v1/events"]["post"]["responses"].as_object().expect("responses");
+        let mut examples = 0;
+        for kind in Kind::ALL {
+            let response = &responses[&kind.status().to_string()];
+            let example = &response["content"]["application/problem+json"]["examples"][kind.code()]["value"];
+            assert!(example.is_object(), "{} has no example under {}", kind.code(), kind.status());
+            let errors: Vec<FieldFault> = example
+                .get("errors")
+                .map_or_else(Vec::new, |errors| serde_json::from_value(errors.clone()).expect("faults"));
+            let detail = example["detail"].as_str().expect("detail");
+            let mut problem = Problem::new(kind, detail).with_errors(errors);
+            if let Some(id) = example.get("ingestId") {
+                problem = problem.with_ingest_id(serde_json::from_value(id.clone()).expect("an id"));
+            }
+            let answer = problem.into_answer();
+            assert_eq!(serde_json::from_str::<Value>(&answer.body).expect("JSON"), *example);
+            assert_eq!(
+                response["headers"].get("retry-after").is_some(),
+                answer.headers.contains_key("retry-after"),
+                "{}",
+                kind.code()
+            );
+            examples += 1;
+        }
+        let listed: usize = responses
+            .values()
+            .filter_map(|response| response["content"]["application/problem+json"]["examples"].as_object())
+            .map(Map::len)
+            .sum();
+        assert_eq!(listed, examples, "an example that no code gives");
+
+        let received_at: Timestamp = "2026-01-15T10:30:01.234Z".parse().expect("a time");
+        let id: IngestId = "01KF0Q4S8R6D1ZJ8W9T3C5V7XN".parse().expect("an id");
+        for answer in [Answer::accepted(id, received_at), Answer::duplicate(id, received_at)] {
+            let example =
+                &responses[&answer.status_code.to_string()]["content"]["application/json"]["example"];
+            assert_eq!(serde_json::from_str::<Value>(&answer.body).expect("JSON"), *example);
+        }
+
+        let expected: BTreeSet<String> = Kind::ALL
+            .iter()
+            .map(|kind| kind.status())
+            .chain([200, 202])
+            .map(|status| status.to_string())
+            .collect();
+        assert_eq!(responses.keys().cloned().collect::<BTreeSet<_>>(), expected);
+    }
+
+    #[test]
+    fn lists_every_type_of_problem() {
+        let types: Vec<Value> =
+            Kind::ALL.iter().map(|kind| format!("urn:sluice:problem:{}", kind.code()).into()).collect();
+        assert_eq!(openapi()["components"]["schemas"]["Problem"]["properties"]["type"]["enum"], json!(types));
+    }
+
+    #[test]
+    fn states_the_limits_that_hold() {
+        let text = read("schemas/openapi.yaml");
+        for limit in [BODY_BYTES_MAX, INFLATED_BYTES_MAX, HEADERS_BYTES_MAX] {
+            let grouped = format!("{},{:03} bytes", limit / 1000, limit % 1000);
+            assert!(text.contains(&grouped), "{grouped}");
+        }
+        assert!(text.contains(&format!("nested at most {JSON_DEPTH_MAX} deep")));
+    }
+
+    #[test]
+    fn has_requests_that_are_envelopes() {
+        let document = openapi();
+        let examples = &document["paths"]["/v1/events"]["post"]["requestBody"]["content"]["application/json"]
+            ["examples"];
+        let examples = examples.as_object().expect("examples");
+        assert!(!examples.is_empty());
+        for (name, example) in examples {
+            let body = serde_json::to_vec(&example["value"]).expect("JSON");
+            if let Err(refusal) = Envelope::parse(&body, now()) {
+                panic!("{name}: {refusal:?}");
+            }
+        }
+    }
+}
+
+/// A folder of `mappers-wasm` that is published, and what its `mapper.toml` says.
+fn bundles() -> Vec<(String, Contract)> {
+    let bundles: Vec<_> = names("mappers-wasm")
+        .into_iter()
+        .map(|name| format!("mappers-wasm/{name}"))
+        .filter(|folder| root().join(folder).join("mapper.toml").is_file())
+        .map(|folder| {
+            let contract = contract(&folder);
+            (folder, contract)
+        })
+        .collect();
+    assert!(bundles.len() >= 2, "{}", bundles.len());
+    bundles
+}
+
+fn contract(folder: &str) -> Contract {
+    let contract: Contract = toml::from_str(&read(&format!("{folder}/mapper.toml")))
+        .unwrap_or_else(|error| panic!("{folder}: {error}"));
+    contract.check().unwrap_or_else(|error| panic!("{folder}: {error}"));
+    contract
+}
+
+#[test]
+fn every_bundle_has_what_its_contract_names() {
+    let mut seen = BTreeSet::new();
+    for (folder, contract) in bundles() {
+        assert!(
+            seen.insert((contract.vendor_id.clone(), contract.event_type.clone())),
+            "{folder} is the second bundle of {} {}: which one `sluice dev --examples` activates would be chance",
+            contract.vendor_id,
+            contract.event_type
+        );
+        assert!(canonical::schema(&contract.canonical).is_some(), "{folder} maps to an unknown type");
+        for path in contract.payload.versions.values() {
+            let schema = read(&format!("{folder}/{path}"));
+            Schema::compile(schema.as_bytes()).unwrap_or_else(|error| panic!("{folder}/{path}: {error}"));
+        }
+    }
+}
+
+mod canonical_schema {
+    use super::*;
+
+    #[test]
+    fn files_and_registry_are_the_same() {
+        let files: BTreeSet<String> = names("schemas/canonical").into_iter().collect();
+        let registered: BTreeSet<String> = canonical::SCHEMAS
+            .iter()
+            .map(|(name, version, _)| format!("{name}-{version}.schema.json"))
+            .collect();
+        assert_eq!(files, registered);
+        for (name, version, text) in canonical::SCHEMAS {
+            let schema: Value = serde_json::from_str(text).expect("a schema is JSON");
+            assert_eq!(schema["title"], format!("{name} {version}"), "title");
+        }
+    }
+
+    /// `data` of every event in the golden fixtures of the bundles that map to this type: what is valid, by example.
+    fn valid_examples(canonical: &CanonicalRef) -> Vec<(String, Value)> {
+        let mut examples = Vec::new();
+        for (folder, contract) in bundles() {
+            if contract.canonical != *canonical {
+                continue;
+            }
+            for name in names(&format!("{folder}/fixtures")) {
+                if name.ends_with(".out.json") {
+                    let path = format!("{folder}/fixtures/{name}");
+                    for event in read_json(&path).as_array().expect("a list of events") {
+                        examples.push((path.clone(), event["data"].clone()));
+                    }
+                }
+            }
+        }
+        examples
+    }
+
+    fn schemas() -> impl Iterator<Item = (CanonicalRef, &'static Schema, Value)> {
+        canonical::SCHEMAS.iter().map(|(name, version, text)| {
+            let canonical = CanonicalRef {
+                r#type: name.parse().expect("a type"),
+                version: version.parse().expect("a version"),
+            };
+            let schema = canonical::schema(&canonical).expect("it is registered");
+            (canonical, schema, serde_json::from_str(text).expect("JSON"))
+        })
+    }
+
+    #[test]
+    fn takes_what_the_mappers_make() {
+        for (canonical, schema, _) in schemas() {
+            let examples = valid_examples(&canonical);
+            assert!(!examples.is_empty(), "{} has no example", canonical.r#type);
+            for (path, data) in examples {
+                assert_eq!(schema.faults(&data), [], "{path}");
+            }
+        }
+    }
+
+    #[test]
+    fn refuses_what_lacks_a_member_has_one_more_or_another_type() {
+        for (canonical, schema, text) in schemas() {
+            let (_, valid) = valid_examples(&canonical).swap_remove(0);
+            let members = valid.as_object().expect("data is an object");
+            let refused = |change: &dyn Fn(&mut Map<String, Value>), what: &str| {
+                let mut changed = members.clone();
+                change(&mut changed);
+                assert!(!schema.faults(&Value::Object(changed)).is_empty(), "{}: {what}", canonical.r#type);
+            };
+            for required in text["required"].as_array().expect("required") {
+                let name = required.as_str().expect("a name");
+                refused(&|data| drop(data.remove(name)), &format!("without {name}"));
+            }
+            for name in members.keys() {
+                refused(&|data| drop(data.insert(name.clone(), Value::Null)), &format!("with {name} null"));
+                refused(&|data| drop(data.insert(name.clone(), json!(1.5))), &format!("with {name} 1.5"));
+            }
+            refused(&|data| drop(data.insert("anythingElse".into(), json!(1))), "with a member more");
+        }
+    }
+}
+
+mod example {
+    use super::*;
+
+    /// As `sluice dev --examples` reads it.
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase", deny_unknown_fields)]
+    struct Vendor {
+        vendor_id: String,
+        api_key: String,
+        webhook_secret: Option<String>,
+    }
+
+    fn vendors() -> BTreeMap<String, Vendor> {
+        let list: Vec<Vendor> = serde_json::from_value(read_json("examples/vendors.json")).expect("vendors");
+        let count = list.len();
+        let vendors: BTreeMap<_, _> =
+            list.into_iter().map(|vendor| (vendor.vendor_id.clone(), vendor)).collect();
+        assert_eq!(vendors.len(), count, "a vendor is listed twice");
+        vendors
+    }
+
+    #[test]
+    fn vendors_are_obviously_not_real_and_each_has_a_mapper() {
+        let vendors = vendors();
+        let keys: BTreeSet<&str> = vendors.values().map(|vendor| vendor.api_key.as_str()).collect();
+        assert_eq!(keys.len(), vendors.len(), "a key belongs to one vendor");
+        assert!(keys.iter().all(|key| key.ends_with("-dev-key")), "{keys:?}");
+        assert!(vendors.values().any(|vendor| vendor.webhook_secret.is_some()), "one signs");
+        assert!(vendors.values().any(|vendor| vendor.webhook_secret.is_none()), "one does not");
+        for secret in vendors.values().filter_map(|vendor| vendor.webhook_secret.as_ref()) {
+            assert!(secret.starts_with("whsec_"), "{secret}");
+        }
+        let with_mapper: BTreeSet<String> =
+            bundles().into_iter().map(|(_, contract)| contract.vendor_id.to_string()).collect();
+        assert_eq!(vendors.keys().cloned().collect::<BTreeSet<_>>(), with_mapper);
+    }
+
+    /// What an event example is, by its file's name, up to the point that this crate can judge.
+    #[test]
+    fn events_are_what_their_names_say() {
+        let vendors = vendors();
+        let mut events = 0;
+        for name in names("examples") {
+            if !name.ends_with(".json") || name == "vendors.json" {
+                continue;
+            }
+            events += 1;
+            let body = read(&format!("examples/{name}"));
+            let parsed = Envelope::parse(body.as_bytes(), now());
+            if name.starts_with("invalid-") {
+                let Err(Refusal::Faults(faults)) = parsed else { panic!("{name} is taken") };
+                assert!(faults.len() >= 4, "{name} shows several faults at once: {faults:?}");
+                continue;
+            }
+            let envelope = parsed.unwrap_or_else(|refusal| panic!("{name}: {refusal:?}"));
+            assert!(vendors.contains_key(envelope.vendor_id.as_str()), "{name}");
+            let (folder, contract) = bundles()
+                .into_iter()
+                .find(|(_, contract)| {
+                    contract.vendor_id == envelope.vendor_id && contract.event_type == envelope.event_type
+                })
+                .unwrap_or_else(|| panic!("{name} has no contract"));
+            let version = envelope.schema_version.unwrap_or(contract.payload.default_version);
+            let schema = read(&format!("{folder}/{}", contract.payload.versions[&version]));
+            let schema = Schema::compile(schema.as_bytes()).expect("a schema");
+            let payload: Value = serde_json::from_slice(envelope.payload).expect("JSON");
+            let valid = schema.faults(&payload).is_empty();
+            assert_eq!(valid, !name.contains("renamed"), "{name}: {:?}", schema.faults(&payload));
+        }
+        assert!(events >= 5, "{events}");
+    }
+
+    #[test]
+    fn the_conflict_is_one() {
+        let (first, second) =
+            (read("examples/vendorA-inventory.json"), read("examples/vendorA-inventory-conflict.json"));
+        let first = Envelope::parse(first.as_bytes(), now()).expect("an envelope");
+        let second = Envelope::parse(second.as_bytes(), now()).expect("an envelope");
+        assert_eq!(first.external_event_id, second.external_event_id);
+        assert_ne!(first.payload_sha256, second.payload_sha256);
+    }
+}

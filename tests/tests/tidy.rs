@@ -1,0 +1,257 @@
+//! What the compiler does not hold: the direction of dependencies (design section 8), and how sources must look.
+//!
+//! The tables below are the whole truth: an edge that is not in them is an error, and so is a crate without a row.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the root")
+}
+
+fn metadata(manifest: &str) -> Metadata {
+    MetadataCommand::new().manifest_path(root().join(manifest)).no_deps().exec().expect("cargo metadata")
+}
+
+/// `(crate, dependency, whether for its tests only)`.
+fn edges(metadata: &Metadata) -> Vec<(String, String, bool)> {
+    let mut edges = Vec::new();
+    for package in &metadata.packages {
+        for dependency in &package.dependencies {
+            let for_tests = dependency.kind == DependencyKind::Development;
+            edges.push((package.name.to_string(), dependency.name.clone(), for_tests));
+        }
+    }
+    edges
+}
+
+const FUNCTIONS: [&str; 5] =
+    ["sluice-accept", "sluice-persist-raw", "sluice-relay", "sluice-normalize", "sluice-quarantine"];
+
+/// Which of our own crates a crate may be built on. Its tests may also use [`FOR_TESTS`].
+fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
+    let mut allowed = BTreeMap::from([
+        ("sluice-core", vec![]),
+        ("sluice-asl", vec![]),
+        ("sluice-stepfunctions", vec!["sluice-asl"]),
+        ("sluice-mapper-host", vec!["sluice-core"]),
+        ("sluice-aws", vec!["sluice-core"]),
+        // Publishing compiles a mapper; `dev` is the local cloud.
+        ("sluice-cli", vec!["sluice-core", "sluice-aws", "sluice-mapper-host", "sluice-local"]),
+        ("sluice-tests", vec![]),
+        ("xtask", vec![]),
+    ]);
+    for function in FUNCTIONS {
+        allowed.insert(function, vec!["sluice-core", "sluice-aws"]);
+    }
+    allowed.get_mut("sluice-normalize").expect("it is a function").push("sluice-mapper-host");
+    let mut local =
+        vec!["sluice-core", "sluice-asl", "sluice-stepfunctions", "sluice-aws", "sluice-mapper-host"];
+    local.extend(FUNCTIONS);
+    allowed.insert("sluice-local", local);
+    allowed
+}
+
+/// `(crate, own crate)` for tests only, beyond [`allowed`].
+fn allowed_for_tests(name: &str, dependency: &str) -> bool {
+    // The end-to-end tests may look at everything but xtask, which is no library.
+    name == "sluice-tests" && dependency != "xtask"
+}
+
+#[test]
+fn our_crates_depend_in_one_direction() {
+    let allowed = allowed();
+    let metadata = metadata("Cargo.toml");
+    let own: BTreeSet<String> = metadata.packages.iter().map(|package| package.name.to_string()).collect();
+    let known: BTreeSet<String> = allowed.keys().map(|name| (*name).to_owned()).collect();
+    assert_eq!(own, known, "every crate has a row in allowed(), and every row a crate");
+    let wrong: Vec<_> = edges(&metadata)
+        .into_iter()
+        .filter(|(name, dependency, for_tests)| {
+            own.contains(dependency)
+                && !allowed[name.as_str()].contains(&dependency.as_str())
+                && !(*for_tests && allowed_for_tests(name, dependency))
+        })
+        .collect();
+    assert!(wrong.is_empty(), "design section 8 does not have these edges: {wrong:#?}");
+}
+
+#[test]
+fn each_foreign_world_has_its_crates() {
+    // Prefix of the crates' names, who may be built on them, whose tests may use them as well.
+    type Rule = (&'static str, &'static [&'static str], &'static [&'static str]);
+    let rules: &[Rule] = &[
+        ("wasmtime", &["sluice-mapper-host"], &["sluice-tests"]),
+        ("cranelift", &["sluice-mapper-host"], &[]),
+        ("wasmparser", &["sluice-mapper-host"], &["sluice-tests"]),
+        // A peer's client is the best test of our servers, so their tests use AWS's.
+        (
+            "aws-sdk-",
+            &["sluice-aws", "sluice-cli"],
+            &["sluice-local", "sluice-stepfunctions", "sluice-tests"],
+        ),
+        ("lambda_runtime", &["sluice-aws"], &[]),
+        ("dynoxide", &["sluice-local"], &[]),
+        ("s3s", &["sluice-local"], &[]),
+        ("rusqlite", &["sluice-local", "sluice-stepfunctions"], &["sluice-tests"]),
+        ("jsonata", &["sluice-asl"], &[]),
+    ];
+    let mut wrong = Vec::new();
+    for (name, dependency, for_tests) in edges(&metadata("Cargo.toml")) {
+        for (prefix, crates, tests) in rules {
+            if dependency.starts_with(prefix)
+                && !crates.contains(&name.as_str())
+                && !(for_tests && tests.contains(&name.as_str()))
+            {
+                wrong.push(format!("{name} -> {dependency}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "these crates know a world that is not theirs: {wrong:#?}");
+}
+
+#[test]
+fn core_and_asl_do_no_io() {
+    let io = [
+        "aws-",
+        "wasmtime",
+        "tokio",
+        "hyper",
+        "reqwest",
+        "axum",
+        "rusqlite",
+        "object_store",
+        "rand",
+        "tracing",
+    ];
+    let wrong: Vec<_> = edges(&metadata("Cargo.toml"))
+        .into_iter()
+        .filter(|(name, dependency, for_tests)| {
+            (name == "sluice-core" || name == "sluice-asl")
+                && !for_tests
+                && io.iter().any(|prefix| dependency.starts_with(prefix))
+        })
+        .collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn mappers_see_only_the_sdk() {
+    let metadata = metadata("mappers-wasm/Cargo.toml");
+    let own: BTreeSet<String> = metadata.packages.iter().map(|package| package.name.to_string()).collect();
+    assert!(own.contains("mapper-sdk") && own.len() > 1, "{own:?}");
+    for (name, dependency, _) in edges(&metadata) {
+        assert!(!dependency.starts_with("sluice"), "{name} sees the host's {dependency}");
+        if name != "mapper-sdk" {
+            let data = ["serde", "serde_json"];
+            assert!(
+                dependency == "mapper-sdk" || data.contains(&dependency.as_str()),
+                "{name} sees {dependency}: what a mapper needs, the SDK gives it"
+            );
+        }
+    }
+}
+
+/// Every file that git tracks, or would track.
+fn files() -> Vec<PathBuf> {
+    let output = Command::new("git")
+        .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+        .current_dir(root())
+        .output()
+        .expect("git lists the files");
+    assert!(output.status.success(), "git ls-files: {}", String::from_utf8_lossy(&output.stderr));
+    let names = String::from_utf8(output.stdout).expect("names are UTF-8");
+    let files: Vec<PathBuf> = names
+        .split_terminator('\0')
+        .map(PathBuf::from)
+        // A file that was removed and is not committed yet is still listed.
+        .filter(|path| root().join(path).is_file())
+        .collect();
+    assert!(files.len() > 50, "{} files", files.len());
+    files
+}
+
+fn texts(extension: &str) -> Vec<(PathBuf, String)> {
+    let texts: Vec<_> = files()
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|found| found == extension))
+        .map(|path| {
+            let text = std::fs::read_to_string(root().join(&path)).expect("a text file");
+            (path, text)
+        })
+        .collect();
+    assert!(!texts.is_empty(), "no .{extension} file");
+    texts
+}
+
+#[test]
+fn every_rust_file_opens_with_its_purpose() {
+    for (path, text) in texts("rs") {
+        let purpose = text.lines().next().and_then(|line| line.strip_prefix("//! ")).unwrap_or_default();
+        assert!(purpose.len() > 15, "{} must open with //! and its purpose", path.display());
+    }
+}
+
+#[test]
+fn every_allowed_lint_has_its_reason() {
+    // `clippy::allow_attributes_without_reason` sees what is compiled; this sees what is behind a cfg, too.
+    for (path, text) in texts("rs") {
+        for attribute in ["#[allow(", "#![allow(", "#[expect(", "#![expect("] {
+            for (at, _) in text.match_indices(attribute) {
+                let line_start = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
+                if text[line_start..at].contains(['"', '/']) {
+                    continue;
+                }
+                let body = text[at..].split_once(']').map_or("", |(body, _)| body);
+                assert!(body.contains("reason = \""), "{}: {body}] gives no reason", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn no_file_names_a_registry_host() {
+    // In pieces, so that this file does not.
+    let hosts: Vec<String> = [
+        &["index.", "crates.io"][..],
+        &["static.", "crates.io"],
+        &["py", "pi.org"],
+        &["python", "hosted.org"],
+        &["registry.", "npmjs.org"],
+        &["deb.", "debian.org"],
+        &["security.", "debian.org"],
+    ]
+    .iter()
+    .map(|pieces| pieces.concat())
+    .collect();
+    for path in files() {
+        let Ok(text) = std::fs::read_to_string(root().join(&path)) else { continue };
+        for host in &hosts {
+            assert!(!text.contains(host.as_str()), "{} names {host}", path.display());
+        }
+    }
+}
+
+#[test]
+fn every_json_yaml_and_toml_file_parses() {
+    // A mapper's fixtures include what is no JSON on purpose.
+    let fixture = |path: &Path| path.components().any(|part| part.as_os_str() == "fixtures");
+    for (path, text) in texts("json").into_iter().filter(|(path, _)| !fixture(path)) {
+        if let Err(error) = serde_json::from_str::<serde_json::Value>(&text) {
+            panic!("{}: {error}", path.display());
+        }
+    }
+    for (path, text) in texts("toml") {
+        if let Err(error) = toml::from_str::<toml::Table>(&text) {
+            panic!("{}: {error}", path.display());
+        }
+    }
+    for (path, text) in texts("yaml") {
+        if let Err(error) = yaml_serde::from_str::<serde_json::Value>(&text) {
+            panic!("{}: {error}", path.display());
+        }
+    }
+}
