@@ -1,0 +1,40 @@
+//! Every bound on a mapper. They are part of the contract with mapper authors, who are held to the same in their tests.
+
+/// Largest module, in bytes.
+pub const MODULE_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// Largest payload, in bytes, after inflating.
+pub const PAYLOAD_BYTES_MAX: usize = 256 * 1024;
+
+/// Largest metadata, in bytes. Its members are bounded by the envelope; this is well above their sum.
+pub const META_BYTES_MAX: usize = 16 * 1024;
+
+/// Largest output, in bytes.
+pub const OUTPUT_BYTES_MAX: usize = 256 * 1024;
+
+/// Largest refusal, in bytes of JSON.
+pub const ERROR_BYTES_MAX: usize = 4 * 1024;
+
+/// Longest `code` of a refusal, in characters of `a-z`, `0-9`, `_`.
+pub const ERROR_CODE_CHARS_MAX: usize = 64;
+
+/// Largest linear memory, in bytes.
+pub const MEMORY_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Largest function table, in elements.
+pub const TABLE_ELEMENTS_MAX: usize = 10_000;
+
+/// Deepest native stack of a call, in bytes. A thread that calls a mapper needs this much beside its own.
+pub const STACK_BYTES_MAX: usize = 512 * 1024;
+
+/// Fuel for a call, whatever its input.
+pub const FUEL_BASE: u64 = 5_000_000;
+
+/// More fuel for each byte of input, metadata included.
+pub const FUEL_PER_INPUT_BYTE: u64 = 200;
+
+/// Fuel for an input of so many bytes. A unit is about one WebAssembly instruction, or one byte of a bulk operation.
+#[must_use]
+pub const fn fuel(input_bytes: usize) -> u64 {
+    FUEL_BASE + FUEL_PER_INPUT_BYTE * input_bytes as u64
+}
