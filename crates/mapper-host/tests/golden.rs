@@ -11,8 +11,11 @@ use sluice_mapper_host::{Host, MapFault, Mapper, TargetSpec, TrustedDigest, comp
 
 type Run = fn(&[u8], &[u8]) -> Result<Vec<u8>, Vec<u8>>;
 
-const BUNDLES: [(&str, Run); 2] =
-    [("shopify-orders", shopify_orders::run), ("vendor-a-inventory", vendor_a_inventory::run)];
+const BUNDLES: [(&str, Run); 3] = [
+    ("shopify-orders", shopify_orders::run),
+    ("signed-demo-stock", signed_demo_stock::run),
+    ("vendor-a-inventory", vendor_a_inventory::run),
+];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")

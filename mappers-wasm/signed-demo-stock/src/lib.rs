@@ -1,0 +1,68 @@
+//! `signed-demo` `stock.level` → `InventoryUpdated` 1.0: one message, one event for every level in it.
+//!
+//! The example of a vendor that signs its requests, and of a message that carries many. The events are in the message's
+//! order. A level that is stated twice, for the same article at the same place, is refused: it is not clear which one holds.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use mapper_sdk::{CanonicalEvent, MapError, Mapped, Meta, json, time};
+use serde::{Deserialize, Serialize};
+
+/// `data` of `InventoryUpdated` 1.0.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InventoryUpdated<'a> {
+    warehouse_id: Cow<'a, str>,
+    sku: Cow<'a, str>,
+    quantity_on_hand: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Count<'a> {
+    #[serde(borrow, default)]
+    counted_at: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    levels: Vec<Level<'a>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Level<'a> {
+    #[serde(borrow)]
+    article: Cow<'a, str>,
+    #[serde(borrow)]
+    place: Cow<'a, str>,
+    on_hand: u64,
+}
+
+/// The stock levels of one message.
+///
+/// # Errors
+/// `payload_not_json`, `payload_invalid`, `timestamp_invalid` (of the SDK), `level_doubled`.
+pub fn map<'a>(meta: &Meta<'a>, payload: &'a [u8]) -> Mapped<InventoryUpdated<'a>> {
+    let Count { counted_at, levels } = json::read(payload)?;
+    let occurred_at = match counted_at {
+        Some(at) => time::utc(&at, "/countedAt")?,
+        None => time::utc(&meta.occurred_at, "")?,
+    };
+    let mut seen = BTreeSet::new();
+    for (index, level) in levels.iter().enumerate() {
+        if !seen.insert((&level.place, &level.article)) {
+            let message = format!("{} at {} is stated twice", level.article, level.place);
+            return Err(MapError::new("level_doubled", format!("/levels/{index}"), message));
+        }
+    }
+    Ok(levels
+        .into_iter()
+        .map(|Level { article, place, on_hand }| CanonicalEvent {
+            event_type: "InventoryUpdated",
+            schema_version: "1.0",
+            occurred_at: occurred_at.clone(),
+            data: InventoryUpdated { warehouse_id: place, sku: article, quantity_on_hand: on_hand },
+        })
+        .collect())
+}
+
+mapper_sdk::export_mapper!(map);
