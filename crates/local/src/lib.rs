@@ -1,1 +1,34 @@
-//! stub
+//! The local cloud: what Sluice uses of AWS, in one process on 127.0.0.1.
+//!
+//! The functions are the same crates with the same SDK clients as on AWS, and the services answer AWS's own protocols, so
+//! that `aws --endpoint-url`, boto3 and the SDKs work unchanged. It is a single-node default and a test bed: credentials
+//! and signatures are not checked, because both listeners are on the loopback interface and nowhere else.
+
+pub mod arn;
+mod client;
+mod cloud;
+mod dynamodb;
+mod endpoint;
+mod events;
+mod front_door;
+mod functions;
+mod integrations;
+mod machines;
+pub mod mapping;
+mod relay;
+mod s3;
+mod server;
+mod sqlite;
+mod sqs;
+pub mod topology;
+mod wire;
+
+pub use cloud::{
+    BoxError, Cloud, Data, Definitions, FunctionSetup, MachineDefinition, MachineSetup, MakeFunctions,
+    MakeMachines, Options, StartError, Transport,
+};
+pub use dynamodb::DynamoDbError;
+pub use events::pattern::PatternError;
+pub use functions::{FunctionError, Functions, InvokeError};
+pub use integrations::{Integrations, TaskFailure};
+pub use machines::{ExecutionError, StateMachines, SyncOutcome};

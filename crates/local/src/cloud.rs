@@ -1,0 +1,610 @@
+//! The composition: folder, services, functions, state machines, event sources and the two listeners.
+
+use std::collections::BTreeSet;
+use std::fs::{File, TryLockError};
+use std::io::{Read as _, Seek as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use futures::future::BoxFuture;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+
+use crate::client::InProcess;
+use crate::dynamodb::{DynamoDb, DynamoDbError};
+use crate::endpoint::{Endpoint, Machines};
+use crate::events::Events;
+use crate::front_door::FrontDoor;
+use crate::functions::{FunctionHost, Functions};
+use crate::integrations::Integrations;
+use crate::machines::StateMachines;
+use crate::relay::{Checkpoints, Relay};
+use crate::s3::S3;
+use crate::server::serve;
+use crate::sqs::Sqs;
+use crate::topology::{MachineType, Topology, TopologyError};
+
+/// The id of the state machine behind the ingest API.
+const INTAKE_ID: &str = "Intake";
+
+/// How often old stream records, expired items and expired messages are deleted.
+const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How long requests under way may take to end at a shutdown.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
+
+/// How often [`Cloud::wait_idle`] looks.
+const IDLE_INTERVAL: Duration = Duration::from_millis(5);
+
+/// A boxed error.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Settings.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Port of the ingest API on 127.0.0.1; 0 takes a free one.
+    pub ingest_port: u16,
+    /// Port of the AWS endpoint on 127.0.0.1; 0 takes a free one.
+    pub aws_port: u16,
+    /// Where everything is kept.
+    pub data: Data,
+    /// The state machines and what they run on.
+    pub definitions: Definitions,
+    /// Origins whose pages may call the ingest API (CORS). None by default.
+    pub cors_origins: BTreeSet<String>,
+    /// Requests to the ingest API that are answered at once; more are refused with 429.
+    pub in_flight_max: usize,
+    /// How the functions reach the services.
+    pub transport: Transport,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            ingest_port: 8787,
+            aws_port: 8788,
+            data: Data::Directory(PathBuf::from(".sluice")),
+            definitions: Definitions::embedded(),
+            cors_origins: BTreeSet::new(),
+            in_flight_max: 256,
+            transport: Transport::InProcess,
+        }
+    }
+}
+
+/// Where everything is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Data {
+    /// A folder, created if it is missing. One process at a time.
+    Directory(PathBuf),
+    /// A temporary folder, deleted at the end.
+    Ephemeral,
+}
+
+/// How the functions reach the services.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// The SDK calls the endpoint in this process.
+    InProcess,
+    /// The SDK connects to the endpoint's port.
+    Loopback,
+}
+
+/// `topology.json` and the definitions beside it.
+#[derive(Debug, Clone)]
+pub struct Definitions {
+    topology: String,
+    files: Files,
+}
+
+#[derive(Debug, Clone)]
+enum Files {
+    Embedded,
+    Folder(PathBuf),
+}
+
+const EMBEDDED_TOPOLOGY: &str = include_str!("../../../state-machines/topology.json");
+const EMBEDDED: &[(&str, &str)] = &[
+    ("intake.asl.json", include_str!("../../../state-machines/intake.asl.json")),
+    ("normalize.asl.json", include_str!("../../../state-machines/normalize.asl.json")),
+    ("recover.asl.json", include_str!("../../../state-machines/recover.asl.json")),
+];
+
+impl Definitions {
+    /// Those that this build contains.
+    pub fn embedded() -> Self {
+        Self { topology: EMBEDDED_TOPOLOGY.to_owned(), files: Files::Embedded }
+    }
+
+    /// Those of a folder, such as `state-machines/`.
+    pub fn folder(folder: &Path) -> Result<Self, StartError> {
+        let topology = read(&folder.join("topology.json"))?;
+        Ok(Self { topology, files: Files::Folder(folder.to_owned()) })
+    }
+
+    /// Another topology with the embedded definitions.
+    pub fn with_topology(topology: String) -> Self {
+        Self { topology, files: Files::Embedded }
+    }
+
+    fn definition(&self, file: &str) -> Result<String, StartError> {
+        match &self.files {
+            Files::Embedded => {
+                let found = EMBEDDED.iter().find(|(name, _)| *name == file);
+                found
+                    .map(|(_, text)| (*text).to_owned())
+                    .ok_or_else(|| StartError::NoDefinition(file.to_owned()))
+            }
+            Files::Folder(folder) => read(&folder.join(file)),
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<String, StartError> {
+    std::fs::read_to_string(path).map_err(|source| StartError::File { path: path.to_owned(), source })
+}
+
+/// Why the cloud did not start. Each message says what to do where something can be done.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// Another process works in the folder.
+    #[error(
+        "the data folder {path} is in use by another process{owner}; stop it, or use another folder (--data DIR) or \
+         --ephemeral"
+    )]
+    Locked {
+        /// The folder.
+        path: String,
+        /// ` (pid 42)`, if the lock file says so.
+        owner: String,
+    },
+    /// A port is taken.
+    #[error(
+        "port {port} on 127.0.0.1 is in use; stop what listens there, or choose another port with {flag}"
+    )]
+    PortInUse {
+        /// The port.
+        port: u16,
+        /// The command-line flag.
+        flag: &'static str,
+    },
+    /// A port cannot be opened.
+    #[error("port {port} on 127.0.0.1 cannot be opened: {source}")]
+    Port {
+        /// The port.
+        port: u16,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file or folder cannot be used.
+    #[error("{path:?} cannot be used: {source}")]
+    File {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The topology is refused.
+    #[error(transparent)]
+    Topology(#[from] TopologyError),
+    /// The topology names a definition that is not embedded.
+    #[error("this build does not contain {0}; give the folder of the definitions")]
+    NoDefinition(String),
+    /// The topology has no machine behind the ingest API.
+    #[error("topology.json has no state machine with the id {INTAKE_ID}")]
+    NoIntake,
+    /// The tables cannot be opened or created.
+    #[error(transparent)]
+    DynamoDb(#[from] DynamoDbError),
+    /// A database of the folder cannot be opened.
+    #[error("the data folder cannot be opened: {0}; if it was damaged, move it away and start again")]
+    Sqlite(#[from] rusqlite::Error),
+    /// A definition's placeholders are not those of the topology.
+    #[error("the definition {file} cannot be filled in: {source}")]
+    Placeholders {
+        /// The file.
+        file: String,
+        /// Why.
+        source: sluice_asl::SubstitutionError,
+    },
+    /// The functions cannot be made.
+    #[error("the functions cannot be started: {0}")]
+    Functions(#[source] BoxError),
+    /// The state machines cannot be opened.
+    #[error("the state machines cannot be started: {0}")]
+    Machines(#[source] BoxError),
+}
+
+/// What a maker of functions gets.
+#[derive(Debug)]
+pub struct FunctionSetup<'a> {
+    /// Clients made of it reach this cloud.
+    pub sdk_config: &'a SdkConfig,
+    /// The names of everything.
+    pub topology: &'a Topology,
+}
+
+/// Makes the functions.
+pub type MakeFunctions = Box<dyn FnOnce(&FunctionSetup<'_>) -> Result<Arc<dyn Functions>, BoxError> + Send>;
+
+/// What a maker of state machines gets.
+#[derive(Debug)]
+pub struct MachineSetup {
+    /// A file that it may create and keep.
+    pub journal: PathBuf,
+    /// The machines of the topology.
+    pub machines: Vec<MachineDefinition>,
+    /// What their tasks call.
+    pub integrations: Integrations,
+}
+
+/// A state machine that is ready to be created.
+#[derive(Debug, Clone)]
+pub struct MachineDefinition {
+    /// `sluice-intake`
+    pub name: String,
+    /// Its type.
+    pub r#type: MachineType,
+    /// Amazon States Language, placeholders filled in.
+    pub definition: String,
+}
+
+/// Makes the state machines. They must not run anything before [`StateMachines::resume`].
+pub type MakeMachines =
+    Box<dyn FnOnce(MachineSetup) -> BoxFuture<'static, Result<Arc<dyn StateMachines>, BoxError>> + Send>;
+
+/// A running local cloud.
+///
+/// Dropping it stops everything where it is, as a crash would: what was acknowledged is in the folder, and goes on at the
+/// next start. [`Cloud::shutdown`] answers what is under way first.
+#[derive(Debug)]
+pub struct Cloud {
+    ingest: SocketAddr,
+    aws: SocketAddr,
+    topology: Arc<Topology>,
+    endpoint: Arc<Endpoint>,
+    machines: MachinesHandle,
+    front_door: Arc<FrontDoorHandle>,
+    relays: Vec<Arc<Relay>>,
+    tasks: JoinSet<()>,
+    connections: TaskTracker,
+    stop: CancellationToken,
+    // Order matters: fields are dropped in the order of their declaration, and the lock must go last.
+    _stop_on_drop: DropGuard,
+    folder: Folder,
+}
+
+struct MachinesHandle(Arc<dyn StateMachines>);
+
+impl std::fmt::Debug for MachinesHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("StateMachines")
+    }
+}
+
+struct FrontDoorHandle(FrontDoor);
+
+impl std::fmt::Debug for FrontDoorHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("FrontDoor")
+    }
+}
+
+/// The folder, locked.
+#[derive(Debug)]
+struct Folder {
+    path: PathBuf,
+    _lock: File,
+    _temporary: Option<tempfile::TempDir>,
+}
+
+impl Folder {
+    fn open(data: &Data) -> Result<Self, StartError> {
+        let at = |path: &Path| {
+            let path = path.to_owned();
+            move |source| StartError::File { path, source }
+        };
+        let (path, temporary) = match data {
+            Data::Directory(path) => {
+                std::fs::create_dir_all(path).map_err(at(path))?;
+                (path.clone(), None)
+            }
+            Data::Ephemeral => {
+                let folder = tempfile::Builder::new()
+                    .prefix("sluice-")
+                    .tempdir()
+                    .map_err(at(&std::env::temp_dir()))?;
+                (folder.path().to_owned(), Some(folder))
+            }
+        };
+        let lock_path = path.join("lock");
+        let mut options = File::options();
+        let mut lock = options
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&lock_path)
+            .map_err(at(&lock_path))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut owner = String::new();
+                let read = lock.read_to_string(&mut owner).is_ok() && !owner.trim().is_empty();
+                let owner = if read { format!(" (pid {})", owner.trim()) } else { String::new() };
+                return Err(StartError::Locked { path: path.display().to_string(), owner });
+            }
+            Err(TryLockError::Error(source)) => return Err(at(&lock_path)(source)),
+        }
+        let pid = std::process::id().to_string();
+        let write =
+            lock.set_len(0).and_then(|()| lock.rewind()).and_then(|()| lock.write_all(pid.as_bytes()));
+        write.map_err(at(&lock_path))?;
+        Ok(Self { path, _lock: lock, _temporary: temporary })
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+}
+
+async fn bind(port: u16, flag: &'static str) -> Result<TcpListener, StartError> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(|source| {
+        if source.kind() == std::io::ErrorKind::AddrInUse {
+            StartError::PortInUse { port, flag }
+        } else {
+            StartError::Port { port, source }
+        }
+    })
+}
+
+impl Cloud {
+    /// Starts with other functions and state machines than the product's own.
+    pub async fn start_with(
+        options: Options,
+        make_functions: MakeFunctions,
+        make_machines: MakeMachines,
+    ) -> Result<Self, StartError> {
+        let topology = Arc::new(Topology::parse(&options.definitions.topology)?);
+        let intake = topology.state_machine(INTAKE_ID).ok_or(StartError::NoIntake)?.name.clone();
+        let folder = Folder::open(&options.data)?;
+        let ingest_listener = bind(options.ingest_port, "--port").await?;
+        let aws_listener = bind(options.aws_port, "--aws-port").await?;
+        let address = |listener: &TcpListener, port| {
+            listener.local_addr().map_err(|source| StartError::Port { port, source })
+        };
+        let (ingest, aws) =
+            (address(&ingest_listener, options.ingest_port)?, address(&aws_listener, options.aws_port)?);
+        let aws_url = format!("http://{aws}");
+
+        let dynamodb = Arc::new(DynamoDb::open(&folder.file("dynamodb.sqlite"))?);
+        for table in &topology.tables {
+            dynamodb.ensure_table(table)?;
+        }
+        let s3 = S3::open(&folder.file("s3.sqlite"))?;
+        s3.ensure_buckets(&topology.buckets)?;
+        let sqs = Arc::new(Sqs::open(&folder.file("sqs.sqlite"), &aws_url)?);
+        sqs.ensure_queues(&topology.queues)?;
+        let events = Arc::new(Events::new(&topology, Arc::clone(&sqs)));
+        let endpoint = Arc::new(Endpoint {
+            dynamodb: Arc::clone(&dynamodb),
+            s3,
+            sqs: Arc::clone(&sqs),
+            events: Arc::clone(&events),
+            functions: OnceLock::new(),
+            machines: OnceLock::new(),
+        });
+
+        let client = match options.transport {
+            Transport::InProcess => Some(InProcess(Arc::downgrade(&endpoint))),
+            Transport::Loopback => None,
+        };
+        let setup = FunctionSetup { sdk_config: &sdk_config(&aws_url, client), topology: &topology };
+        let functions = FunctionHost::new(&topology, make_functions(&setup).map_err(StartError::Functions)?);
+        let machines = make_machines(MachineSetup {
+            journal: folder.file("stepfunctions.sqlite"),
+            machines: machine_definitions(&topology, &options.definitions, &aws_url)?,
+            integrations: Integrations::new(functions.clone(), Arc::clone(&sqs), Arc::clone(&events)),
+        });
+        let machines = machines.await.map_err(StartError::Machines)?;
+        events.connect(&machines);
+        let checkpoints = Arc::new(Checkpoints::open(&folder.file("relay.sqlite"))?);
+        let relays = relays(&topology, &dynamodb, &functions, &checkpoints);
+        // Both are set here and nowhere else.
+        let _ = endpoint.functions.set(functions);
+        let _ = endpoint.machines.set(Machines(Arc::downgrade(&machines)));
+
+        let front_door =
+            FrontDoor::new(Arc::clone(&machines), intake, options.cors_origins, options.in_flight_max);
+        let front_door = Arc::new(FrontDoorHandle(front_door));
+        let stop = CancellationToken::new();
+        let connections = TaskTracker::new();
+        let mut tasks = JoinSet::new();
+        machines.resume();
+        for relay in &relays {
+            let relay = Arc::clone(relay);
+            tasks.spawn(async move { relay.run().await });
+        }
+        tasks.spawn(maintain(relays.clone(), Arc::clone(&dynamodb), Arc::clone(&sqs)));
+        let handler = Arc::clone(&front_door);
+        tasks.spawn(serve(ingest_listener, stop.clone(), connections.clone(), move |request, client| {
+            let handler = Arc::clone(&handler);
+            async move { handler.0.handle(request, client).await.map(http_body_util::Full::new) }
+        }));
+        let handler = Arc::clone(&endpoint);
+        tasks.spawn(serve(aws_listener, stop.clone(), connections.clone(), move |request, _client| {
+            let handler = Arc::clone(&handler);
+            async move { handler.handle(request.map(s3s::Body::from)).await }
+        }));
+        let stop_on_drop = stop.clone().drop_guard();
+        let machines = MachinesHandle(machines);
+        let cloud = Self {
+            ingest,
+            aws,
+            topology,
+            endpoint,
+            machines,
+            front_door,
+            relays,
+            tasks,
+            connections,
+            stop,
+            folder,
+            _stop_on_drop: stop_on_drop,
+        };
+        Ok(cloud)
+    }
+
+    /// Address of the ingest API.
+    pub fn ingest_url(&self) -> String {
+        format!("http://{}", self.ingest)
+    }
+
+    /// Address of the AWS endpoint.
+    pub fn aws_url(&self) -> String {
+        format!("http://{}", self.aws)
+    }
+
+    /// The folder with the data.
+    pub fn data_folder(&self) -> &Path {
+        &self.folder.path
+    }
+
+    /// What was started.
+    pub fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
+    /// For AWS clients in this process. They call the services without a socket, and fail once the cloud is gone.
+    pub fn sdk_config(&self) -> SdkConfig {
+        sdk_config(&self.aws_url(), Some(InProcess(Arc::downgrade(&self.endpoint))))
+    }
+
+    /// For AWS clients that connect to the endpoint's port, as other processes do.
+    pub fn loopback_sdk_config(&self) -> SdkConfig {
+        sdk_config(&self.aws_url(), None)
+    }
+
+    /// The state machines.
+    pub fn machines(&self) -> &Arc<dyn StateMachines> {
+        &self.machines.0
+    }
+
+    /// Waits until no request is being answered, every stream record has been handled and no execution is running. An
+    /// execution that waits for a person has failed, and is not running.
+    pub async fn wait_idle(&self) {
+        let mut quiet = 0;
+        // Twice in a row: work passes from one part to the next between two looks, never in both directions.
+        while quiet < 2 {
+            self.machines.0.idle().await;
+            let idle = self.front_door.0.in_flight() == 0
+                && self.relays.iter().all(|relay| relay.is_caught_up())
+                && self.machines.0.unfinished() == 0;
+            quiet = if idle { quiet + 1 } else { 0 };
+            if !idle {
+                tokio::time::sleep(IDLE_INTERVAL).await;
+            }
+        }
+    }
+
+    /// Accepts nothing more, answers what is under way, and stops. What has not ended goes on at the next start.
+    pub async fn shutdown(mut self) {
+        self.stop.cancel();
+        self.connections.close();
+        if tokio::time::timeout(SHUTDOWN_GRACE, self.connections.wait()).await.is_err() {
+            tracing::warn!("requests were still under way at the shutdown");
+        }
+        self.tasks.shutdown().await;
+        self.machines.0.shutdown().await;
+    }
+}
+
+fn sdk_config(aws_url: &str, client: Option<InProcess>) -> SdkConfig {
+    // Built from nothing, not loaded: a developer's own AWS profile must have no say here.
+    let credentials = Credentials::new("local", "local", None, None, "sluice-local");
+    let mut builder = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(crate::arn::REGION))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .endpoint_url(aws_url);
+    if let Some(client) = client {
+        builder = builder.http_client(SharedHttpClient::new(client));
+    }
+    builder.build()
+}
+
+fn machine_definitions(
+    topology: &Topology,
+    definitions: &Definitions,
+    aws_url: &str,
+) -> Result<Vec<MachineDefinition>, StartError> {
+    let values = topology.placeholders(aws_url);
+    let fill_in = |machine: &crate::topology::StateMachine| {
+        let template = definitions.definition(&machine.definition)?;
+        let used = sluice_asl::placeholders(&template);
+        let values = values
+            .iter()
+            .filter(|(name, _)| used.contains(*name))
+            .map(|(name, value)| (name.clone(), value.clone()));
+        let definition = sluice_asl::substitute(&template, &values.collect())
+            .map_err(|source| StartError::Placeholders { file: machine.definition.clone(), source })?;
+        Ok(MachineDefinition { name: machine.name.clone(), r#type: machine.r#type, definition })
+    };
+    topology.state_machines.iter().map(fill_in).collect()
+}
+
+fn relays(
+    topology: &Topology,
+    dynamodb: &Arc<DynamoDb>,
+    functions: &FunctionHost,
+    checkpoints: &Arc<Checkpoints>,
+) -> Vec<Arc<Relay>> {
+    let relay = |stream: &crate::topology::Stream| {
+        let table = &topology.table(&stream.table)?.name;
+        Some(Arc::new(Relay {
+            dynamodb: Arc::clone(dynamodb),
+            functions: functions.clone(),
+            checkpoints: Arc::clone(checkpoints),
+            stream_arn: dynamodb.stream_arn(table)?,
+            table: table.clone(),
+            function: topology.function(&stream.function)?.name.clone(),
+            batch_size: stream.batch_size.max(1),
+            bisect: stream.bisect_batch_on_function_error,
+        }))
+    };
+    topology.streams.iter().filter_map(relay).collect()
+}
+
+async fn maintain(relays: Vec<Arc<Relay>>, dynamodb: Arc<DynamoDb>, sqs: Arc<Sqs>) {
+    let mut ticks = tokio::time::interval(MAINTENANCE_INTERVAL);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let (relays, dynamodb, sqs) = (relays.clone(), Arc::clone(&dynamodb), Arc::clone(&sqs));
+        let sweep = tokio::task::spawn_blocking(move || {
+            for relay in &relays {
+                if let Err(error) = relay.trim() {
+                    tracing::warn!(%error, "old stream records were not deleted");
+                }
+            }
+            if let Err(error) = dynamodb.sweep_expired_items() {
+                tracing::warn!(%error, "expired items were not deleted");
+            }
+            if let Err(error) = sqs.expire() {
+                tracing::warn!(%error, "expired messages were not deleted");
+            }
+        });
+        if let Err(error) = sweep.await {
+            tracing::error!(%error, "maintenance failed");
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! The ingest API: what API Gateway is on AWS. It reads a request within bounds, runs `intake`, and answers what it says.
+//!
+//! Decided here, as API Gateway decides it: the path, the method, CORS, the size and completeness of the request, and how
+//! many requests are in flight. Everything about the content is decided by `Accept`.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_MAX_AGE, ALLOW, CONNECTION, CONTENT_LENGTH, ORIGIN, VARY,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::BodyExt as _;
+use hyper::body::{Body, Incoming};
+use sluice_core::intake::Answer;
+use sluice_core::limits::{BODY_BYTES_MAX, HEADERS_BYTES_MAX};
+use sluice_core::problem::{Kind, Problem};
+use tokio::sync::Semaphore;
+
+use crate::machines::StateMachines;
+use crate::{mapping, wire};
+
+/// How long a client may take to send a body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(15);
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
+const TRACE_ID: HeaderName = HeaderName::from_static("x-amzn-trace-id");
+
+/// The headers that a browser may send.
+const CORS_HEADERS: &str =
+    "content-type,content-encoding,x-api-key,webhook-id,webhook-timestamp,webhook-signature";
+
+/// The paths and their methods.
+const ROUTES: &[(&str, &str)] = &[("/v1/events", "POST"), ("/healthz", "GET")];
+
+/// The service.
+pub(crate) struct FrontDoor {
+    machines: Arc<dyn StateMachines>,
+    intake: String,
+    origins: BTreeSet<String>,
+    in_flight: Semaphore,
+    in_flight_max: usize,
+}
+
+/// Why a body was not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unread {
+    TooLarge,
+    CutShort,
+    TooSlow,
+}
+
+impl FrontDoor {
+    /// `intake` is the name of the machine; `origins` may call from a browser.
+    pub(crate) fn new(
+        machines: Arc<dyn StateMachines>,
+        intake: String,
+        origins: BTreeSet<String>,
+        in_flight_max: usize,
+    ) -> Self {
+        Self { machines, intake, origins, in_flight: Semaphore::new(in_flight_max), in_flight_max }
+    }
+
+    /// Requests that are being answered.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight_max - self.in_flight.available_permits()
+    }
+
+    /// One request.
+    pub(crate) async fn handle(&self, request: Request<Incoming>, client: SocketAddr) -> Response<Bytes> {
+        let (mut parts, body) = request.into_parts();
+        let request_id = wire::request_id();
+        let origin = parts
+            .headers
+            .get(ORIGIN)
+            .filter(|it| it.to_str().is_ok_and(|it| self.origins.contains(it)))
+            .cloned();
+        let path = parts.uri.path();
+        let mut response = match ROUTES.iter().find(|(route, _)| *route == path) {
+            None => respond(Problem::new(Kind::NotFound, format!("there is no {path} here")).into_answer()),
+            Some((_, method)) if parts.method == Method::OPTIONS && origin.is_some() => preflight(method),
+            Some((_, method)) if parts.method != *method => not_allowed(method),
+            Some(("/healthz", _)) => respond(Answer::json(200, &serde_json::json!({"status": "ok"}))),
+            Some(_) => {
+                if !parts.headers.contains_key(TRACE_ID)
+                    && let Ok(value) = HeaderValue::try_from(trace_id())
+                {
+                    parts.headers.insert(TRACE_ID, value);
+                }
+                self.ingest(&parts, body, client, &request_id).await
+            }
+        };
+        if let Ok(value) = HeaderValue::try_from(request_id) {
+            response.headers_mut().insert(REQUEST_ID, value);
+        }
+        if let Some(origin) = origin {
+            response.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+            response.headers_mut().insert(VARY, HeaderValue::from_static("origin"));
+        }
+        response
+    }
+
+    async fn ingest(
+        &self,
+        parts: &http::request::Parts,
+        body: Incoming,
+        client: SocketAddr,
+        request_id: &str,
+    ) -> Response<Bytes> {
+        let Ok(_permit) = self.in_flight.try_acquire() else {
+            let detail = format!("{} requests are being answered; send it again later", self.in_flight_max);
+            return respond_and_close(Problem::new(Kind::TooManyRequests, detail), &body);
+        };
+        let header_bytes: usize =
+            parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+        if header_bytes > HEADERS_BYTES_MAX {
+            let detail =
+                format!("the headers have {header_bytes} bytes; at most {HEADERS_BYTES_MAX} are allowed");
+            return respond_and_close(Problem::new(Kind::HeadersTooLarge, detail), &body);
+        }
+        let body = match read(&parts.headers, body).await {
+            Ok(body) => body,
+            Err(unread) => {
+                let problem = match unread {
+                    Unread::TooLarge => Problem::new(
+                        Kind::BodyTooLarge,
+                        format!("the body may have at most {BODY_BYTES_MAX} bytes"),
+                    ),
+                    Unread::CutShort => {
+                        Problem::new(Kind::BodyUnreadable, "the body ended before its length was reached")
+                    }
+                    Unread::TooSlow => {
+                        let seconds = BODY_TIMEOUT.as_secs();
+                        Problem::new(
+                            Kind::BodyUnreadable,
+                            format!("the body did not arrive within {seconds} seconds"),
+                        )
+                    }
+                };
+                let mut response = respond(problem.into_answer());
+                // What is left of the body is not read, so the connection cannot be used again.
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                return response;
+            }
+        };
+        let input = mapping::intake_input(parts, &client.ip().to_string(), request_id, &body);
+        let input = match serde_json::to_string(&input) {
+            Ok(input) => input,
+            Err(error) => unreachable!("a request has string keys and no failing field: {error}"),
+        };
+        respond(match self.machines.start_sync(&self.intake, input).await {
+            Ok(outcome) => mapping::answer(outcome),
+            Err(error) => {
+                tracing::error!(%error, "intake was not started");
+                mapping::unavailable()
+            }
+        })
+    }
+}
+
+/// Reads no more than the limit and one frame.
+async fn read(headers: &HeaderMap, mut body: Incoming) -> Result<Bytes, Unread> {
+    let declared = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if declared.is_some_and(|length| length > BODY_BYTES_MAX as u64) {
+        return Err(Unread::TooLarge);
+    }
+    let reading = async {
+        let mut first: Option<Bytes> = None;
+        let mut all = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            let Ok(data) = frame.map_err(|_| Unread::CutShort)?.into_data() else { continue };
+            if first.as_ref().map_or(0, Bytes::len) + all.len() + data.len() > BODY_BYTES_MAX {
+                return Err(Unread::TooLarge);
+            }
+            match first.take() {
+                None if all.is_empty() => first = Some(data),
+                before => {
+                    all.extend_from_slice(&before.unwrap_or_default());
+                    all.extend_from_slice(&data);
+                }
+            }
+        }
+        Ok(first.unwrap_or_else(|| all.freeze()))
+    };
+    tokio::time::timeout(BODY_TIMEOUT, reading).await.unwrap_or(Err(Unread::TooSlow))
+}
+
+fn respond(answer: Answer) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from(answer.body));
+    *response.status_mut() =
+        StatusCode::from_u16(answer.status_code).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+    for (name, value) in answer.headers {
+        match (HeaderName::try_from(&name), HeaderValue::try_from(value)) {
+            (Ok(name), Ok(value)) => drop(response.headers_mut().insert(name, value)),
+            _ => tracing::warn!(name, "an answer has a header that HTTP does not allow"),
+        }
+    }
+    response
+}
+
+/// A refusal before the body was read.
+fn respond_and_close(problem: Problem, body: &Incoming) -> Response<Bytes> {
+    let mut response = respond(problem.into_answer());
+    if !body.is_end_stream() {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+fn not_allowed(method: &'static str) -> Response<Bytes> {
+    let problem = Problem::new(Kind::MethodNotAllowed, format!("use {method}"));
+    let mut response = respond(problem.into_answer());
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(method));
+    response
+}
+
+fn preflight(method: &'static str) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    let headers = response.headers_mut();
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(method));
+    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(CORS_HEADERS));
+    headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+    response
+}
+
+/// `Root=1-<time>-<id>`, as API Gateway adds it ("X-Ray tracing header", X-Ray Developer Guide).
+fn trace_id() -> String {
+    let seconds = wire::now_ms() / 1_000;
+    let id = rand::random::<u128>() >> 32;
+    format!("Root=1-{seconds:08x}-{id:024x}")
+}

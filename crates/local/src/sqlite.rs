@@ -1,0 +1,50 @@
+//! How every SQLite file of the local cloud is opened.
+//!
+//! Durability: write-ahead log with `synchronous = NORMAL`. A committed transaction has been written to the log by
+//! `write(2)`, so it is in the kernel's page cache: `kill -9` of the process cannot lose it. Only a crash of the machine
+//! can lose the last transactions, and even then the file is not torn, since NORMAL still syncs at checkpoints
+//! (<https://www.sqlite.org/pragma.html#pragma_synchronous>). FULL would sync every commit and buy only the power-failure
+//! case, which a development machine does not need.
+
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+/// How long a writer waits for another connection of this process, such as the one that trims streams.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Page cache of one connection, in KiB.
+const CACHE_KIB: i64 = 16 * 1024;
+
+/// One connection behind a lock. Calls are short (tens of microseconds), so they run on the calling thread: handing one to
+/// the blocking pool costs more than the call (`examples/measure.rs`).
+#[derive(Debug)]
+pub(crate) struct Db(Mutex<Connection>);
+
+impl Db {
+    /// Opens or creates the file and runs `schema`, which must be idempotent.
+    pub(crate) fn open(path: &Path, schema: &str) -> rusqlite::Result<Self> {
+        let connection = Connection::open(path)?;
+        configure(&connection)?;
+        connection.execute_batch(schema)?;
+        Ok(Self(Mutex::new(connection)))
+    }
+
+    /// The connection. A panic in another holder leaves no open transaction (rusqlite rolls back on drop), so a poisoned
+    /// lock is taken all the same.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Connection> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Sets journal mode, durability, cache and waiting time.
+pub(crate) fn configure(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(())
+}
