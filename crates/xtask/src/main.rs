@@ -5,6 +5,10 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool talks to a person")]
 
+mod bench;
+mod cloud;
+mod demo;
+mod load;
 mod project;
 mod steps;
 mod test;
@@ -43,6 +47,13 @@ enum Task {
         #[arg(long, value_name = "TEXT")]
         filter: Option<String>,
     },
+    /// Shows one event's whole life on the local cloud, and checks what it shows
+    Demo,
+    /// Measures release builds and prints the figures beside their targets
+    Bench {
+        /// Only this [default: all]
+        subject: Option<bench::Subject>,
+    },
     /// Writes the generated files, such as docs/codes.md
     Codes {
         /// Writes nothing; fails if a file is not what would be written
@@ -71,6 +82,8 @@ fn run(task: Task) -> Result<ExitCode> {
             }
         }
         Task::Test { filter } => return test::run(&project, filter.as_deref()),
+        Task::Demo => demo::run(&project)?,
+        Task::Bench { subject } => bench::run(&project, subject)?,
         Task::Codes { check } => codes(&project, check)?,
     }
     Ok(ExitCode::SUCCESS)

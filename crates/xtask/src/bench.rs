@@ -1,0 +1,196 @@
+//! `cargo xtask bench`: measures in release builds, and prints figures beside their targets (design section 9).
+//!
+//! Nothing here asserts a time. What is asserted is that the work was done: every event accepted, none lost.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use clap::ValueEnum;
+
+use crate::cloud::{LocalCloud, Storage};
+use crate::load::{self, Load};
+use crate::project::Project;
+use crate::steps::{self, Steps};
+use crate::wasm;
+
+/// What to measure.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Subject {
+    /// Fresh instances, whole mappings, loading and compiling
+    Mapper,
+    /// Events a second through the local cloud, and how soon each is acknowledged
+    Local,
+}
+
+/// Events of the run as fast as possible.
+const THROUGHPUT_EVENTS: u64 = 20_000;
+const THROUGHPUT_CONNECTIONS: u64 = 32;
+const THROUGHPUT_TARGET_PER_SECOND: f64 = 1_000.0;
+
+/// The run at a steady rate.
+const STEADY_EVENTS: u64 = 15_000;
+const STEADY_PER_SECOND: u64 = 500;
+const STEADY_CONNECTIONS: u64 = 64;
+const STEADY_P95_TARGET: Duration = Duration::from_millis(25);
+
+/// So that caches are warm and the file has its first pages.
+const WARM_UP_EVENTS: u64 = 500;
+
+/// How long the pipeline may take to come to rest after the last event.
+const REST_TIME_MAX: Duration = Duration::from_secs(600);
+
+pub(crate) fn run(project: &Project, subject: Option<Subject>) -> Result<()> {
+    if subject != Some(Subject::Local) {
+        mapper(project)?;
+    }
+    if subject != Some(Subject::Mapper) {
+        local(project)?;
+    }
+    Ok(())
+}
+
+fn mapper(project: &Project) -> Result<()> {
+    let mut steps = Steps::new(2);
+    steps.run("Mappers, for WebAssembly", || wasm::build_mappers(project))?;
+    steps.run("Mapper host", || {
+        let bench = ["run", "--locked", "--release", "-p", "sluice-mapper-host", "--example", "bench"];
+        steps::run(&mut project.cargo(&bench))
+    })
+}
+
+fn local(project: &Project) -> Result<()> {
+    let mut steps = Steps::new(6);
+    crate::build(project, &mut steps, false)?;
+    let folder = project.target.join("bench-local");
+    if folder.exists() {
+        fs::remove_dir_all(&folder).with_context(|| format!("could not remove {}", folder.display()))?;
+    }
+    let cloud = steps.run("Start the local cloud, on disk", || {
+        LocalCloud::start(project, &Storage::Folder(folder.clone()))
+    })?;
+    let load = Load {
+        api: &cloud.api.clone(),
+        key: "vendorA-dev-key",
+        name: "fast",
+        events: THROUGHPUT_EVENTS,
+        connections: THROUGHPUT_CONNECTIONS,
+        per_second: None,
+    };
+    let (fast, whole) = steps.run(
+        &format!("{THROUGHPUT_EVENTS} events over {THROUGHPUT_CONNECTIONS} connections, as fast as they are acknowledged"),
+        || {
+            load::run(Load { name: "warm-up", events: WARM_UP_EVENTS, ..load })?;
+            at_rest(&cloud)?;
+            let started = Instant::now();
+            let outcome = load::run(load)?;
+            at_rest(&cloud)?;
+            Ok((outcome, started.elapsed()))
+        },
+    )?;
+    let steady = steps.run(
+        &format!("{STEADY_EVENTS} events at {STEADY_PER_SECOND}/s over {STEADY_CONNECTIONS} connections"),
+        || {
+            let connections = STEADY_CONNECTIONS;
+            let per_second = Some(STEADY_PER_SECOND);
+            let outcome =
+                load::run(Load { name: "steady", events: STEADY_EVENTS, connections, per_second, ..load })?;
+            at_rest(&cloud)?;
+            Ok(outcome)
+        },
+    )?;
+    let (memory, disk) = (peak_memory_bytes(cloud.id()), folder_bytes(&folder));
+    steps.run("Nothing was lost", || {
+        let balance = cloud.json(&["balance"])?;
+        let sent = WARM_UP_EVENTS + THROUGHPUT_EVENTS + STEADY_EVENTS;
+        ensure!(balance["accepted"] == sent && balance["normalized"] == sent, "{sent} were sent: {balance}");
+        println!("      {balance}");
+        cloud.stop()
+    })?;
+    let _ = fs::remove_dir_all(&folder);
+
+    let end_to_end = rate(THROUGHPUT_EVENTS, whole);
+    let p95 = steady.percentile(95);
+    println!("\n{}", steps::bold("Local cloud, on disk; the load generator shares the machine"));
+    row("figure", "measured", "target", "ratio");
+    row(
+        "accepted and normalized, end to end",
+        &format!("{end_to_end:.0}/s"),
+        &format!(">= {THROUGHPUT_TARGET_PER_SECOND:.0}/s"),
+        &format!("{:.2} x", end_to_end / THROUGHPUT_TARGET_PER_SECOND),
+    );
+    row("acknowledged, as fast as possible", &format!("{:.0}/s", rate(THROUGHPUT_EVENTS, fast.took)), "", "");
+    row(
+        &format!("p95 acknowledgement at {STEADY_PER_SECOND}/s"),
+        &milliseconds(p95),
+        &format!("<= {}", milliseconds(STEADY_P95_TARGET)),
+        &format!("{:.2} x", p95.as_secs_f64() / STEADY_P95_TARGET.as_secs_f64()),
+    );
+    for percent in [50, 99, 100] {
+        let name = if percent == 100 { "slowest".to_owned() } else { format!("p{percent}") };
+        row(
+            &format!("{name} acknowledgement at {STEADY_PER_SECOND}/s"),
+            &milliseconds(steady.percentile(percent)),
+            "",
+            "",
+        );
+    }
+    row(
+        &format!("rate held of {STEADY_PER_SECOND}/s"),
+        &format!("{:.0}/s", rate(STEADY_EVENTS, steady.took)),
+        "",
+        "",
+    );
+    if let Some(bytes) = memory {
+        row("peak memory of sluice dev", &format!("{} MiB", bytes >> 20), "", "");
+    }
+    row("data on disk", &format!("{} MiB", disk >> 20), "", "");
+    Ok(())
+}
+
+/// Waits until no event is in flight. The index by status tells it without counting the ledger.
+fn at_rest(cloud: &LocalCloud) -> Result<()> {
+    let started = Instant::now();
+    loop {
+        let received = cloud.json(&["ls", "--status", "received", "--limit", "1"])?;
+        if received["events"].as_array().is_some_and(Vec::is_empty) {
+            return Ok(());
+        }
+        ensure!(started.elapsed() < REST_TIME_MAX, "events are still in flight: {received}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn rate(events: u64, time: Duration) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+    let events = events as f64;
+    events / time.as_secs_f64()
+}
+
+fn milliseconds(time: Duration) -> String {
+    format!("{:.1} ms", time.as_secs_f64() * 1_000.0)
+}
+
+fn row(figure: &str, measured: &str, target: &str, ratio: &str) {
+    println!("{figure:<44} {measured:>12} {target:>12} {ratio:>8}");
+}
+
+/// `VmHWM` of Linux.
+fn peak_memory_bytes(process: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
+}
+
+fn folder_bytes(folder: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(folder) else { return 0 };
+    entries
+        .flatten()
+        .map(|entry| match entry.metadata() {
+            Ok(metadata) if metadata.is_dir() => folder_bytes(&entry.path()),
+            Ok(metadata) => metadata.len(),
+            Err(_) => 0,
+        })
+        .sum()
+}
