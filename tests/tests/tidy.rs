@@ -139,6 +139,17 @@ fn core_and_asl_do_no_io() {
 }
 
 #[test]
+fn every_dependency_that_the_workspace_offers_is_used() {
+    let manifest = std::fs::read_to_string(root().join("Cargo.toml")).expect("Cargo.toml");
+    let manifest: toml::Table = toml::from_str(&manifest).expect("Cargo.toml is TOML");
+    let offered = manifest["workspace"]["dependencies"].as_table().expect("workspace.dependencies");
+    let used: BTreeSet<String> =
+        edges(&metadata("Cargo.toml")).into_iter().map(|(_, dependency, _)| dependency).collect();
+    let unused: Vec<_> = offered.keys().filter(|name| !used.contains(*name)).collect();
+    assert!(unused.is_empty(), "{unused:?}");
+}
+
+#[test]
 fn mappers_see_only_the_sdk() {
     let metadata = metadata("mappers-wasm/Cargo.toml");
     let own: BTreeSet<String> = metadata.packages.iter().map(|package| package.name.to_string()).collect();
