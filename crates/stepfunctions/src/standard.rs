@@ -571,6 +571,25 @@ impl Drive {
         (ahead > long).then_some(until)
     }
 
+    /// Journals what the start alone has led to: the end of an execution that never waits, or tasks to be handed over.
+    async fn record_start(&mut self) -> Result<()> {
+        let mut inputs = Vec::new();
+        for effect in self.execution.pending() {
+            if let Effect::ScheduleTask(scheduled) = effect {
+                self.apply(InputKind::TaskStarted { task: scheduled.task }, &mut inputs)?;
+            }
+        }
+        let row = self.is_closed().then(|| RowChange::of(&self.execution, self.last));
+        if row.is_none() && inputs.is_empty() {
+            return Ok(());
+        }
+        self.commit(Arc::new(Step { id: self.id, inputs, row, wake_at: None, token: None })).await?;
+        if self.is_closed() {
+            self.inner.ended(1);
+        }
+        Ok(())
+    }
+
     /// Notes in the journal when there is something to do again.
     async fn sleep(&mut self, until: Timestamp) -> Result<()> {
         let step =
@@ -818,6 +837,7 @@ impl Inner {
     async fn take_up(self: &Arc<Self>, id: i64) -> Result<Drive> {
         let loaded = self.load(Key::Id(id)).await?;
         let machine_deleting = loaded.machine_status == "DELETING";
+        let fresh = loaded.inputs.is_empty() && loaded.description.summary.status == ExecutionStatus::Running;
         let next_key = (id << SEQUENCE_BITS) + i64::try_from(loaded.inputs.len()).unwrap_or(i64::MAX);
         let (execution_arn, machine_arn): (Arc<str>, Arc<str>) =
             (loaded.description.summary.execution_arn.as_str().into(), loaded.machine_arn.as_str().into());
@@ -828,7 +848,7 @@ impl Inner {
         };
         let worker = Worker::new(Arc::clone(self), execution_arn, machine_arn);
         let inner = Arc::clone(self);
-        Ok(Drive {
+        let mut drive = Drive {
             inner,
             id,
             execution,
@@ -838,7 +858,11 @@ impl Inner {
             last,
             asleep: false,
             machine_deleting,
-        })
+        };
+        if fresh {
+            drive.record_start().await?;
+        }
+        Ok(drive)
     }
 
     /// Reads an execution's row and its journal.
