@@ -55,8 +55,8 @@ fn mapper(project: &Project) -> Result<()> {
     let mut steps = Steps::new(2);
     steps.run("Mappers, for WebAssembly", || wasm::build_mappers(project))?;
     steps.run("Mapper host", || {
-        let bench = ["run", "--locked", "--release", "-p", "sluice-mapper-host", "--example", "bench"];
-        steps::run(&mut project.cargo(&bench))
+        let mut bench = project.cargo(&["run", "--locked", "--release", "-p", "sluice-mapper-host"]);
+        steps::run(bench.args(["--features", "compile", "--example", "bench"]))
     })
 }
 

@@ -84,7 +84,11 @@ fn checks(project: &Project, steps: &mut Steps) -> Result<()> {
         steps::run(validate.current_dir(&project.root).arg("schemas/openapi.yaml"))
     })?;
     steps.run("Unused dependencies", || {
-        steps::run(Command::new(&machete).current_dir(&project.root).args(["--with-metadata", "."]))
+        steps::run(Command::new(&machete).current_dir(&project.root).args([
+            "--with-metadata",
+            "--skip-target-dir",
+            ".",
+        ]))
     })?;
     steps.run("Licences, bans and sources of dependencies", || {
         for manifest in ["Cargo.toml", "mappers-wasm/Cargo.toml"] {
