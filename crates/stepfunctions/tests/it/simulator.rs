@@ -17,9 +17,9 @@ use sluice_stepfunctions::{
 
 use crate::support::*;
 
-const SEEDS: u64 = 400;
+const SEEDS: u64 = 300;
 /// Seeds that are run a second time, to compare.
-const REPEATED: u64 = 60;
+const REPEATED: u64 = 40;
 
 /// What a run left behind.
 #[derive(Debug, PartialEq)]
@@ -75,7 +75,11 @@ fn chain() -> Value {
     work["TimeoutSeconds"] = 5.into();
     work["Retry"] = json!([{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 4, "MaxAttempts": 2, "JitterStrategy": "FULL",
                             "MaxDelaySeconds": 6}]);
-    let branch = |name: &str| json!({"StartAt": name, "States": {name: task(name, None)}});
+    let branch = |name: &str| {
+        let mut state = task(name, None);
+        state["TimeoutSeconds"] = 3.into();
+        json!({"StartAt": name, "States": {name: state}})
+    };
     json!({
         "Work": work,
         "Rest": {"Type": "Wait", "Seconds": 7, "Next": "Both"},
@@ -164,6 +168,27 @@ async fn histories(engine: &Engine) -> BTreeMap<String, String> {
     histories
 }
 
+/// Everything is mended, and every execution that failed is redriven.
+async fn repair(seed: u64, engine: &Engine) {
+    engine.idle().await;
+    // One that failed in Quarantine comes to AwaitRedrive by its first redrive, and on by its second.
+    for _ in 0..2 {
+        for machine in ["chain", "sluice-recover"] {
+            for (arn, status) in all(engine, machine).await {
+                if status != ExecutionStatus::Succeeded {
+                    engine.redrive_execution(&arn, None).await.unwrap();
+                }
+            }
+        }
+        engine.idle().await;
+    }
+    for machine in ["chain", "sluice-recover"] {
+        for (arn, status) in all(engine, machine).await {
+            assert_eq!(status, ExecutionStatus::Succeeded, "seed {seed}: {arn}");
+        }
+    }
+}
+
 fn run(seed: u64, folder: &Path) -> Trace {
     let location = Location::File(folder.join(format!("{seed}.sqlite")));
     let mut dice = StdRng::seed_from_u64(seed);
@@ -172,39 +197,31 @@ fn run(seed: u64, folder: &Path) -> Trace {
     let fake = faulty(seed, Arc::clone(&healed), Arc::clone(&books));
     let crashes = dice.random_range(0..4);
     let mut now = Timestamp::from_millis(EPOCH_MS);
+    let repaired = Arc::new(Mutex::new(BTreeMap::new()));
     for round in 0..=crashes {
         let lives = Duration::from_millis(dice.random_range(1_000..30_000));
         let (location, fake, books) = (location.clone(), Arc::clone(&fake), Arc::clone(&books));
+        let repaired = Arc::clone(&repaired);
         let users = StdRng::seed_from_u64(dice.random());
-        // The runtime is dropped with everything in it: a crash at a seeded moment.
-        runtime().block_on(async move {
+        let healed = (round == crashes).then(|| Arc::clone(&healed));
+        // All but the last runtime are dropped with everything in it: a crash at a seeded moment.
+        now = runtime().block_on(async move {
             let engine = open_at(&location, &fake, seed + round, now).await;
-            let _ = tokio::time::timeout(lives, live(engine, users, books)).await;
+            let users = live(engine.clone(), users, books);
+            let _ = tokio::time::timeout(lives, users).await;
+            let Some(healed) = healed else {
+                return now.plus_millis(i64::try_from(lives.as_millis()).unwrap());
+            };
+            healed.store(true, Ordering::SeqCst);
+            repair(seed, &engine).await;
+            *repaired.lock().unwrap() = histories(&engine).await;
+            now.plus_seconds(24 * 3600)
         });
-        now = now.plus_millis(i64::try_from(lives.as_millis()).unwrap());
     }
-
-    // Everything is mended, and every execution that failed is redriven.
-    healed.store(true, Ordering::SeqCst);
-    let repaired = runtime().block_on(async {
-        let engine = open_at(&location, &fake, seed + 100, now).await;
-        deploy(&engine).await;
-        engine.idle().await;
-        for machine in ["chain", "sluice-recover"] {
-            for (arn, status) in all(&engine, machine).await {
-                if status != ExecutionStatus::Succeeded {
-                    engine.redrive_execution(&arn, None).await.unwrap();
-                }
-            }
-        }
-        engine.idle().await;
-        assert_eq!(engine.express_failures(100).await.unwrap(), [], "seed {seed}");
-        histories(&engine).await
-    });
     let trace = runtime().block_on(async {
         let engine = open_at(&location, &fake, seed + 200, now).await;
         deploy(&engine).await;
-        let trace = Trace {
+        Trace {
             calls: fake
                 .calls()
                 .into_iter()
@@ -212,15 +229,13 @@ fn run(seed: u64, folder: &Path) -> Trace {
                 .collect(),
             histories: histories(&engine).await,
             crashes: usize::try_from(crashes).unwrap(),
-        };
-        for machine in ["chain", "sluice-recover"] {
-            for (arn, status) in all(&engine, machine).await {
-                assert_eq!(status, ExecutionStatus::Succeeded, "seed {seed}: {arn}");
-            }
         }
-        trace
     });
-    assert_eq!(trace.histories, repaired, "seed {seed}: a history changed by being read after a restart");
+    assert_eq!(
+        trace.histories,
+        *repaired.lock().unwrap(),
+        "seed {seed}: a history changed by being read after a restart"
+    );
     check(seed, &trace, &books.lock().unwrap());
     trace
 }
@@ -233,7 +248,7 @@ fn check(seed: u64, trace: &Trace, books: &Books) {
         assert!(trace.histories.contains_key(arn), "seed {seed}: {arn} was acknowledged and is gone");
     }
     for (arn, history) in &trace.histories {
-        let scheduled = history.matches("\"TaskScheduled\"").count();
+        let scheduled = history.matches("\"type\":\"TaskScheduled\"").count();
         // `states:startExecution` is not called from Standard machines here, so every task is a call of the fake.
         let called = trace.calls.iter().filter(|(_, execution, ..)| execution == arn).count();
         // A crash repeats what was under way: at most four executions with two branches each.
@@ -241,9 +256,11 @@ fn check(seed: u64, trace: &Trace, books: &Books) {
             called <= scheduled + 2 * trace.crashes,
             "seed {seed}: {arn}: {called} calls, {scheduled} scheduled"
         );
-        if trace.crashes == 0 {
-            assert_eq!(called, scheduled, "seed {seed}: {arn}");
-        }
+        // Fewer than were scheduled only if a branch failed, or a user stopped it, before the call was made.
+        let ends = ["TaskSucceeded", "TaskFailed", "TaskTimedOut"];
+        let ended: usize =
+            ends.iter().map(|end| history.matches(&format!("\"type\":\"{end}\"")).count()).sum();
+        assert!(called >= ended, "seed {seed}: {arn}: {ended} tasks ended, of {called} calls");
     }
 }
 
