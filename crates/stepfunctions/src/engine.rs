@@ -515,7 +515,8 @@ impl Engine {
     }
 
     /// `StartSyncExecution`: runs an Express execution and answers when it has ended, however it ended. At most once:
-    /// nothing is journaled. Goes on if the returned future is dropped.
+    /// nothing is journaled. Goes on if the returned future is dropped. How many run at once is up to the callers: the
+    /// setting for asynchronous ones does not apply.
     ///
     /// # Errors
     /// [`Error::StateMachineTypeNotSupported`] for a Standard machine, and as [`Engine::start_execution`]. A failed

@@ -6,6 +6,35 @@
 //! behind the [`Integrations`] trait; `states:startExecution` is answered by the engine itself. [`Engine::handle`] takes
 //! AWS JSON 1.0 requests, so that the AWS SDKs, boto3 and the AWS CLI work unchanged.
 //!
+//! ```
+//! use std::sync::Arc;
+//! use serde_json::{Value, json};
+//! use sluice_stepfunctions::{
+//!     Engine, Integrations, Location, MachineType, Options, Payload, StateMachineSpec, SystemClock, TaskContext, TaskError,
+//! };
+//!
+//! struct Greeter;
+//!
+//! #[async_trait::async_trait]
+//! impl Integrations for Greeter {
+//!     async fn invoke(&self, _resource: &str, arguments: Value, _: &TaskContext) -> Result<Value, TaskError> {
+//!         Ok(json!({"StatusCode": 200, "Payload": format!("Hello, {}", arguments["Payload"].as_str().unwrap_or("you"))}))
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), sluice_stepfunctions::Error> {
+//! let engine =
+//!     Engine::open(&Location::Memory, Arc::new(Greeter), Arc::new(SystemClock), Options::default()).await?;
+//! let asl = r#"{"QueryLanguage": "JSONata", "StartAt": "Greet", "States": {"Greet": {
+//!     "Type": "Task", "Resource": "arn:aws:states:::lambda:invoke",
+//!     "Arguments": {"FunctionName": "greet", "Payload": "{% $states.input.name %}"},
+//!     "Output": "{% $states.result.Payload %}", "End": true}}}"#;
+//! let machine = engine.put_state_machine(StateMachineSpec::new("greet", MachineType::Express, asl)).await?;
+//! let result = engine.start_sync(&machine.arn, None, Payload::from_value(json!({"name": "Ada"}))?).await?;
+//! assert_eq!(result.output.as_deref(), Some(&json!("Hello, Ada")));
+//! # Ok(()) }
+//! ```
+//!
 //! Not here: a server, signatures, Distributed Map, activities, versions and aliases.
 
 mod api;

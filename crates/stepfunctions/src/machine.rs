@@ -455,7 +455,10 @@ impl Inner {
                         tracing::warn!(machine = %machine.arn, %error, "failed to delete a state machine");
                     }
                 }
-                tokio::time::sleep(STEP).await;
+                // The rest is done when the journal is opened again.
+                if inner.closing.run_until_cancelled(tokio::time::sleep(STEP)).await.is_none() {
+                    return;
+                }
             }
             inner.machines_mut().remove(&machine.arn);
         });

@@ -456,6 +456,10 @@ impl Drive {
     /// Applies an input and notes it for the journal.
     fn apply(&mut self, kind: InputKind, inputs: &mut Vec<(i64, i64, i64, String)>) -> Result<Vec<Effect>> {
         let text = serde_json::to_string(&kind).map_err(|error| Error::Internal(error.to_string()))?;
+        // Far beyond what the limit on history events lets happen; the next key would be another execution's.
+        if self.next_key >> SEQUENCE_BITS != self.id {
+            return Err(Error::Internal("the journal of the execution is full".to_owned()));
+        }
         self.last = self.last.max(self.inner.now());
         let seed = self.inner.seed();
         let effects = match self.execution.apply(Input { at: self.last, seed, kind }) {

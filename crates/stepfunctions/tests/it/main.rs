@@ -1,6 +1,7 @@
 //! Tests of the service from outside: through [`sluice_stepfunctions::Engine`] and the wire.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::needless_pass_by_value, reason = "`json!` literals are handed over")]
 
 mod durability;
 mod kill;
