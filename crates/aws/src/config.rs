@@ -6,6 +6,9 @@ pub enum ConfigError {
     /// Not set, or empty.
     #[error("the environment variable {0} is not set: it must name {1}")]
     Missing(&'static str, &'static str),
+    /// All settings are there, but the function cannot be made of them.
+    #[error("the function cannot be made: {0}")]
+    Unusable(String),
 }
 
 /// Reads a variable that must be there; `purpose` completes "it must name …".

@@ -368,6 +368,20 @@ async fn bind(port: u16, flag: &'static str) -> Result<TcpListener, StartError> 
 }
 
 impl Cloud {
+    /// Starts with the product's functions and state machines.
+    pub async fn start(options: Options) -> Result<Self, StartError> {
+        Self::start_with(options, Box::new(crate::product::functions), Box::new(crate::step_functions::open))
+            .await
+    }
+
+    /// Starts with other functions and the product's state machines.
+    pub async fn start_with_functions(
+        options: Options,
+        make_functions: MakeFunctions,
+    ) -> Result<Self, StartError> {
+        Self::start_with(options, make_functions, Box::new(crate::step_functions::open)).await
+    }
+
     /// Starts with other functions and state machines than the product's own.
     pub async fn start_with(
         options: Options,

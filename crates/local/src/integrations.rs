@@ -40,7 +40,7 @@ impl Integrations {
     }
 
     /// Runs one attempt of a task; the result has the members that AWS gives it.
-    pub async fn invoke(&self, resource: &str, arguments: Value) -> Result<Value, TaskFailure> {
+    pub async fn run(&self, resource: &str, arguments: Value) -> Result<Value, TaskFailure> {
         let Value::Object(arguments) = arguments else {
             return Err(TaskFailure::new("States.Runtime", "the arguments of a task are not an object"));
         };

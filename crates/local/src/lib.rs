@@ -15,11 +15,13 @@ mod functions;
 mod integrations;
 mod machines;
 pub mod mapping;
+mod product;
 mod relay;
 mod s3;
 mod server;
 mod sqlite;
 mod sqs;
+mod step_functions;
 pub mod topology;
 mod wire;
 

@@ -335,6 +335,28 @@ impl Topology {
             .map(|it| (format!("{}QueueUrl", it.id), crate::arn::queue_url(aws_url, &it.name)));
         machines.chain(functions).chain(queues).collect()
     }
+
+    /// The environment of every function: the name of each table, bucket and of the bus, under `<ID>_TABLE`,
+    /// `<ID>_BUCKET` and `BUS_NAME`, ids in upper case with underscores.
+    pub fn environment(&self) -> BTreeMap<String, String> {
+        let tables = self.tables.iter().map(|it| (format!("{}_TABLE", upper_snake(&it.id)), it.name.clone()));
+        let buckets =
+            self.buckets.iter().map(|it| (format!("{}_BUCKET", upper_snake(&it.id)), it.name.clone()));
+        let bus = std::iter::once(("BUS_NAME".to_owned(), self.bus.name.clone()));
+        tables.chain(buckets).chain(bus).collect()
+    }
+}
+
+/// `CanonicalState` to `CANONICAL_STATE`.
+fn upper_snake(id: &str) -> String {
+    let mut out = String::with_capacity(id.len() + 4);
+    for (at, c) in id.chars().enumerate() {
+        if at > 0 && c.is_ascii_uppercase() {
+            out.push('_');
+        }
+        out.push(c.to_ascii_uppercase());
+    }
+    out
 }
 
 fn unknown(from: &str, kind: &'static str, id: &str) -> TopologyError {

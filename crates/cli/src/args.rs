@@ -1,0 +1,518 @@
+//! The command line, by clap. What clap can judge alone is judged here; each argument documents itself in `--help`.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use jiff::{SpanRelativeTo, Timestamp};
+use reqwest::Url;
+use reqwest::header::{HeaderName, HeaderValue};
+use sluice_core::id::{EventType, ExternalEventId, IngestId, SchemaVersion, VendorId};
+use sluice_core::record::Status;
+
+/// The local cloud's AWS endpoint, unless told otherwise.
+pub const AWS_URL_LOCAL: &str = "http://127.0.0.1:8788";
+/// The local cloud's ingest API, unless told otherwise.
+pub const API_URL_LOCAL: &str = "http://127.0.0.1:8787";
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  the command ran, but what it should bring about did not come about
+  2  the command line, the configuration, or a file that it names is not valid
+  3  there is no such event, vendor, bundle or object
+  4  the service refused: any 4xx of the ingest API, or AWS said no
+  5  no answer, a time-out, a throttle or a 5xx: it may succeed later";
+
+const EXAMPLES: &str = "\
+Examples:
+  sluice dev --examples                       run the local cloud with the example vendors and mappers
+  sluice --local send order.json --key KEY    post a file, byte for byte
+  sluice --local show 01KCZ...                one event: life cycle, documents, cause
+  sluice --local quarantine ls                what waits for a person
+  sluice --local redrive --all --wait         run it again once its cause is mended
+  sluice --local balance                      prove that nothing was lost";
+
+/// `sluice`.
+#[derive(Debug, Parser)]
+#[command(name = "sluice", version, propagate_version = true, max_term_width = 110)]
+#[command(about = "Durable, validated, standardized events from untrusted vendor updates")]
+#[command(after_help = "`sluice help exit-codes` lists the exit codes.", after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
+pub struct Cli {
+    /// Options of every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// Write one JSON document on standard output, and errors as JSON on standard error.
+    #[arg(long, global = true)]
+    pub json: bool,
+
+    /// Use the local cloud of `sluice dev` rather than AWS [default URL: http://127.0.0.1:8788].
+    #[arg(long, global = true, value_name = "URL", env = "SLUICE_LOCAL", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "1", value_parser = parse_local)]
+    pub local: Option<LocalSetting>,
+
+    /// The ingest API [default with --local: http://127.0.0.1:8787].
+    #[arg(long, global = true, value_name = "URL", env = "SLUICE_API", value_parser = parse_url)]
+    pub api: Option<Url>,
+}
+
+/// Value of `--local`: an endpoint, or `None` for an explicit no (`SLUICE_LOCAL=0`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalSetting(pub Option<Url>);
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the local cloud: the same state machines and handlers as on AWS, in one process.
+    Dev(DevArgs),
+    /// Post a file to the ingest API, exactly as it is.
+    Send(SendArgs),
+    /// Show one event: its life cycle, raw and normalized documents, cause of quarantine, recovery.
+    Show(ShowArgs),
+    /// List events, newest first.
+    Ls(LsArgs),
+    /// Events that could not be normalized.
+    #[command(subcommand)]
+    Quarantine(QuarantineCommand),
+    /// Run failed events again, from the state that failed, once the cause is mended.
+    Redrive(RedriveArgs),
+    /// The dead-letter queue.
+    #[command(subcommand)]
+    Dlq(DlqCommand),
+    /// Prove that nothing was lost: accepted = normalized + quarantined + in flight.
+    Balance(BalanceArgs),
+    /// Vendors and their keys.
+    #[command(subcommand)]
+    Vendors(VendorsCommand),
+    /// Mappers: what turns a vendor's message into canonical events.
+    #[command(subcommand)]
+    Mapper(MapperCommand),
+    /// What an exit code means.
+    #[command(after_help = EXIT_CODES)]
+    ExitCodes,
+}
+
+/// `sluice dev`.
+#[derive(Debug, Args)]
+pub struct DevArgs {
+    /// Port of the ingest API on 127.0.0.1; 0 takes a free one.
+    #[arg(long, default_value_t = 8787)]
+    pub port: u16,
+    /// Port of the AWS endpoint on 127.0.0.1; 0 takes a free one.
+    #[arg(long, value_name = "PORT", default_value_t = 8788)]
+    pub aws_port: u16,
+    /// Folder that holds all data [default: ./.sluice].
+    #[arg(long, value_name = "DIR", conflicts_with = "ephemeral")]
+    pub data: Option<PathBuf>,
+    /// Keep the data in a temporary folder that goes away with the process.
+    #[arg(long)]
+    pub ephemeral: bool,
+    /// Register the vendors of examples/vendors.json and publish the mappers built by `cargo xtask build`.
+    #[arg(long)]
+    pub examples: bool,
+    /// Folder that holds vendors.json; looked for from here upwards, and in SLUICE_HOME, unless given.
+    #[arg(long, value_name = "DIR", requires = "examples")]
+    pub examples_dir: Option<PathBuf>,
+}
+
+/// `sluice send`.
+#[derive(Debug, Args)]
+pub struct SendArgs {
+    /// The file, or - for standard input.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// API key, sent as x-api-key.
+    #[arg(long, env = "SLUICE_KEY", hide_env_values = true)]
+    pub key: Option<String>,
+    /// Sign by Standard Webhooks with this secret (whsec_…).
+    #[arg(long, env = "SLUICE_WEBHOOK_SECRET", hide_env_values = true)]
+    pub secret: Option<String>,
+    /// Compress the body, with `content-encoding: gzip`.
+    #[arg(long)]
+    pub gzip: bool,
+    /// A further header; goes before those that the command sets itself.
+    #[arg(long = "header", value_name = "NAME: VALUE", value_parser = parse_header)]
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Path of the ingest API.
+    #[arg(long, default_value = "/v1/events", value_parser = parse_path)]
+    pub path: String,
+    /// What `webhook-id` says [default: the event id, or a new one].
+    #[arg(long, value_name = "ID", requires = "secret")]
+    pub webhook_id: Option<String>,
+    /// What `webhook-timestamp` says, in seconds since 1970 [default: now].
+    #[arg(long, value_name = "SECONDS", requires = "secret")]
+    pub webhook_timestamp: Option<i64>,
+
+    /// The file is a bare payload: wrap it in an envelope made of the options below.
+    #[arg(
+        long,
+        requires = "vendor",
+        requires = "event_type",
+        requires = "event_id",
+        help_heading = "Envelope"
+    )]
+    pub payload: bool,
+    /// vendorId.
+    #[arg(long, value_name = "ID", requires = "payload", help_heading = "Envelope")]
+    pub vendor: Option<VendorId>,
+    /// eventType.
+    #[arg(
+        long = "type",
+        id = "event_type",
+        value_name = "TYPE",
+        requires = "payload",
+        help_heading = "Envelope"
+    )]
+    pub event_type: Option<EventType>,
+    /// externalEventId.
+    #[arg(long, value_name = "ID", requires = "payload", help_heading = "Envelope")]
+    pub event_id: Option<ExternalEventId>,
+    /// schemaVersion [default: the contract's].
+    #[arg(long, value_name = "VERSION", requires = "payload", help_heading = "Envelope")]
+    pub schema_version: Option<SchemaVersion>,
+    /// occurredAt, RFC 3339 [default: now].
+    #[arg(long, value_name = "TIME", requires = "payload", help_heading = "Envelope")]
+    pub occurred_at: Option<Timestamp>,
+}
+
+/// `sluice show`.
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    /// As answered when the event was accepted.
+    #[arg(value_name = "INGEST_ID")]
+    pub ingest_id: IngestId,
+    /// Write the bytes of the request as they were received, and nothing else.
+    #[arg(long, conflicts_with = "normalized")]
+    pub raw: bool,
+    /// Write the normalized document, one canonical event a line, and nothing else.
+    #[arg(long)]
+    pub normalized: bool,
+}
+
+/// `sluice ls`.
+#[derive(Debug, Args)]
+pub struct LsArgs {
+    /// Only events with this status; may be given more than once.
+    #[arg(long, value_enum, ignore_case = true)]
+    pub status: Vec<StatusArg>,
+    /// Only this vendor's.
+    #[arg(long, value_name = "ID")]
+    pub vendor: Option<VendorId>,
+    /// Only events received since: a time (RFC 3339), or how long ago (90s, 15m, 2h, 7d).
+    #[arg(long, value_name = "TIME", value_parser = parse_since)]
+    pub since: Option<Since>,
+    /// Most events listed.
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub limit: u32,
+}
+
+/// [`Status`] on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum StatusArg {
+    /// Accepted, in flight.
+    Received,
+    /// Done.
+    Normalized,
+    /// Waits for a person.
+    Quarantined,
+}
+
+impl From<StatusArg> for Status {
+    fn from(arg: StatusArg) -> Self {
+        match arg {
+            StatusArg::Received => Self::Received,
+            StatusArg::Normalized => Self::Normalized,
+            StatusArg::Quarantined => Self::Quarantined,
+        }
+    }
+}
+
+/// A point in time, absolute or counted back from now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Since {
+    /// RFC 3339.
+    At(Timestamp),
+    /// Seconds ago.
+    SecondsAgo(i64),
+}
+
+impl Since {
+    /// As a time.
+    pub fn resolve(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::At(at) => at,
+            Self::SecondsAgo(seconds) => {
+                now.checked_sub(jiff::SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::UNIX_EPOCH)
+            }
+        }
+    }
+}
+
+/// `sluice quarantine`.
+#[derive(Debug, Subcommand)]
+pub enum QuarantineCommand {
+    /// List quarantined events.
+    Ls {
+        /// Only this vendor's.
+        #[arg(long, value_name = "ID")]
+        vendor: Option<VendorId>,
+        /// Those released or discarded too.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Show one: every fault of its cause.
+    Show {
+        /// As answered when the event was accepted.
+        #[arg(value_name = "INGEST_ID")]
+        ingest_id: IngestId,
+    },
+}
+
+/// `sluice redrive`.
+#[derive(Debug, Args)]
+pub struct RedriveArgs {
+    /// Which events.
+    #[arg(value_name = "INGEST_ID", required_unless_present = "all", conflicts_with = "all")]
+    pub ingest_ids: Vec<IngestId>,
+    /// All that are in quarantine.
+    #[arg(long)]
+    pub all: bool,
+    /// With --all: only this vendor's.
+    #[arg(long, value_name = "ID", requires = "all")]
+    pub vendor: Option<VendorId>,
+    /// Wait until each ends, and say how.
+    #[arg(long)]
+    pub wait: bool,
+    /// With --wait: give up after this many seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, requires = "wait")]
+    pub timeout: u64,
+}
+
+/// `sluice dlq`.
+#[derive(Debug, Subcommand)]
+pub enum DlqCommand {
+    /// Look at the messages without deleting them. They are hidden from other readers for a few seconds.
+    Ls {
+        /// Most messages shown.
+        #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+        limit: u32,
+    },
+}
+
+/// `sluice balance`.
+#[derive(Debug, Args)]
+pub struct BalanceArgs {
+    /// Wait until nothing is in flight.
+    #[arg(long)]
+    pub wait: bool,
+    /// With --wait: give up after this many seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, requires = "wait")]
+    pub timeout: u64,
+}
+
+/// `sluice vendors`.
+#[derive(Debug, Subcommand)]
+pub enum VendorsCommand {
+    /// Register a vendor. Its key is stored as a digest only.
+    Add(VendorsAddArgs),
+    /// List vendors.
+    Ls,
+}
+
+/// `sluice vendors add`.
+#[derive(Debug, Args)]
+pub struct VendorsAddArgs {
+    /// 1 to 64 of A-Z a-z 0-9 . _ -
+    #[arg(long, value_name = "ID")]
+    pub id: VendorId,
+    /// API key; made and shown once if left out.
+    #[arg(long)]
+    pub key: Option<String>,
+    /// The vendor signs by Standard Webhooks with this secret (whsec_…); a second one for a rotation.
+    #[arg(long, conflicts_with = "generate_secret")]
+    pub secret: Vec<String>,
+    /// The vendor signs by Standard Webhooks with a secret made now and shown once.
+    #[arg(long)]
+    pub generate_secret: bool,
+    /// Requests per second; with --burst.
+    #[arg(long, value_name = "PER_SECOND", requires = "burst", value_parser = clap::value_parser!(u32).range(1..))]
+    pub rate: Option<u32>,
+    /// Requests at once; with --rate.
+    #[arg(long, value_name = "N", requires = "rate", value_parser = clap::value_parser!(u32).range(1..))]
+    pub burst: Option<u32>,
+    /// Replace the vendor's profile and keys if it is registered already.
+    #[arg(long)]
+    pub replace: bool,
+    /// With --replace: the key that it has stays valid beside the new one, for a rotation.
+    #[arg(long, requires = "replace", action = ArgAction::SetTrue)]
+    pub keep_key: bool,
+}
+
+/// `sluice mapper`.
+#[derive(Debug, Subcommand)]
+pub enum MapperCommand {
+    /// Publish a bundle and make it the active one.
+    Publish(PublishArgs),
+    /// List the active mappers.
+    Ls,
+}
+
+/// `sluice mapper publish`.
+#[derive(Debug, Args)]
+pub struct PublishArgs {
+    /// Folder with mapper.toml and the schemas that it names.
+    #[arg(value_name = "BUNDLE_DIR")]
+    pub bundle: PathBuf,
+    /// The module [default: target/mappers/<folder>.wasm of the repository, or mapper.wasm in the folder].
+    #[arg(long, value_name = "FILE")]
+    pub wasm: Option<PathBuf>,
+    /// Why, for the record.
+    #[arg(long, default_value = "published with sluice mapper publish")]
+    pub reason: String,
+    /// Publish, but leave the active mapper as it is.
+    #[arg(long)]
+    pub no_activate: bool,
+}
+
+fn parse_url(text: &str) -> Result<Url, String> {
+    let url: Url =
+        text.parse().map_err(|error| format!("{error}: expected http://host:port or https://…"))?;
+    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+        return Err("expected http://host:port or https://…".into());
+    }
+    Ok(url)
+}
+
+fn parse_local(text: &str) -> Result<LocalSetting, String> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "" | "0" | "false" | "no" => Ok(LocalSetting(None)),
+        "1" | "true" | "yes" => parse_url(AWS_URL_LOCAL).map(|url| LocalSetting(Some(url))),
+        _ => parse_url(text).map(|url| LocalSetting(Some(url))),
+    }
+}
+
+fn parse_header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let (name, value) = text.split_once(':').ok_or("expected `name: value`")?;
+    let name = name.trim().parse::<HeaderName>().map_err(|error| error.to_string())?;
+    let value = HeaderValue::from_str(value.trim()).map_err(|error| error.to_string())?;
+    Ok((name, value))
+}
+
+fn parse_path(text: &str) -> Result<String, String> {
+    if text.starts_with('/') { Ok(text.to_owned()) } else { Err("must start with /".into()) }
+}
+
+fn parse_since(text: &str) -> Result<Since, String> {
+    if let Ok(at) = text.parse::<Timestamp>() {
+        return Ok(Since::At(at));
+    }
+    let wrong = || {
+        "expected RFC 3339, such as 2026-11-21T10:00:00Z, or how long ago, such as 90s, 15m, 2h, 7d"
+            .to_owned()
+    };
+    let span: jiff::Span = text.parse().map_err(|_| wrong())?;
+    let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| wrong())?;
+    Ok(Since::SecondsAgo(duration.as_secs().abs()))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+    use crate::error::ExitKind;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(std::iter::once("sluice").chain(line.split_whitespace()))
+    }
+
+    fn parsed(line: &str) -> Cli {
+        parse(line).unwrap_or_else(|error| panic!("{line}: {error}"))
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn local_takes_its_url_by_an_equals_sign_only() {
+        for line in ["--local ls", "ls --local"] {
+            let url = parsed(line).global.local.and_then(|local| local.0).map(|url| url.to_string());
+            assert_eq!(url.as_deref(), Some("http://127.0.0.1:8788/"), "{line}");
+        }
+        let url = parsed("ls --local=http://127.0.0.1:9").global.local.and_then(|local| local.0);
+        assert_eq!(url.map(|url| url.to_string()).as_deref(), Some("http://127.0.0.1:9/"));
+        assert!(parse("ls --local=ftp://x").is_err());
+        assert!(parse("ls --local=nowhere").is_err());
+        assert_eq!(parse_local("0"), Ok(LocalSetting(None)));
+    }
+
+    #[test]
+    fn a_bare_payload_needs_the_members_of_an_envelope() {
+        assert!(parse("send f --payload --vendor v --type t").is_err());
+        assert!(parse("send f --event-id e").is_err(), "it would be ignored");
+        let Command::Send(args) =
+            parsed("send f --payload --vendor v --type orders/create --event-id e").command
+        else {
+            panic!("send")
+        };
+        assert_eq!(args.event_type.map(String::from).as_deref(), Some("orders/create"));
+        assert!(parse("send f --payload --vendor ../x --type t --event-id e").is_err());
+    }
+
+    #[test]
+    fn a_header_has_a_name_and_a_value() {
+        let Command::Send(args) = parsed("send f --header X-Test:a:b --header x-more:1").command else {
+            panic!("send")
+        };
+        assert_eq!(args.headers.len(), 2);
+        assert_eq!(args.headers[0], (HeaderName::from_static("x-test"), HeaderValue::from_static("a:b")));
+        assert!(parse("send f --header nocolon").is_err());
+    }
+
+    #[test]
+    fn redrive_is_of_some_or_of_all() {
+        let id = "01KCZ00000000000000000000A";
+        assert!(parse("redrive").is_err());
+        assert!(parse(&format!("redrive {id} --all")).is_err());
+        assert!(parse(&format!("redrive {id} --vendor v")).is_err());
+        assert!(parse("redrive --all --vendor v --wait --timeout 5").is_ok());
+        assert!(parse(&format!("redrive {id} {id}")).is_ok());
+        assert!(parse("redrive not-a-ulid").is_err());
+    }
+
+    #[test]
+    fn since_is_a_time_or_an_age() {
+        let now: Timestamp = Timestamp::constant(1_795_255_200, 0);
+        let resolved = |text: &str| parse_since(text).map(|since| since.resolve(now).to_string());
+        assert_eq!(resolved("90s").as_deref(), Ok("2026-11-21T09:58:30Z"));
+        assert_eq!(resolved("2d").as_deref(), Ok("2026-11-19T10:00:00Z"));
+        assert_eq!(resolved("2026-01-01T00:00:00Z").as_deref(), Ok("2026-01-01T00:00:00Z"));
+        assert!(parse_since("yesterday").is_err());
+    }
+
+    #[test]
+    fn dev_has_its_documented_defaults() {
+        let Command::Dev(args) = parsed("dev").command else { panic!("dev") };
+        assert_eq!((args.port, args.aws_port, args.ephemeral, args.examples), (8787, 8788, false, false));
+        assert!(parse("dev --data x --ephemeral").is_err());
+        assert!(parse("dev --examples-dir x").is_err());
+    }
+
+    #[test]
+    fn the_help_lists_every_exit_code() {
+        for kind in ExitKind::ALL {
+            assert!(EXIT_CODES.contains(&format!("  {}  {}", kind.code(), kind.meaning())), "{kind:?}");
+        }
+        let help = Cli::command().render_long_help().to_string();
+        assert!(help.contains(EXIT_CODES));
+    }
+}

@@ -1,0 +1,50 @@
+//! The commands, one module each.
+
+pub mod balance;
+pub mod dev;
+pub mod dlq;
+pub mod execution;
+pub mod exit_codes;
+pub mod ls;
+pub mod mapper;
+pub mod quarantine;
+pub mod redrive;
+pub mod send;
+pub mod show;
+pub mod vendors;
+
+use sluice_core::record::Status;
+
+use crate::args::{Command, Global};
+use crate::cloud::{Cloud, api_url};
+use crate::error::CliError;
+use crate::output::{Cell, Output, Tone};
+
+/// Runs a command.
+pub async fn run(command: Command, global: &Global, output: &Output) -> Result<(), CliError> {
+    match command {
+        Command::Dev(args) => dev::run(&args, output).await,
+        Command::Send(args) => send::run(&args, &api_url(global)?, global, output).await,
+        Command::Show(args) => show::run(&args, &Cloud::connect(global).await?, output).await,
+        Command::Ls(args) => ls::run(&args, &Cloud::connect(global).await?, output).await,
+        Command::Quarantine(command) => {
+            quarantine::run(command, &Cloud::connect(global).await?, output).await
+        }
+        Command::Redrive(args) => redrive::run(&args, &Cloud::connect(global).await?, output).await,
+        Command::Dlq(command) => dlq::run(command, &Cloud::connect(global).await?, output).await,
+        Command::Balance(args) => balance::run(&args, &Cloud::connect(global).await?, output).await,
+        Command::Vendors(command) => vendors::run(command, &Cloud::connect(global).await?, output).await,
+        Command::Mapper(command) => mapper::run(command, &Cloud::connect(global).await?, output).await,
+        Command::ExitCodes => exit_codes::run(output),
+    }
+}
+
+/// A status, coloured by what it means.
+pub(crate) fn status_cell(status: Status) -> Cell {
+    let tone = match status {
+        Status::Received => Tone::Warn,
+        Status::Normalized => Tone::Good,
+        Status::Quarantined => Tone::Bad,
+    };
+    Cell::new(tone, status.as_str())
+}

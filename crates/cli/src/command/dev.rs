@@ -1,0 +1,293 @@
+//! `sluice dev`: the local cloud, the examples if they are wanted, and a line for each thing that happens.
+
+mod examples;
+mod log;
+
+use std::path::Path;
+
+use serde::Serialize;
+use sluice_core::digest::Sha256Hex;
+use sluice_core::id::{EventType, VendorId};
+use sluice_local::{Data, Options};
+
+use crate::args::DevArgs;
+use crate::cloud::Cloud;
+use crate::error::CliError;
+use crate::output::{Output, Page, Tone, paint, printable};
+use examples::{Examples, Registered};
+use log::Log;
+
+/// What runs, as the first JSON line says it.
+#[derive(Debug, Serialize)]
+struct Ready {
+    event: &'static str,
+    api: String,
+    aws: String,
+    data: Option<String>,
+    vendors: Vec<Registered>,
+    mappers: Vec<Mapper>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Mapper {
+    vendor_id: VendorId,
+    event_type: EventType,
+    bundle: Sha256Hex,
+    revision: u64,
+}
+
+/// Runs until Ctrl-C or SIGTERM.
+pub async fn run(args: &DevArgs, output: &Output) -> Result<(), CliError> {
+    // Read and judged before anything is started: a mistake in a file should not leave a half-filled folder.
+    let examples = if args.examples { Some(Examples::find(args.examples_dir.as_deref())?) } else { None };
+    let page = output.page();
+    let readable = page.terminal && !output.is_json();
+    let log = Log::start(readable)?;
+    let progress = output.progress("starting the local cloud");
+    let options = Options {
+        ingest_port: args.port,
+        aws_port: args.aws_port,
+        data: match (&args.data, args.ephemeral) {
+            (_, true) => Data::Ephemeral,
+            (Some(folder), false) => Data::Directory(folder.clone()),
+            (None, false) => Data::Directory(".sluice".into()),
+        },
+        ..Options::default()
+    };
+    let local = sluice_local::Cloud::start(options).await.map_err(|error| CliError::Local {
+        message: "the local cloud did not start".into(),
+        hint: None,
+        source: Some(Box::new(error)),
+    })?;
+    let cloud = Cloud::in_process(local.sdk_config());
+    let known = match &examples {
+        Some(examples) => examples.install(&cloud, |what| progress.say(what)).await?,
+        None => Vec::new(),
+    };
+    let ready = Ready {
+        event: "ready",
+        api: local.ingest_url(),
+        aws: local.aws_url(),
+        data: (!args.ephemeral).then(|| absolute(local.data_folder())),
+        vendors: vendors(&cloud, known).await?,
+        mappers: mappers(&cloud).await?,
+    };
+    drop(progress);
+    if readable {
+        log.open(banner(&ready, &page, args, examples.as_ref()));
+    } else {
+        let line = serde_json::to_string(&ready).map_err(|error| CliError::Output(error.into()))?;
+        log.open(format!("{line}\n"));
+    }
+    signal().await?;
+    // A second one means it.
+    tokio::spawn(async {
+        if signal().await.is_ok() {
+            std::process::exit(130);
+        }
+    });
+    if readable {
+        log.line(format!(
+            "\n{}\n",
+            paint(Tone::Dim, "stopping: answering what is under way (Ctrl-C again to leave now)")
+        ));
+    }
+    local.shutdown().await;
+    log.close();
+    Ok(())
+}
+
+/// Resolves at Ctrl-C or SIGTERM.
+async fn signal() -> Result<(), CliError> {
+    let failed = |source: std::io::Error| CliError::Local {
+        message: "signals cannot be listened for".into(),
+        hint: None,
+        source: Some(Box::new(source)),
+    };
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+        tokio::select! {
+            pressed = tokio::signal::ctrl_c() => pressed.map_err(failed),
+            _ = terminate.recv() => Ok(()),
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await.map_err(failed)
+}
+
+fn absolute(path: &Path) -> String {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
+}
+
+/// All vendors; those of the examples with their keys.
+async fn vendors(cloud: &Cloud, known: Vec<Registered>) -> Result<Vec<Registered>, CliError> {
+    let mut all = known;
+    for profile in cloud.vendors().list().await? {
+        if !all.iter().any(|vendor| vendor.vendor_id == profile.vendor_id) {
+            all.push(Registered { vendor_id: profile.vendor_id, api_key: None, webhook_secret: None });
+        }
+    }
+    all.sort_by(|a, b| a.vendor_id.cmp(&b.vendor_id));
+    Ok(all)
+}
+
+async fn mappers(cloud: &Cloud) -> Result<Vec<Mapper>, CliError> {
+    let mut mappers: Vec<Mapper> = cloud
+        .vendors()
+        .list_mappers()
+        .await?
+        .into_iter()
+        .map(|active| Mapper {
+            vendor_id: active.contract.vendor_id,
+            event_type: active.contract.event_type,
+            bundle: active.bundle,
+            revision: active.revision,
+        })
+        .collect();
+    mappers.sort_by(|a, b| (&a.vendor_id, &a.event_type).cmp(&(&b.vendor_id, &b.event_type)));
+    Ok(mappers)
+}
+
+fn banner(ready: &Ready, page: &Page, args: &DevArgs, examples: Option<&Examples>) -> String {
+    let name = |text: &str| paint(Tone::Dim, format!("{text:13}"));
+    let mut text = format!(
+        "\n  {}  {}\n\n",
+        paint(Tone::Strong, "Sluice"),
+        paint(Tone::Dim, concat!(env!("CARGO_PKG_VERSION"), ", the local cloud"))
+    );
+    text.push_str(&format!("  {}{}\n", name("ingest API"), paint(Tone::Good, &ready.api)));
+    text.push_str(&format!(
+        "  {}{}  {}\n",
+        name("AWS endpoint"),
+        paint(Tone::Good, &ready.aws),
+        paint(Tone::Dim, "any credentials, region us-east-1")
+    ));
+    let data = ready.data.as_deref().unwrap_or("temporary, goes away with this process");
+    text.push_str(&format!("  {}{}\n", name("data"), printable(data)));
+
+    let id_width =
+        ready.vendors.iter().map(|vendor| vendor.vendor_id.as_str().len()).max().unwrap_or_default();
+    let key = |vendor: &Registered| vendor.api_key.clone().unwrap_or_else(|| "(registered before)".into());
+    let key_width = ready.vendors.iter().map(|vendor| key(vendor).chars().count()).max().unwrap_or_default();
+    for (index, vendor) in ready.vendors.iter().enumerate() {
+        let types: Vec<&str> = ready
+            .mappers
+            .iter()
+            .filter(|mapper| mapper.vendor_id == vendor.vendor_id)
+            .map(|mapper| mapper.event_type.as_str())
+            .collect();
+        let signs = if vendor.webhook_secret.is_some() { ", signed" } else { "" };
+        text.push_str(&format!(
+            "  {}{:id_width$}  key {:key_width$}  {}\n",
+            name(if index == 0 { "vendors" } else { "" }),
+            vendor.vendor_id.as_str(),
+            printable(&key(vendor)),
+            paint(Tone::Dim, format!("{}{signs}", types.join(", ")))
+        ));
+    }
+    text.push('\n');
+    text.push_str(&hints(ready, page, args, examples));
+    text
+}
+
+/// What one can type next.
+fn hints(ready: &Ready, _page: &Page, args: &DevArgs, examples: Option<&Examples>) -> String {
+    let mut text = String::new();
+    if args.port != 8787 || args.aws_port != 8788 {
+        text.push_str(&format!(
+            "  {} export SLUICE_LOCAL={} SLUICE_API={}\n",
+            paint(Tone::Dim, "in other shells:"),
+            ready.aws,
+            ready.api
+        ));
+    }
+    let sample = examples.and_then(|examples| Some((examples.sample()?, examples.sample_key()?)));
+    match sample {
+        Some((file, key)) => {
+            text.push_str(&format!(
+                "  {}\n    curl -i {}/v1/events -H 'x-api-key: {key}' -H 'content-type: application/json' --data-binary @{}\n",
+                paint(Tone::Dim, "try:"),
+                ready.api,
+                file.display()
+            ));
+            text.push_str("    sluice --local ls\n");
+        }
+        None if ready.vendors.is_empty() => text.push_str(&format!(
+            "  {} sluice --local vendors add --id acme; sluice --local mapper publish BUNDLE_DIR   {}\n",
+            paint(Tone::Dim, "next:"),
+            paint(Tone::Dim, "(or start with --examples)")
+        )),
+        None => text.push_str(&format!("  {} sluice --local ls\n", paint(Tone::Dim, "try:"))),
+    }
+    text.push_str(&format!(
+        "\n  {}\n\n",
+        paint(Tone::Dim, "Ctrl-C stops it; what was acknowledged goes on at the next start.")
+    ));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test's own constants")]
+
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::args::{Cli, Command};
+    use crate::output::testing::{page, plain};
+
+    fn args(line: &str) -> DevArgs {
+        let line = format!("sluice dev {line}");
+        match Cli::try_parse_from(line.split_whitespace()).unwrap().command {
+            Command::Dev(args) => args,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn ready() -> Ready {
+        Ready {
+            event: "ready",
+            api: "http://127.0.0.1:8787".into(),
+            aws: "http://127.0.0.1:8788".into(),
+            data: Some("/home/ada/sluice/.sluice".into()),
+            vendors: vec![
+                Registered { vendor_id: "acme".parse().unwrap(), api_key: None, webhook_secret: None },
+                Registered {
+                    vendor_id: "vendorA".parse().unwrap(),
+                    api_key: Some("vendorA-dev-key".into()),
+                    webhook_secret: Some("whsec_AAAA".into()),
+                },
+            ],
+            mappers: vec![Mapper {
+                vendor_id: "vendorA".parse().unwrap(),
+                event_type: "inventory_update".parse().unwrap(),
+                bundle: Sha256Hex::of(b"b"),
+                revision: 1,
+            }],
+        }
+    }
+
+    #[test]
+    fn the_banner_says_where_and_what() {
+        insta::assert_snapshot!(plain(&banner(&ready(), &page(true), &args(""), None)), @"");
+    }
+
+    #[test]
+    fn other_ports_are_said_to_other_shells() {
+        let text =
+            plain(&banner(&Ready { vendors: vec![], ..ready() }, &page(true), &args("--port 0"), None));
+        assert!(
+            text.contains("export SLUICE_LOCAL=http://127.0.0.1:8788 SLUICE_API=http://127.0.0.1:8787"),
+            "{text}"
+        );
+        assert!(text.contains("or start with --examples"), "{text}");
+    }
+
+    #[test]
+    fn the_first_line_for_programs() {
+        insta::assert_snapshot!(serde_json::to_string_pretty(&ready()).unwrap(), @"");
+    }
+}

@@ -1,0 +1,218 @@
+//! `sluice dlq`: a look at the dead-letter queue.
+//!
+//! SQS has no peek: messages are received with a short visibility time-out, never deleted, and given back at the end.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+use sluice_aws::error::fault;
+
+use aws_sdk_sqs::types::{
+    ChangeMessageVisibilityBatchRequestEntry, Message, MessageSystemAttributeName, QueueAttributeName,
+};
+
+use crate::args::DlqCommand;
+use crate::cloud::Cloud;
+use crate::error::CliError;
+use crate::output::{Cell, Output, Page, Tone, View, millis_opt, paint};
+
+/// How long a message that was looked at stays hidden, in seconds, should giving it back fail.
+const HIDDEN_SECONDS: i32 = 10;
+/// SQS's own bound for one call.
+const MESSAGES_PER_CALL: usize = 10;
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct List {
+    queue: String,
+    url: String,
+    approximate_messages: Option<u64>,
+    messages: Vec<Letter>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Letter {
+    message_id: String,
+    #[serde(serialize_with = "millis_opt", skip_serializing_if = "Option::is_none")]
+    sent_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    receive_count: Option<u64>,
+    body: Value,
+}
+
+/// Runs a subcommand.
+pub async fn run(command: DlqCommand, cloud: &Cloud, output: &Output) -> Result<(), CliError> {
+    match command {
+        DlqCommand::Ls { limit } => output.document(&peek(cloud, limit as usize).await?),
+    }
+}
+
+async fn peek(cloud: &Cloud, limit: usize) -> Result<List, CliError> {
+    let client = cloud.sqs();
+    let queue = cloud.names().dlq.clone();
+    let url = match client.get_queue_url().queue_name(&queue).send().await {
+        Ok(answer) => answer.queue_url.unwrap_or_default(),
+        Err(error) if error.as_service_error().is_some_and(|error| error.is_queue_does_not_exist()) => {
+            return Err(CliError::not_found(format!("there is no queue {queue}"))
+                .with_hint("is the stack deployed in this account and region?"));
+        }
+        Err(error) => return Err(fault("find the dead-letter queue", error).into()),
+    };
+    let attributes = client
+        .get_queue_attributes()
+        .queue_url(&url)
+        .attribute_names(QueueAttributeName::ApproximateNumberOfMessages)
+        .send()
+        .await
+        .map_err(|error| fault("read the dead-letter queue's attributes", error))?;
+    let approximate_messages = attributes.attributes.and_then(|attributes| {
+        attributes.get(&QueueAttributeName::ApproximateNumberOfMessages)?.parse().ok()
+    });
+
+    let mut letters: Vec<Letter> = Vec::new();
+    let mut seen = BTreeSet::new();
+    let mut receipts: Vec<String> = Vec::new();
+    while letters.len() < limit {
+        let batch = i32::try_from(MESSAGES_PER_CALL.min(limit - letters.len())).unwrap_or(1);
+        let answer = client
+            .receive_message()
+            .queue_url(&url)
+            .max_number_of_messages(batch)
+            .visibility_timeout(HIDDEN_SECONDS)
+            .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp)
+            .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
+            .send()
+            .await
+            .map_err(|error| fault("look at the dead-letter queue", error))?;
+        let messages = answer.messages.unwrap_or_default();
+        let before = letters.len();
+        for message in messages {
+            receipts.extend(message.receipt_handle.clone());
+            if seen.insert(message.message_id.clone()) {
+                letters.push(Letter::from(message));
+            }
+        }
+        // Nothing new: the queue is empty, or so slow to read that messages come round again.
+        if letters.len() == before {
+            break;
+        }
+    }
+    give_back(&client, &url, &receipts).await;
+    letters.sort_by(|a, b| (b.sent_at, &b.message_id).cmp(&(a.sent_at, &a.message_id)));
+    Ok(List { queue, url, approximate_messages, messages: letters })
+}
+
+/// Makes the messages visible again. If that fails, they come back by themselves in [`HIDDEN_SECONDS`].
+async fn give_back(client: &aws_sdk_sqs::Client, url: &str, receipts: &[String]) {
+    for chunk in receipts.chunks(MESSAGES_PER_CALL) {
+        let entries = chunk.iter().enumerate().filter_map(|(index, receipt)| {
+            ChangeMessageVisibilityBatchRequestEntry::builder()
+                .id(index.to_string())
+                .receipt_handle(receipt)
+                .visibility_timeout(0)
+                .build()
+                .ok()
+        });
+        let call =
+            client.change_message_visibility_batch().queue_url(url).set_entries(Some(entries.collect()));
+        let _ = call.send().await;
+    }
+}
+
+impl From<Message> for Letter {
+    fn from(message: Message) -> Self {
+        let attribute = |name: &MessageSystemAttributeName| {
+            message.attributes.as_ref().and_then(|attributes| attributes.get(name)).cloned()
+        };
+        let sent_at = attribute(&MessageSystemAttributeName::SentTimestamp)
+            .and_then(|millis| Timestamp::from_millisecond(millis.parse().ok()?).ok());
+        let receive_count = attribute(&MessageSystemAttributeName::ApproximateReceiveCount)
+            .and_then(|count| count.parse().ok());
+        let text = message.body.unwrap_or_default();
+        Self {
+            message_id: message.message_id.unwrap_or_default(),
+            sent_at,
+            receive_count,
+            body: serde_json::from_str(&text).unwrap_or(Value::String(text)),
+        }
+    }
+}
+
+impl View for List {
+    fn text(&self, page: &Page) -> String {
+        if self.messages.is_empty() && page.terminal {
+            let hidden = match self.approximate_messages {
+                Some(0) | None => "",
+                Some(_) => " to be seen now; another reader may have them",
+            };
+            return format!("{}\n", paint(Tone::Good, format!("No messages in {}{hidden}.", self.queue)));
+        }
+        let member = |body: &Value, pointer: &str| {
+            body.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
+        let rows = self.messages.iter().map(|letter| {
+            let sent: Cell = match letter.sent_at {
+                Some(at) if page.terminal => page.ago(at).into(),
+                Some(at) => sluice_core::id::rfc3339(at).into(),
+                None => "".into(),
+            };
+            let what = match &letter.body {
+                Value::String(text) => text.clone(),
+                body => member(body, "/cause/message"),
+            };
+            vec![
+                member(&letter.body, "/ingestId").into(),
+                member(&letter.body, "/vendorId").into(),
+                Cell::new(Tone::Warn, member(&letter.body, "/cause/code")),
+                sent,
+                (&letter.message_id).into(),
+                what.into(),
+            ]
+        });
+        page.table(&["INGEST ID", "VENDOR", "CAUSE", "SENT", "MESSAGE ID", "MESSAGE"], rows.collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::testing::{in_pipe, json, on_terminal};
+
+    fn letter(body: &str) -> Letter {
+        let message = Message::builder()
+            .message_id("m-1")
+            .body(body)
+            .attributes(MessageSystemAttributeName::SentTimestamp, "1795255080000")
+            .attributes(MessageSystemAttributeName::ApproximateReceiveCount, "3")
+            .build();
+        Letter::from(message)
+    }
+
+    fn list(messages: Vec<Letter>) -> List {
+        List {
+            queue: "sluice-dlq".into(),
+            url: "http://127.0.0.1:8788/000000000000/sluice-dlq".into(),
+            approximate_messages: Some(1),
+            messages,
+        }
+    }
+
+    #[test]
+    fn a_dead_letter_is_read() {
+        let body = r#"{"ingestId":"01KAJ3Y3R00000000000000001","vendorId":"vendorA","cause":{"code":"mapper_refused","message":"no"}}"#;
+        insta::assert_snapshot!(on_terminal(&list(vec![letter(body)])), @"");
+        insta::assert_snapshot!(in_pipe(&list(vec![letter("not json")])), @"");
+        insta::assert_snapshot!(json(&list(vec![letter(body)])), @"");
+    }
+
+    #[test]
+    fn an_empty_look_says_if_others_hold_the_messages() {
+        assert_eq!(
+            on_terminal(&list(vec![])),
+            "No messages in sluice-dlq to be seen now; another reader may have them.\n"
+        );
+    }
+}

@@ -1,0 +1,285 @@
+//! `sluice vendors`: who may send. A key is stored as a digest only; what is made here is shown once.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use serde::Serialize;
+use sluice_core::digest::Sha256Hex;
+use sluice_core::id::VendorId;
+use sluice_core::port::VendorDirectory as _;
+use sluice_core::record::{RateLimit, VendorProfile};
+use standardwebhooks::Webhook;
+
+use crate::args::{VendorsAddArgs, VendorsCommand};
+use crate::cloud::Cloud;
+use crate::error::CliError;
+use crate::output::{Cell, Output, Page, Tone, View, fields, paint};
+
+/// Keys and secrets that hold at once: two, for a rotation.
+const ACTIVE_MAX: usize = 2;
+
+/// Longest API key, in characters.
+const KEY_CHARS_MAX: usize = 256;
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Added {
+    vendor_id: VendorId,
+    api_key: String,
+    generated: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    webhook_secret: Option<String>,
+    replaced: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct List {
+    vendors: Vec<Vendor>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Vendor {
+    vendor_id: VendorId,
+    enabled: bool,
+    api_keys: usize,
+    signs: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rate_limit: Option<RateLimit>,
+    event_types: Vec<String>,
+}
+
+/// Runs a subcommand.
+pub async fn run(command: VendorsCommand, cloud: &Cloud, output: &Output) -> Result<(), CliError> {
+    match command {
+        VendorsCommand::Add(args) => add(&args, cloud, output).await,
+        VendorsCommand::Ls => {
+            let vendors = cloud.vendors();
+            let (profiles, mappers) = tokio::try_join!(vendors.list(), vendors.list_mappers())?;
+            let mut types: BTreeMap<VendorId, Vec<String>> = BTreeMap::new();
+            for mapper in mappers {
+                types.entry(mapper.contract.vendor_id).or_default().push(mapper.contract.event_type.into());
+            }
+            output.document(&list(profiles, types))
+        }
+    }
+}
+
+fn list(profiles: Vec<VendorProfile>, mut types: BTreeMap<VendorId, Vec<String>>) -> List {
+    let mut vendors: Vec<Vendor> = profiles
+        .into_iter()
+        .map(|profile| {
+            let mut event_types = types.remove(&profile.vendor_id).unwrap_or_default();
+            event_types.sort();
+            Vendor {
+                enabled: profile.enabled,
+                api_keys: profile.api_key_sha256.len(),
+                signs: !profile.webhook_secrets.is_empty(),
+                rate_limit: profile.rate_limit,
+                event_types,
+                vendor_id: profile.vendor_id,
+            }
+        })
+        .collect();
+    vendors.sort_by(|a, b| a.vendor_id.cmp(&b.vendor_id));
+    List { vendors }
+}
+
+async fn add(args: &VendorsAddArgs, cloud: &Cloud, output: &Output) -> Result<(), CliError> {
+    let directory = cloud.vendors();
+    let held = directory.profile(&args.id).await?;
+    if held.is_some() && !args.replace {
+        return Err(CliError::Refused {
+            message: format!("the vendor {} is registered already", args.id),
+            hint: Some("--replace gives it a new key (--keep-key keeps the old one beside it)".into()),
+        });
+    }
+    let api_key = args.key.clone().unwrap_or_else(new_key);
+    check_key(&api_key).map_err(CliError::usage)?;
+    let made_secret = args.generate_secret.then(new_secret);
+    let secrets: Vec<String> = args.secret.iter().cloned().chain(made_secret.clone()).collect();
+    for secret in &secrets {
+        check_secret(secret).map_err(CliError::usage)?;
+    }
+    if secrets.len() > ACTIVE_MAX {
+        return Err(CliError::usage(format!("a vendor has at most {ACTIVE_MAX} secrets at once")));
+    }
+    let rate_limit = args.rate.zip(args.burst).map(|(per_second, burst)| RateLimit { per_second, burst });
+    let replaced = held.is_some();
+    let profile = profile(args, &api_key, secrets, rate_limit, held);
+    directory.put_vendor(&profile).await?;
+    output.document(&Added {
+        vendor_id: profile.vendor_id,
+        api_key,
+        generated: args.key.is_none(),
+        webhook_secret: made_secret,
+        replaced,
+    })
+}
+
+/// The profile as it will be. What is not given stays as it is.
+fn profile(
+    args: &VendorsAddArgs,
+    api_key: &str,
+    secrets: Vec<String>,
+    rate_limit: Option<RateLimit>,
+    held: Option<VendorProfile>,
+) -> VendorProfile {
+    let digest = Sha256Hex::of(api_key.as_bytes());
+    let mut profile = held.unwrap_or_else(|| VendorProfile {
+        vendor_id: args.id.clone(),
+        enabled: true,
+        api_key_sha256: Vec::new(),
+        webhook_secrets: Vec::new(),
+        rate_limit: None,
+    });
+    let kept = args.keep_key.then(|| profile.api_key_sha256.pop()).flatten().filter(|kept| *kept != digest);
+    profile.api_key_sha256 = kept.into_iter().chain([digest]).collect();
+    if !secrets.is_empty() {
+        profile.webhook_secrets = secrets;
+    }
+    profile.rate_limit = rate_limit.or(profile.rate_limit);
+    profile
+}
+
+/// A new API key: 192 random bits.
+fn new_key() -> String {
+    format!("slk_{}", URL_SAFE_NO_PAD.encode(rand::random::<[u8; 24]>()))
+}
+
+/// A new secret of the Standard Webhooks scheme: 192 random bits, which its specification asks for at least.
+fn new_secret() -> String {
+    format!("whsec_{}", STANDARD.encode(rand::random::<[u8; 24]>()))
+}
+
+/// A key must fit a header.
+pub(crate) fn check_key(key: &str) -> Result<(), String> {
+    if key.is_empty() || key.chars().count() > KEY_CHARS_MAX || !key.chars().all(|c| c.is_ascii_graphic()) {
+        return Err(format!("an API key has 1 to {KEY_CHARS_MAX} visible ASCII characters"));
+    }
+    Ok(())
+}
+
+/// A secret must be one that `accept` can verify with.
+pub(crate) fn check_secret(secret: &str) -> Result<(), String> {
+    if !secret.starts_with("whsec_") || secret.len() == "whsec_".len() {
+        return Err("a webhook secret is whsec_ and base64 (Standard Webhooks)".into());
+    }
+    Webhook::new(secret)
+        .map(drop)
+        .map_err(|error| format!("a webhook secret is whsec_ and base64 (Standard Webhooks): {error}"))
+}
+
+impl View for Added {
+    fn text(&self, page: &Page) -> String {
+        let done = if self.replaced { "replaced" } else { "registered" };
+        let mut text =
+            format!("{} {}\n", paint(Tone::Strong, self.vendor_id.as_str()), paint(Tone::Good, done));
+        let mut list = vec![("api key", self.api_key.clone())];
+        list.extend(self.webhook_secret.clone().map(|secret| ("secret", secret)));
+        text.push_str(&fields(list));
+        if page.terminal && (self.generated || self.webhook_secret.is_some()) {
+            text.push_str(&format!(
+                "\n{}\n",
+                paint(Tone::Warn, "Keep it now: only its digest is stored, it cannot be shown again.")
+            ));
+        }
+        text
+    }
+}
+
+impl View for List {
+    fn text(&self, page: &Page) -> String {
+        if self.vendors.is_empty() && page.terminal {
+            return format!(
+                "{}\n",
+                paint(Tone::Dim, "No vendors. `sluice vendors add --id ID` registers one.")
+            );
+        }
+        let rows = self.vendors.iter().map(|vendor| {
+            let rate =
+                vendor.rate_limit.map(|limit| format!("{}/s, burst {}", limit.per_second, limit.burst));
+            vec![
+                vendor.vendor_id.as_str().into(),
+                if vendor.enabled {
+                    Cell::new(Tone::Good, "enabled")
+                } else {
+                    Cell::new(Tone::Bad, "disabled")
+                },
+                vendor.api_keys.to_string().into(),
+                if vendor.signs { "yes" } else { "no" }.into(),
+                rate.unwrap_or_default().into(),
+                vendor.event_types.join(", ").into(),
+            ]
+        });
+        page.table(&["VENDOR", "STATE", "KEYS", "SIGNS", "RATE", "EVENT TYPES"], rows.collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test's own constants")]
+
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::args::{Cli, Command};
+    use crate::output::testing::{in_pipe, json, on_terminal};
+
+    fn args(line: &str) -> VendorsAddArgs {
+        let line = format!("sluice vendors add --id v {line}");
+        match Cli::try_parse_from(line.split_whitespace()).unwrap().command {
+            Command::Vendors(VendorsCommand::Add(args)) => args,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_made_can_be_used() {
+        check_key(&new_key()).unwrap();
+        check_secret(&new_secret()).unwrap();
+        assert_ne!(new_key(), new_key());
+        for bad in ["", "a b", "é", &"x".repeat(257)] {
+            assert!(check_key(bad).is_err(), "{bad:?}");
+        }
+        for bad in ["", "whsec_", "secret", "whsec_%%%"] {
+            assert!(check_secret(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_rotation_keeps_one_key_and_what_is_not_given() {
+        let first = profile(&args(""), "one", vec!["whsec_AAAA".into()], None, None);
+        assert_eq!(first.api_key_sha256, [Sha256Hex::of(b"one")]);
+        let both = profile(&args("--replace --keep-key"), "two", Vec::new(), None, Some(first.clone()));
+        assert_eq!(both.api_key_sha256, [Sha256Hex::of(b"one"), Sha256Hex::of(b"two")]);
+        assert_eq!(both.webhook_secrets, ["whsec_AAAA"]);
+        let third = profile(&args("--replace --keep-key"), "three", Vec::new(), None, Some(both));
+        assert_eq!(third.api_key_sha256, [Sha256Hex::of(b"two"), Sha256Hex::of(b"three")]);
+        let only = profile(&args("--replace"), "four", Vec::new(), None, Some(third));
+        assert_eq!(only.api_key_sha256, [Sha256Hex::of(b"four")]);
+        let same = profile(&args("--replace --keep-key"), "four", Vec::new(), None, Some(only));
+        assert_eq!(same.api_key_sha256.len(), 1);
+    }
+
+    fn vendors() -> List {
+        let profile = |id: &str, secrets: &[&str]| VendorProfile {
+            vendor_id: id.parse().unwrap(),
+            enabled: secrets.is_empty(),
+            api_key_sha256: vec![Sha256Hex::of(b"k")],
+            webhook_secrets: secrets.iter().map(ToString::to_string).collect(),
+            rate_limit: Some(RateLimit { per_second: 50, burst: 100 }),
+        };
+        let types = BTreeMap::from([("vendorA".parse().unwrap(), vec!["inventory_update".to_owned()])]);
+        list(vec![profile("vendorB", &["whsec_SECRET"]), profile("vendorA", &[])], types)
+    }
+
+    #[test]
+    fn a_list_shows_no_secrets() {
+        insta::assert_snapshot!(on_terminal(&vendors()), @"");
+        insta::assert_snapshot!(in_pipe(&vendors()), @"");
+        insta::assert_snapshot!(json(&vendors()), @"");
+        assert!(!json(&vendors()).contains("SECRET"));
+    }
+}

@@ -1,0 +1,388 @@
+//! Where a command's answer goes: one document on standard output, for people or for programs; progress on standard error.
+//!
+//! A command builds a [`View`] and never prints. Colours are put in always and taken out by `anstream`, which knows about
+//! terminals and `NO_COLOR`. Text that came from a vendor is made printable first: it cannot move the cursor.
+
+use std::fmt::Write as _;
+use std::io::{IsTerminal as _, Write as _};
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Style};
+use comfy_table::presets::NOTHING;
+use comfy_table::{Attribute, Cell as TableCell, Color, ColumnConstraint, ContentArrangement, Table};
+use indicatif::{ProgressBar, ProgressStyle};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::error::CliError;
+
+/// Width of a terminal that does not say its own, in columns.
+const WIDTH_DEFAULT: u16 = 120;
+
+/// An answer: its serde form is the JSON document, [`View::text`] what a person reads.
+pub trait View: Serialize {
+    /// The whole answer, ending in a newline, unless it is empty.
+    fn text(&self, page: &Page) -> String;
+}
+
+/// What a text is written for.
+#[derive(Debug, Clone, Copy)]
+pub struct Page {
+    /// A person watches: tables and hints, rather than tab-separated lines.
+    pub terminal: bool,
+    /// Columns.
+    pub width: u16,
+    /// For "3 s ago".
+    pub now: Timestamp,
+}
+
+/// What a piece of text says beside its words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tone {
+    /// Nothing.
+    Plain,
+    /// As it should be.
+    Good,
+    /// Under way, or worth a look.
+    Warn,
+    /// Wrong.
+    Bad,
+    /// Less important.
+    Dim,
+    /// A heading.
+    Strong,
+}
+
+impl Tone {
+    fn style(self) -> Style {
+        match self {
+            Self::Plain => Style::new(),
+            Self::Good => AnsiColor::Green.on_default(),
+            Self::Warn => AnsiColor::Yellow.on_default(),
+            Self::Bad => AnsiColor::Red.on_default(),
+            Self::Dim => Style::new().dimmed(),
+            Self::Strong => Style::new().bold(),
+        }
+    }
+}
+
+/// `text`, coloured.
+pub fn paint(tone: Tone, text: impl AsRef<str>) -> String {
+    let style = tone.style();
+    format!("{style}{}{style:#}", text.as_ref())
+}
+
+/// `text` without anything that a terminal would obey: control characters become their escapes, line ends stay.
+pub fn printable(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character == '\n' || !character.is_control() {
+            clean.push(character);
+        } else {
+            let _ = write!(clean, "{}", character.escape_default());
+        }
+    }
+    clean
+}
+
+/// One cell of a table.
+#[derive(Debug, Clone)]
+pub struct Cell {
+    text: String,
+    tone: Tone,
+}
+
+impl Cell {
+    /// With a tone.
+    pub fn new(tone: Tone, text: impl AsRef<str>) -> Self {
+        Self { text: printable(text.as_ref()), tone }
+    }
+}
+
+impl<T: AsRef<str>> From<T> for Cell {
+    fn from(text: T) -> Self {
+        Self::new(Tone::Plain, text)
+    }
+}
+
+impl Page {
+    /// A table: aligned for a terminal, else tab-separated, with a header in both. The first column is never broken.
+    pub fn table(&self, header: &[&str], rows: Vec<Vec<Cell>>) -> String {
+        if !self.terminal {
+            let mut text = header.join("\t").to_ascii_lowercase();
+            text.push('\n');
+            for row in rows {
+                let cells: Vec<String> = row.into_iter().map(|cell| cell.text.replace('\n', " ")).collect();
+                text.push_str(&cells.join("\t"));
+                text.push('\n');
+            }
+            return text;
+        }
+        let mut table = Table::new();
+        table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(self.width);
+        table.enforce_styling();
+        table.set_header(header.iter().map(|name| TableCell::new(*name).add_attribute(Attribute::Bold)));
+        for row in rows {
+            table.add_row(row.into_iter().map(|cell| {
+                let table_cell = TableCell::new(cell.text);
+                match cell.tone {
+                    Tone::Plain => table_cell,
+                    Tone::Good => table_cell.fg(Color::Green),
+                    Tone::Warn => table_cell.fg(Color::Yellow),
+                    Tone::Bad => table_cell.fg(Color::Red),
+                    Tone::Dim => table_cell.add_attribute(Attribute::Dim),
+                    Tone::Strong => table_cell.add_attribute(Attribute::Bold),
+                }
+            }));
+        }
+        if let Some(first) = table.column_mut(0) {
+            first.set_constraint(ColumnConstraint::ContentWidth);
+        }
+        let mut text = String::new();
+        for line in table.lines() {
+            text.push_str(line.trim_end());
+            text.push('\n');
+        }
+        text
+    }
+
+    /// How long ago, in one unit: `now`, `12 s ago`, `3 min ago`, `5 h ago`, `2 d ago`.
+    pub fn ago(&self, at: Timestamp) -> String {
+        let seconds = self.now.as_second().saturating_sub(at.as_second());
+        match seconds {
+            ..=0 => "now".into(),
+            1..=119 => format!("{seconds} s ago"),
+            120..=7_199 => format!("{} min ago", seconds / 60),
+            7_200..=172_799 => format!("{} h ago", seconds / 3_600),
+            _ => format!("{} d ago", seconds / 86_400),
+        }
+    }
+}
+
+/// Names and values, the names padded to one width; a value of several lines is indented.
+pub fn fields<'a>(list: impl IntoIterator<Item = (&'a str, String)>) -> String {
+    let list: Vec<(&str, String)> = list.into_iter().collect();
+    let width = list.iter().map(|(name, _)| name.chars().count()).max().unwrap_or_default();
+    let mut text = String::new();
+    for (name, value) in list {
+        let indented = value.replace('\n', &format!("\n{:width$}    ", ""));
+        let _ = writeln!(text, "  {}  {indented}", paint(Tone::Dim, format!("{name:width$}")));
+    }
+    text
+}
+
+/// A heading and what is under it.
+pub fn section(heading: &str, body: &str) -> String {
+    format!("\n{}\n{body}", paint(Tone::Strong, heading))
+}
+
+/// JSON for a person: indented, control characters escaped.
+pub fn pretty(value: &serde_json::Value) -> String {
+    serde_json::to_string_pretty(value).map(|text| printable(&text)).unwrap_or_default()
+}
+
+/// A time for a person.
+pub fn time(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%S.%3fZ").to_string()
+}
+
+/// Serde form of a time in a document.
+pub fn millis<S: serde::Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    sluice_core::id::millis::serialize(at, serializer)
+}
+
+/// As [`millis`], where there may be none.
+#[expect(clippy::ref_option, reason = "serde's `serialize_with` gives the field's own type")]
+pub fn millis_opt<S: serde::Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+    match at {
+        Some(at) => millis(at, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
+/// The streams of one run of the command.
+#[derive(Debug, Clone, Copy)]
+pub struct Output {
+    json: bool,
+}
+
+impl Output {
+    /// `json`: for programs.
+    pub fn new(json: bool) -> Self {
+        Self { json }
+    }
+
+    /// Whether answers are JSON.
+    pub fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// What texts are written for.
+    pub fn page(&self) -> Page {
+        let width = Table::new().width().unwrap_or(WIDTH_DEFAULT);
+        Page { terminal: std::io::stdout().is_terminal(), width, now: Timestamp::now() }
+    }
+
+    /// Writes the answer.
+    pub fn document(&self, view: &impl View) -> Result<(), CliError> {
+        let text = if self.json {
+            let mut text = serde_json::to_string(view)
+                .map_err(|error| CliError::Output(std::io::Error::other(error)))?;
+            text.push('\n');
+            text
+        } else {
+            view.text(&self.page())
+        };
+        self.text(&text)
+    }
+
+    /// Writes text as it is, colours only where they belong.
+    pub fn text(&self, text: &str) -> Result<(), CliError> {
+        let mut stdout = anstream::stdout().lock();
+        stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(CliError::Output)
+    }
+
+    /// Writes bytes exactly.
+    pub fn bytes(&self, bytes: &[u8]) -> Result<(), CliError> {
+        let mut stdout = std::io::stdout().lock();
+        stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(CliError::Output)
+    }
+
+    /// Says something beside the answer, on standard error, to a person only.
+    pub fn remark(&self, text: &str) {
+        if !self.json {
+            let _ = writeln!(anstream::stderr(), "{text}");
+        }
+    }
+
+    /// Writes why the command failed, on standard error.
+    pub fn error(&self, error: &CliError, hint: Option<&str>) {
+        let mut stderr = anstream::stderr();
+        // Standard error is the last resort: there is nowhere to say that it failed.
+        if self.json {
+            let _ = writeln!(stderr, "{}", error.document(hint));
+            return;
+        }
+        let _ = writeln!(stderr, "{} {}", paint(Tone::Bad, "error:"), printable(&error.to_string()));
+        for cause in error.causes() {
+            let _ = writeln!(stderr, "  {} {}", paint(Tone::Dim, "because:"), printable(&cause));
+        }
+        if let Some(hint) = error.hint().or(hint) {
+            let _ = writeln!(stderr, "  {} {hint}", paint(Tone::Strong, "try:"));
+        }
+    }
+
+    /// A spinner on standard error, if a person watches that. It clears itself when dropped.
+    pub fn progress(&self, message: impl Into<String>) -> Progress {
+        if self.json || !std::io::stderr().is_terminal() {
+            return Progress(ProgressBar::hidden());
+        }
+        let bar = ProgressBar::new_spinner().with_message(message.into());
+        if let Ok(style) = ProgressStyle::with_template("{spinner:.cyan} {msg}") {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(Duration::from_millis(100));
+        Progress(bar)
+    }
+}
+
+/// Something under way.
+#[derive(Debug)]
+pub struct Progress(ProgressBar);
+
+impl Progress {
+    /// What is being done now.
+    pub fn say(&self, message: impl Into<String>) {
+        self.0.set_message(message.into());
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+/// RFC 3339 for text that programs cut apart, the readable form for people.
+pub fn time_cell(page: &Page, at: Timestamp) -> Cell {
+    if page.terminal { time(at).into() } else { rfc3339_cell(at) }
+}
+
+fn rfc3339_cell(at: Timestamp) -> Cell {
+    sluice_core::id::rfc3339(at).into()
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    //! Pages for snapshots, without colours.
+
+    use super::{Page, View};
+
+    /// 2026-11-21T10:00:00Z, 100 columns.
+    pub(crate) fn page(terminal: bool) -> Page {
+        Page { terminal, width: 100, now: jiff::Timestamp::constant(1_795_255_200, 0) }
+    }
+
+    /// As on a terminal, colours taken out.
+    pub(crate) fn on_terminal(view: &impl View) -> String {
+        plain(&view.text(&page(true)))
+    }
+
+    /// As in a pipe.
+    pub(crate) fn in_pipe(view: &impl View) -> String {
+        plain(&view.text(&page(false)))
+    }
+
+    /// The JSON document, indented.
+    pub(crate) fn json(view: &impl View) -> String {
+        serde_json::to_string_pretty(view).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    pub(crate) fn plain(text: &str) -> String {
+        anstream::adapter::strip_str(text).to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::{page, plain};
+    use super::*;
+
+    #[test]
+    fn a_vendor_cannot_write_to_the_terminal() {
+        assert_eq!(printable("a\u{1b}[2Jb\u{9b}31mc\nd\te"), "a\\u{1b}[2Jb\\u{9b}31mc\nd\\te");
+        let table = page(true).table(&["A"], vec![vec!["\u{1b}]0;x\u{7}".into()]]);
+        assert!(!plain(&table).contains('\u{1b}'), "{table:?}");
+    }
+
+    #[test]
+    fn a_table_is_aligned_on_a_terminal_and_tab_separated_elsewhere() {
+        let rows = || {
+            vec![
+                vec![Cell::from("01J"), Cell::new(Tone::Good, "NORMALIZED")],
+                vec![Cell::from("01JLONGER"), Cell::from("two\nlines")],
+            ]
+        };
+        insta::assert_snapshot!(plain(&page(true).table(&["INGEST ID", "STATUS"], rows())), @"");
+        assert_eq!(
+            page(false).table(&["INGEST ID", "STATUS"], rows()),
+            "ingest id\tstatus\n01J\tNORMALIZED\n01JLONGER\ttwo lines\n"
+        );
+    }
+
+    #[test]
+    fn ages_have_one_unit() {
+        let page = page(true);
+        let ago = |seconds: i64| page.ago(page.now - jiff::SignedDuration::from_secs(seconds));
+        assert_eq!([ago(-5), ago(0), ago(12), ago(119)], ["now", "now", "12 s ago", "119 s ago"]);
+        assert_eq!([ago(120), ago(7_200), ago(172_800)], ["2 min ago", "2 h ago", "2 d ago"]);
+    }
+
+    #[test]
+    fn fields_line_up() {
+        assert_eq!(
+            plain(&fields([("a", "1".into()), ("long", "x\ny".into())])),
+            "  a     1\n  long  x\n        y\n"
+        );
+    }
+}

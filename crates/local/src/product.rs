@@ -1,0 +1,86 @@
+//! The product's own functions: the same crates that Lambda runs, with SDK clients of this cloud.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde_json::Value;
+use sluice_core::Fault;
+
+use crate::cloud::{BoxError, FunctionSetup};
+use crate::functions::{FunctionError, Functions};
+
+struct Product {
+    /// Function name to the package that implements it.
+    packages: BTreeMap<String, Package>,
+    accept: sluice_accept::Deps,
+    persist_raw: sluice_persist_raw::Deps,
+    relay: sluice_relay::Deps,
+    normalize: sluice_normalize::Deps,
+    quarantine: sluice_quarantine::Deps,
+}
+
+#[derive(Clone, Copy)]
+enum Package {
+    Accept,
+    PersistRaw,
+    Relay,
+    Normalize,
+    Quarantine,
+}
+
+impl Package {
+    fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "accept" => Self::Accept,
+            "persist-raw" => Self::PersistRaw,
+            "relay" => Self::Relay,
+            "normalize" => Self::Normalize,
+            "quarantine" => Self::Quarantine,
+            _ => return None,
+        })
+    }
+}
+
+/// Makes them, with the environment that the topology gives them.
+pub(crate) fn functions(setup: &FunctionSetup<'_>) -> Result<Arc<dyn Functions>, BoxError> {
+    let mut packages = BTreeMap::new();
+    for function in &setup.topology.functions {
+        let package = Package::named(&function.package).ok_or_else(|| {
+            format!("topology.json: this build has no function package {:?}", function.package)
+        })?;
+        packages.insert(function.name.clone(), package);
+    }
+    let environment = setup.topology.environment();
+    let lookup = |name: &str| environment.get(name).cloned();
+    let sdk = setup.sdk_config;
+    Ok(Arc::new(Product {
+        packages,
+        accept: sluice_accept::Deps::from_environment(sdk, &lookup)?,
+        persist_raw: sluice_persist_raw::Deps::from_environment(sdk, &lookup)?,
+        relay: sluice_relay::Deps::from_environment(sdk, &lookup)?,
+        normalize: sluice_normalize::Deps::from_environment(sdk, &lookup)?,
+        quarantine: sluice_quarantine::Deps::from_environment(sdk, &lookup)?,
+    }))
+}
+
+#[async_trait]
+impl Functions for Product {
+    async fn invoke(&self, name: &str, payload: Value) -> Result<Value, FunctionError> {
+        let Some(package) = self.packages.get(name) else {
+            let error_message = format!("no package implements {name}");
+            return Err(FunctionError { error_type: "Runtime.HandlerNotFound".to_owned(), error_message });
+        };
+        let result = match package {
+            Package::Accept => sluice_accept::handle(&self.accept, payload).await,
+            Package::PersistRaw => sluice_persist_raw::handle(&self.persist_raw, payload).await,
+            Package::Relay => sluice_relay::handle(&self.relay, payload).await,
+            Package::Normalize => sluice_normalize::handle(&self.normalize, payload).await,
+            Package::Quarantine => sluice_quarantine::handle(&self.quarantine, payload).await,
+        };
+        result.map_err(|fault: Fault| FunctionError {
+            error_type: fault.error_type().to_owned(),
+            error_message: fault.error_message(),
+        })
+    }
+}

@@ -1,0 +1,305 @@
+//! Every way in which normalizing fails, with its code, and that the next event is served; against the ports in memory and
+//! modules written by hand.
+#![expect(clippy::unwrap_used, reason = "a test's own constants")]
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+
+use sluice_core::bundle::{ActiveMapper, FileRef, MODULE_FILE, Manifest, blob_key, manifest_key};
+use sluice_core::contract::Contract;
+use sluice_core::id::{IngestId, ObjectRef};
+use sluice_core::port::Clock as _;
+use sluice_core::record::{LedgerRow, Status};
+use sluice_core::testing::{Failure, World};
+use sluice_mapper_host::{TargetSpec, compile};
+
+use super::*;
+
+const GOOD: &str = r#"[{"eventType":"InventoryUpdated","schemaVersion":"1.0","occurredAt":"2026-11-21T10:00:00Z","data":{"quantityOnHand":12,"sku":"ABC-001","warehouseId":"ROA"}}]"#;
+const SCHEMA: &[u8] = br#"{"type":"object","required":["qty"],"properties":{"qty":{"type":"integer"}}}"#;
+
+/// A module that answers `map` with `body`; `data` lies at 1024 and the result area at 16.
+fn module(data: &[u8], body: &str) -> Vec<u8> {
+    let escaped: String = data.iter().map(|byte| format!("\\{byte:02x}")).collect();
+    let pages = data.len() / 65_536 + 6;
+    wat::parse_str(format!(
+        r#"(module (memory (export "memory") {pages})
+            (data (i32.const 1024) "{escaped}")
+            (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const {}))
+            (func $recurse (param i64 i64 i64 i64) (result i64)
+              (i64.add (call $recurse (local.get 3) (local.get 0) (local.get 1) (local.get 2)) (local.get 0)))
+            (func (export "map") (param i32 i32 i32 i32) (result i32) {body}))"#,
+        1024 + data.len().next_multiple_of(16),
+    ))
+    .unwrap()
+}
+
+fn answering(discriminant: u8, data: &[u8]) -> Vec<u8> {
+    let body = format!(
+        "(i32.store8 (i32.const 16) (i32.const {discriminant})) (i32.store (i32.const 20) (i32.const 1024)) (i32.store (i32.const 24) (i32.const {})) (i32.const 16)",
+        data.len()
+    );
+    module(data, &body)
+}
+
+struct Setup {
+    world: World,
+    deps: Deps,
+}
+
+impl Setup {
+    fn new() -> Self {
+        let world = World::new();
+        let deps = Deps {
+            vendors: Arc::new(world.clone()),
+            raw: Arc::new(world.clone()),
+            normalized: Arc::new(world.clone()),
+            ledger: Arc::new(world.clone()),
+            bundles: Bundles::new(Arc::new(world.clone())).unwrap(),
+            clock: Arc::new(world.clone()),
+        };
+        Self { world, deps }
+    }
+
+    fn publish(&self, wasm: &[u8]) -> Sha256Hex {
+        self.publish_native(&compile(wasm, &TargetSpec::host()).unwrap().bytes, wasm)
+    }
+
+    fn publish_native(&self, native: &[u8], wasm: &[u8]) -> Sha256Hex {
+        let contract: Contract = serde_json::from_value(json!({"vendorId": "vendorA", "eventType": "inventory_update",
+            "payload": {"defaultVersion": "1", "versions": {"1": "schema/1.schema.json"}},
+            "canonical": {"type": "InventoryUpdated", "version": "1.0"}, "limits": {"payloadBytesMax": 4_000}}))
+        .unwrap();
+        let fingerprint = TargetSpec::host().fingerprint().as_str().to_owned();
+        let manifest = Manifest {
+            contract: contract.clone(),
+            files: BTreeMap::from([
+                (MODULE_FILE.to_owned(), FileRef::of(wasm)),
+                ("schema/1.schema.json".to_owned(), FileRef::of(SCHEMA)),
+            ]),
+            native: BTreeMap::from([(fingerprint, FileRef::of(native))]),
+        };
+        let (bytes, bundle) = manifest.encode();
+        let now = self.world.now();
+        let mut state = self.world.state();
+        for blob in [wasm, native, SCHEMA] {
+            state.bundles.insert(blob_key(&Sha256Hex::of(blob)), Bytes::copy_from_slice(blob));
+        }
+        state.bundles.insert(manifest_key(&bundle), Bytes::from(bytes));
+        let pointer = ActiveMapper {
+            bundle: bundle.clone(),
+            contract,
+            revision: 1,
+            activated_at: now,
+            activated_by: "test".into(),
+            reason: "test".into(),
+        };
+        state.mappers.insert(("vendorA".parse().unwrap(), "inventory_update".parse().unwrap()), pointer);
+        bundle
+    }
+
+    fn store(&self, body: &[u8], change: impl FnOnce(&mut LedgerRow)) -> EventDetail {
+        let key = format!("raw/{}", Sha256Hex::of(body));
+        let (ingest_id, now) = self.world.mint();
+        let mut row: LedgerRow = serde_json::from_value(json!({
+            "vendorId": "vendorA", "externalEventId": format!("evt-{ingest_id}"), "ingestId": ingest_id,
+            "eventType": "inventory_update", "schemaVersion": "1", "occurredAt": now, "receivedAt": now, "updatedAt": now,
+            "status": "RECEIVED", "statusShard": "RECEIVED#1", "rawRef": ObjectRef { bucket: "raw".into(), key: key.clone() },
+            "rawSha256": Sha256Hex::of(body), "rawBytes": body.len(), "payloadSha256": "1".repeat(64),
+            "contentType": "application/json"
+        }))
+        .unwrap();
+        change(&mut row);
+        let headers = sluice_core::port::RawHeaders {
+            content_type: "application/json".into(),
+            content_encoding: None,
+            sha256: Sha256Hex::of(body),
+        };
+        let mut state = self.world.state();
+        state.raw.insert(key, (Bytes::copy_from_slice(body), headers));
+        state.ledger.insert(row.key.clone(), row.clone());
+        row.detail()
+    }
+
+    fn good(&self) -> EventDetail {
+        self.store(&envelope(json!({"qty": 12})), |_| {})
+    }
+
+    async fn run(&self, event: &EventDetail) -> Result<Value, Fault> {
+        handle(&self.deps, serde_json::to_value(event).unwrap()).await
+    }
+}
+
+fn envelope(payload: Value) -> Vec<u8> {
+    serde_json::to_vec(
+        &json!({"vendorId": "vendorA", "externalEventId": "evt-1", "eventType": "inventory_update",
+        "occurredAt": "2026-11-21T09:00:00Z", "payload": payload}),
+    )
+    .unwrap()
+}
+
+#[tokio::test]
+async fn the_document_is_canonical_deterministic_and_recorded() {
+    let setup = Setup::new();
+    let bundle = setup.publish(&answering(0, GOOD.as_bytes()));
+    let event = setup.good();
+    let output = setup.run(&event).await.unwrap();
+    assert_eq!(output["status"], "NORMALIZED");
+    let (key, first) =
+        setup.world.state().normalized.iter().next().map(|(k, v)| (k.clone(), v.clone())).unwrap();
+    assert_eq!(key, format!("normalized/InventoryUpdated/2026/11/21/{}.json", event.ingest_id));
+    let expected = format!(
+        r#"{{"data":{{"quantityOnHand":12,"sku":"ABC-001","warehouseId":"ROA"}},"eventType":"InventoryUpdated","externalEventId":"{}","ingestId":"{}","occurredAt":"2026-11-21T10:00:00Z","rawRef":{{"bucket":"raw","key":"{}"}},"schemaVersion":"1.0","vendorId":"vendorA"}}"#,
+        event.key.external_event_id, event.ingest_id, event.raw_ref.key
+    );
+    assert_eq!(first, format!("{expected}\n"));
+    let row = setup.world.state().ledger[&event.key].clone();
+    assert_eq!((row.status, row.normalized.unwrap().bundle), (Status::Normalized, bundle));
+
+    setup.world.advance(1_000);
+    setup.run(&event).await.unwrap();
+    assert_eq!(setup.world.state().normalized[&key], first, "a replay changes no byte");
+}
+
+#[tokio::test]
+async fn each_way_of_misbehaving_has_its_code_and_the_next_event_is_served() {
+    let huge = format!("[{}]", " ".repeat(300_000));
+    let refusal = br#"{"code":"qty_negative","path":"/qty","message":"qty is negative"}"#;
+    let cases: Vec<(Code, Vec<u8>)> = vec![
+        (Code::MapperRefused, answering(1, refusal)),
+        (Code::MapperErrorMalformed, answering(1, b"no")),
+        (Code::MapperErrorMalformed, answering(1, &vec![b' '; 5_000])),
+        (Code::MapperTrapped, module(b"", "unreachable")),
+        (Code::MapperOutOfFuel, module(b"", "(loop $l (br $l)) (i32.const 16)")),
+        (
+            Code::MapperStackOverflow,
+            module(
+                b"",
+                "(drop (call $recurse (i64.const 1) (i64.const 2) (i64.const 3) (i64.const 4))) (i32.const 16)",
+            ),
+        ),
+        (
+            Code::MapperOutOfMemory,
+            module(
+                b"",
+                "(loop $l (br_if $l (i32.ne (memory.grow (i32.const 16)) (i32.const -1)))) unreachable",
+            ),
+        ),
+        (Code::MapperAbiViolation, module(b"", "(i32.const -4)")),
+        (Code::MapperAbiViolation, answering(7, b"")),
+        (Code::MapperOutputTooLarge, answering(0, huge.as_bytes())),
+        (Code::OutputNotJson, answering(0, b"garbage")),
+        (Code::OutputNotUtf8, answering(0, b"\"\xff\"")),
+        (Code::OutputShapeInvalid, answering(0, b"{}")),
+        (Code::OutputNotCanonical, answering(0, GOOD.replace("12", "9007199254740993").as_bytes())),
+        (Code::CanonicalSchemaViolation, answering(0, GOOD.replace("12", "\"12\"").as_bytes())),
+    ];
+    let setup = Setup::new();
+    for (code, wasm) in cases {
+        setup.publish(&wasm);
+        let event = setup.good();
+        let fault = setup.run(&event).await.unwrap_err();
+        assert_eq!(fault.code, code, "{fault:?}");
+        assert_eq!(fault.error_type(), "Rejected");
+        assert!(fault.bundle.is_some());
+        assert_eq!(setup.world.state().ledger[&event.key].status, Status::Received, "nothing is lost");
+        setup.publish(&answering(0, GOOD.as_bytes()));
+        setup.run(&event).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_mapper_that_grows_without_end_is_stopped() {
+    let setup = Setup::new();
+    setup.publish(&module(b"", "(loop $l (drop (memory.grow (i32.const 16))) (br $l)) (i32.const 16)"));
+    let fault = setup.run(&setup.good()).await.unwrap_err();
+    assert!(matches!(fault.code, Code::MapperOutOfFuel | Code::MapperOutOfMemory), "{fault:?}");
+}
+
+#[tokio::test]
+async fn data_that_cannot_be_mapped_is_rejected_with_every_fault() {
+    let setup = Setup::new();
+    setup.publish(&answering(0, GOOD.as_bytes()));
+    let violated = setup.store(&envelope(json!({"qty": "12"})), |_| {});
+    let fault = setup.run(&violated).await.unwrap_err();
+    assert_eq!(
+        (fault.code, fault.errors[0].pointer.as_str()),
+        (Code::PayloadSchemaViolation, "/payload/qty")
+    );
+    let unknown = setup.store(&envelope(json!({"qty": 1})), |row| row.schema_version = "9".parse().unwrap());
+    assert_eq!(setup.run(&unknown).await.unwrap_err().code, Code::SchemaVersionUnknown);
+    let unreadable = setup.store(b"{\"vendorId\":", |_| {});
+    assert_eq!(setup.run(&unreadable).await.unwrap_err().code, Code::PayloadUnreadable);
+    let broken_gzip = setup.store(b"not gzip", |row| row.content_encoding = Some("gzip".into()));
+    assert_eq!(setup.run(&broken_gzip).await.unwrap_err().code, Code::PayloadUnreadable);
+    let large = setup.store(&envelope(json!({"qty": 1, "more": "x".repeat(4_000)})), |_| {});
+    assert_eq!(setup.run(&large).await.unwrap_err().code, Code::PayloadTooLarge);
+
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(&envelope(json!({"qty": 1}))).unwrap();
+    let gzip = setup.store(&encoder.finish().unwrap(), |row| row.content_encoding = Some("gzip".into()));
+    setup.run(&gzip).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_a_person_must_mend_is_misconfigured() {
+    let setup = Setup::new();
+    let event = setup.good();
+    let expect = async |code: Code| {
+        let fault = setup.run(&event).await.unwrap_err();
+        assert_eq!((fault.code, fault.error_type()), (code, "Misconfigured"), "{fault:?}");
+    };
+    expect(Code::MapperMissing).await;
+
+    let wasm = answering(0, GOOD.as_bytes());
+    let bundle = setup.publish(&wasm);
+    let held = setup.world.state().bundles.remove(&manifest_key(&bundle)).unwrap();
+    expect(Code::BundleMissing).await;
+    setup.world.state().bundles.insert(manifest_key(&bundle), Bytes::from_static(b"{}"));
+    expect(Code::BundleDigestMismatch).await;
+    setup.world.state().bundles.insert(manifest_key(&bundle), held);
+
+    let native = compile(&wasm, &TargetSpec::host()).unwrap().bytes;
+    let blob = blob_key(&Sha256Hex::of(&native));
+    let held = setup.world.state().bundles.insert(blob.clone(), Bytes::from_static(b"altered")).unwrap();
+    expect(Code::BundleDigestMismatch).await;
+    setup.world.state().bundles.insert(blob, held);
+
+    for native in [&b"not native code"[..], &native[..native.len() / 2], &wasm] {
+        setup.publish_native(native, &wasm);
+        expect(Code::BundleIncompatible).await;
+    }
+
+    setup.publish(&wasm);
+    let (held, headers) = setup.world.state().raw.remove(&event.raw_ref.key).unwrap();
+    expect(Code::RawMissing).await;
+    setup
+        .world
+        .state()
+        .raw
+        .insert(event.raw_ref.key.clone(), (Bytes::from_static(b"altered"), headers.clone()));
+    expect(Code::RawDigestMismatch).await;
+    setup.world.state().raw.insert(event.raw_ref.key.clone(), (held, headers));
+
+    let foreign = EventDetail { ingest_id: IngestId::mint(setup.world.now(), 99), ..event.clone() };
+    assert_eq!(setup.run(&foreign).await.unwrap_err().code, Code::LedgerRowMissing);
+    assert_eq!(handle(&setup.deps, json!({"detail": {}})).await.unwrap_err().code, Code::InputMalformed);
+    setup.run(&event).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_store_that_fails_is_retryable_at_every_step() {
+    let setup = Setup::new();
+    setup.publish(&answering(0, GOOD.as_bytes()));
+    let event = setup.good();
+    // Pointer, manifest, native code, schema, raw, document, ledger: each fails once, before or after its effect.
+    for failure in [Failure::Before, Failure::After] {
+        for calls_before in 0..4 {
+            setup.world.fail_next(std::iter::repeat_n(Failure::None, calls_before).chain([failure]));
+            let fault = setup.run(&event).await.unwrap_err();
+            assert_eq!(fault.error_type(), "Retryable");
+        }
+    }
+    setup.run(&event).await.unwrap();
+    assert_eq!(setup.world.state().ledger[&event.key].status, Status::Normalized);
+}
