@@ -57,7 +57,8 @@ fn main() {
     println!("\nA message to canonical bytes: wasm against the same function natively");
     heading();
     compared("vendor-a-inventory", &mappers[0], vendor_a_inventory::run, &["ordinary"]);
-    let orders = ["edge-only-what-is-required", "ordinary-compact", "edge-two-currencies", "ordinary-webhook-sample"];
+    let orders =
+        ["edge-only-what-is-required", "ordinary-compact", "edge-two-currencies", "ordinary-webhook-sample"];
     compared("shopify-orders", &mappers[1], shopify_orders::run, &orders);
 }
 
@@ -139,14 +140,22 @@ fn heading() {
 fn row(what: &str, times: &Times, compared: Option<(&Times, &str)>) {
     let ratio = compared
         .map(|(base, what)| {
-            format!("  {:.2} x {what} ({:.2} by median)", times.least() / base.least(), times.median() / base.median())
+            format!(
+                "  {:.2} x {what} ({:.2} by median)",
+                times.least() / base.least(),
+                times.median() / base.median()
+            )
         })
         .unwrap_or_default();
     println!("{what:<32} {:>12} {:>12}{ratio}", human(times.least()), human(times.median()));
 }
 
 fn human(nanoseconds: f64) -> String {
-    if nanoseconds < 1e6 { format!("{:.2} µs", nanoseconds / 1e3) } else { format!("{:.2} ms", nanoseconds / 1e6) }
+    if nanoseconds < 1e6 {
+        format!("{:.2} µs", nanoseconds / 1e3)
+    } else {
+        format!("{:.2} ms", nanoseconds / 1e6)
+    }
 }
 
 fn load(host: &Host, wasm: &[u8]) -> Mapper {

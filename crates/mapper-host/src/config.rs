@@ -8,7 +8,8 @@ use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 use wasmtime::{
-    Config, Engine, Enabled, InstanceAllocationStrategy, ModuleVersionStrategy, OperatorCost, PoolingAllocationConfig,
+    Config, Enabled, Engine, InstanceAllocationStrategy, ModuleVersionStrategy, OperatorCost,
+    PoolingAllocationConfig,
 };
 
 use crate::fault::LoadError;
@@ -35,8 +36,8 @@ pub struct TargetSpec {
     cpu_flags: &'static [&'static str],
 }
 
-/// x86-64-v2, which every x86-64 processor since 2009 has, emulators included. Newer instruction sets gain nothing
-/// measurable on mappers (`examples/bench.rs`), and code that needs them would not load on some machine.
+/// x86-64-v2, which x86-64 processors have had since 2009 and each of Lambda's has. Code for newer instruction sets would
+/// not load on some developer's machine.
 const X86_64_V2: &[&str] =
     &["has_cmpxchg16b", "has_popcnt", "has_sse3", "has_ssse3", "has_sse41", "has_sse42"];
 
@@ -145,9 +146,7 @@ fn operator_cost() -> OperatorCost {
 fn base(spec: &TargetSpec) -> Result<Config, LoadError> {
     let mut config = Config::new();
     config.target(spec.triple).map_err(LoadError::engine)?;
-    config
-        .module_version(ModuleVersionStrategy::Custom(spec.fingerprint().0))
-        .map_err(LoadError::engine)?;
+    config.module_version(ModuleVersionStrategy::Custom(spec.fingerprint().0)).map_err(LoadError::engine)?;
     config
         .consume_fuel(true)
         .operator_cost(operator_cost())
@@ -241,7 +240,8 @@ mod tests {
     #[test]
     fn the_version_is_the_locked_one() {
         let lock = include_str!("../../../Cargo.lock");
-        let locked = lock.split("name = \"wasmtime\"\nversion = \"").nth(1).and_then(|rest| rest.split('"').next());
+        let locked =
+            lock.split("name = \"wasmtime\"\nversion = \"").nth(1).and_then(|rest| rest.split('"').next());
         assert_eq!(locked, Some(WASMTIME_VERSION), "another wasmtime is another fingerprint");
     }
 

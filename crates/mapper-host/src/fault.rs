@@ -5,7 +5,8 @@
 
 use crate::inspect::{ExportName, ImportKind};
 use crate::limits::{
-    ERROR_BYTES_MAX, MEMORY_BYTES_MAX, MODULE_BYTES_MAX, OUTPUT_BYTES_MAX, STACK_BYTES_MAX, TABLE_ELEMENTS_MAX,
+    ERROR_BYTES_MAX, MEMORY_BYTES_MAX, MODULE_BYTES_MAX, OUTPUT_BYTES_MAX, STACK_BYTES_MAX,
+    TABLE_ELEMENTS_MAX,
 };
 
 /// A module that cannot be used. Its author, or who published it, must act.
@@ -209,7 +210,9 @@ pub enum MapFault {
         what: String,
     },
     /// The mapper refused the message, but not with a small JSON object `{code, path, message}`.
-    #[error("the mapper's refusal is malformed: {what}; it must be JSON {{code, path, message}} within {ERROR_BYTES_MAX} bytes")]
+    #[error(
+        "the mapper's refusal is malformed: {what}; it must be JSON {{code, path, message}} within {ERROR_BYTES_MAX} bytes"
+    )]
     ErrorMalformed {
         /// What is wrong with it.
         what: String,

@@ -9,15 +9,16 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use wasmtime::{
-    Engine, Instance, InstancePre, Linker, Memory, Module, ModuleExport, ResourceLimiter, Store, Trap, TypedFunc,
+    Engine, Instance, InstancePre, Linker, Memory, Module, ModuleExport, ResourceLimiter, Store, Trap,
+    TypedFunc,
 };
 
 use crate::config::{Fingerprint, TargetSpec, running};
 use crate::fault::{LoadError, MapFault, TrapReason, chain};
 use crate::inspect::ExportName;
 use crate::limits::{
-    ERROR_BYTES_MAX, ERROR_CODE_CHARS_MAX, MEMORY_BYTES_MAX, META_BYTES_MAX, OUTPUT_BYTES_MAX, PAYLOAD_BYTES_MAX,
-    TABLE_ELEMENTS_MAX, fuel,
+    ERROR_BYTES_MAX, ERROR_CODE_CHARS_MAX, MEMORY_BYTES_MAX, META_BYTES_MAX, OUTPUT_BYTES_MAX,
+    PAYLOAD_BYTES_MAX, TABLE_ELEMENTS_MAX, fuel,
 };
 
 /// The SHA-256 of native code that the caller trusts.
@@ -85,7 +86,10 @@ impl Host {
         if found != trusted.0 {
             return Err(LoadError::Digest { expected: hex::encode(trusted.0), found: hex::encode(found) });
         }
-        #[expect(unsafe_code, reason = "wasmtime cannot check native code; `TrustedDigest` is who answers for it")]
+        #[expect(
+            unsafe_code,
+            reason = "wasmtime cannot check native code; `TrustedDigest` is who answers for it"
+        )]
         // SAFETY: `deserialize` must be given what `precompile_module` wrote, unaltered. The bytes have the digest for which
         // the caller vouches just that, and wasmtime compares our fingerprint, so they are of this very configuration.
         let module = unsafe { Module::deserialize(&self.engine, native) };
@@ -141,7 +145,8 @@ impl Mapper {
             map: needed(ExportName::Map)?,
             initialize: export(ExportName::Initialize),
         };
-        let pre = Linker::new(&host.engine).instantiate_pre(module).map_err(|error| refused(chain(&error)))?;
+        let pre =
+            Linker::new(&host.engine).instantiate_pre(module).map_err(|error| refused(chain(&error)))?;
         Ok(Self { slots: Arc::clone(&host.slots), pre: Arc::new(pre), exports })
     }
 
@@ -164,10 +169,11 @@ impl Mapper {
         let mut store = Store::new(self.pre.module().engine(), Limiter::default());
         store.limiter(|limiter| limiter);
         store.set_fuel(fuel).map_err(|error| unavailable(&error))?;
-        let instance = self.pre.instantiate(&mut store).map_err(|error| match error.downcast_ref::<Trap>() {
-            Some(_) => fault(&error, store.data(), fuel),
-            None => unavailable(&error),
-        })?;
+        let instance =
+            self.pre.instantiate(&mut store).map_err(|error| match error.downcast_ref::<Trap>() {
+                Some(_) => fault(&error, store.data(), fuel),
+                None => unavailable(&error),
+            })?;
         let mut call = Call::new(store, &instance, &self.exports, fuel)?;
         let meta = call.lower(meta)?;
         let payload = call.lower(payload)?;
@@ -200,7 +206,8 @@ impl Call {
         fuel: u64,
     ) -> Result<Self, MapFault> {
         // `inspect` saw these types before the module was compiled; that they are still so costs nothing to check.
-        let broken = |name: ExportName| MapFault::AbiViolation { what: format!("{name} is not {}", name.signature()) };
+        let broken =
+            |name: ExportName| MapFault::AbiViolation { what: format!("{name} is not {}", name.signature()) };
         let function = |store: &mut Store<Limiter>, export: &ModuleExport, name: ExportName| {
             instance
                 .get_module_export(&mut *store, export)
@@ -247,7 +254,9 @@ impl Call {
             Err(error) => return Err(fault(&error, self.store.data(), self.fuel)),
         };
         if !result.is_multiple_of(4) {
-            return Err(MapFault::AbiViolation { what: format!("map returned {result:#x}, which is not aligned") });
+            return Err(MapFault::AbiViolation {
+                what: format!("map returned {result:#x}, which is not aligned"),
+            });
         }
         let data = self.memory.data(&self.store);
         let area = &data[range(data.len(), result, 12, "map returned")?];
@@ -345,7 +354,12 @@ struct Limiter {
 }
 
 impl ResourceLimiter for Limiter {
-    fn memory_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> Result<bool, wasmtime::Error> {
+    fn memory_growing(
+        &mut self,
+        _: usize,
+        desired: usize,
+        _: Option<usize>,
+    ) -> Result<bool, wasmtime::Error> {
         let allowed = desired <= MEMORY_BYTES_MAX;
         self.memory_refused |= !allowed;
         Ok(allowed)
@@ -381,7 +395,8 @@ impl Slots {
 
     fn take(&self) -> Slot<'_> {
         let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut free = self.returned.wait_while(free, |free| *free == 0).unwrap_or_else(PoisonError::into_inner);
+        let mut free =
+            self.returned.wait_while(free, |free| *free == 0).unwrap_or_else(PoisonError::into_inner);
         *free -= 1;
         Slot(self)
     }

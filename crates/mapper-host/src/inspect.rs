@@ -3,7 +3,8 @@
 use std::fmt;
 
 use wasmparser::{
-    CompositeInnerType, Encoding, ExternalKind, FuncType, Parser, Payload, TypeRef, ValType, Validator, WasmFeatures,
+    CompositeInnerType, Encoding, ExternalKind, FuncType, Parser, Payload, TypeRef, ValType, Validator,
+    WasmFeatures,
 };
 
 use crate::config::FEATURES;
@@ -81,7 +82,8 @@ impl ExportName {
             Self::PostMap => (1, 0),
             Self::Initialize => (0, 0),
         };
-        *found == Export::Function { params: vec![ValType::I32; params], results: vec![ValType::I32; results] }
+        *found
+            == Export::Function { params: vec![ValType::I32; params], results: vec![ValType::I32; results] }
     }
 }
 
@@ -142,7 +144,9 @@ impl fmt::Display for Export {
         let list = |types: &[ValType]| types.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         match self {
             Self::Memory => f.write_str("a memory"),
-            Self::Function { params, results } => write!(f, "a function ({}) -> ({})", list(params), list(results)),
+            Self::Function { params, results } => {
+                write!(f, "a function ({}) -> ({})", list(params), list(results))
+            }
             Self::Other(what) => f.write_str(what),
         }
     }

@@ -85,13 +85,17 @@ fn an_event_of_every_fixture_is_canonical_and_its_message_fits_the_vendors_schem
                 continue;
             }
             let meta: Value = serde_json::from_slice(&case.meta).unwrap();
-            let own = contract["payload"]["versions"][meta["schemaVersion"].as_str().unwrap()].as_str().unwrap();
+            let own =
+                contract["payload"]["versions"][meta["schemaVersion"].as_str().unwrap()].as_str().unwrap();
             let message: Value = serde_json::from_slice(&case.payload).unwrap();
             if let Err(error) = schema(&bundle.join(own)).validate(&message) {
                 panic!("{} {}: {error} at {}", bundle.display(), case.name, error.instance_path());
             }
             for event in json(&expected).as_array().unwrap() {
-                assert_eq!((event["eventType"].as_str(), event["schemaVersion"].as_str()), (Some(kind), Some(version)));
+                assert_eq!(
+                    (event["eventType"].as_str(), event["schemaVersion"].as_str()),
+                    (Some(kind), Some(version))
+                );
                 if let Err(error) = canonical.validate(&event["data"]) {
                     panic!("{}: {error} at {}", expected.display(), error.instance_path());
                 }
@@ -106,7 +110,8 @@ fn an_event_of_every_fixture_is_canonical_and_its_message_fits_the_vendors_schem
 fn a_vendors_schema_refuses_what_the_mapper_cannot_read() {
     let orders = schema(&root().join("mappers-wasm/shopify-orders/schema/1.schema.json"));
     let inventory = root().join("mappers-wasm/vendor-a-inventory");
-    let (first, second) = (schema(&inventory.join("schema/1.schema.json")), schema(&inventory.join("schema/2.schema.json")));
+    let (first, second) =
+        (schema(&inventory.join("schema/1.schema.json")), schema(&inventory.join("schema/2.schema.json")));
     let refused = |schema: &Validator, bundle: &str, name: &str| {
         let path = root().join(format!("mappers-wasm/{bundle}/fixtures/{name}.in.json"));
         assert!(!schema.is_valid(&json(&path)), "{}", path.display());

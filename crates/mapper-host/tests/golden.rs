@@ -23,7 +23,8 @@ fn root() -> PathBuf {
 
 fn mapper(host: &Host, bundle: &str) -> Mapper {
     let module = root().join(format!("target/mappers/{bundle}.wasm"));
-    let wasm = fs::read(&module).unwrap_or_else(|e| panic!("{}: {e}: run cargo xtask build-mappers", module.display()));
+    let wasm = fs::read(&module)
+        .unwrap_or_else(|e| panic!("{}: {e}: run cargo xtask build-mappers", module.display()));
     let native = compile(&wasm, &TargetSpec::host()).unwrap_or_else(|e| panic!("{bundle}: {e}"));
     host.load_native(&native.bytes, &TrustedDigest::vouch_for(&native.bytes))
         .unwrap_or_else(|e| panic!("{bundle}: {e}"))
@@ -58,7 +59,9 @@ fn every_bundle_is_tested() {
         .expect("the mappers' workspace")
         .filter_map(|entry| {
             let path = entry.expect("an entry").path();
-            path.join("mapper.toml").is_file().then(|| path.file_name().unwrap_or_default().display().to_string())
+            path.join("mapper.toml")
+                .is_file()
+                .then(|| path.file_name().unwrap_or_default().display().to_string())
         })
         .collect();
     bundles.sort();

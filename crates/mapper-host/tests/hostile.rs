@@ -76,7 +76,10 @@ fn recursion_without_end_overflows_the_stack() {
 fn memory_ends_at_its_bound() {
     let until_refused = "(loop $again
           (br_if $again (i32.ne (memory.grow (i32.const 1)) (i32.const -1))))";
-    assert_eq!(hostile(&format!("(block (result i32) {until_refused} (unreachable))")), MapFault::OutOfMemory);
+    assert_eq!(
+        hostile(&format!("(block (result i32) {until_refused} (unreachable))")),
+        MapFault::OutOfMemory
+    );
     let at_once = "(block (result i32) (drop (memory.grow (i32.const 512))) (unreachable))";
     assert_eq!(hostile(at_once), MapFault::OutOfMemory);
     // Asking costs fuel by the page, so that asking for 4 GiB costs more than there is.
@@ -119,12 +122,18 @@ fn traps_are_told_apart() {
         ("(i32.load (i32.const 65536))", TrapReason::MemoryOutOfBounds),
         ("(i32.load (i32.const -1))", TrapReason::MemoryOutOfBounds),
         ("(i32.load offset=4294967295 (i32.const -1))", TrapReason::MemoryOutOfBounds),
-        ("(block (result i32) (i32.store8 (i32.const 65536) (i32.const 1)) (i32.const 0))", TrapReason::MemoryOutOfBounds),
+        (
+            "(block (result i32) (i32.store8 (i32.const 65536) (i32.const 1)) (i32.const 0))",
+            TrapReason::MemoryOutOfBounds,
+        ),
         (
             "(block (result i32) (memory.copy (i32.const 0) (i32.const 65535) (i32.const 2)) (i32.const 0))",
             TrapReason::MemoryOutOfBounds,
         ),
-        ("(i32.div_s (i32.const 1) (i32.sub (local.get $len) (local.get $len)))", TrapReason::IntegerDivisionByZero),
+        (
+            "(i32.div_s (i32.const 1) (i32.sub (local.get $len) (local.get $len)))",
+            TrapReason::IntegerDivisionByZero,
+        ),
         (
             "(i32.div_s (i32.const 0x80000000) (i32.sub (i32.const 0) (local.get $len)))",
             TrapReason::IntegerOverflow,
@@ -166,7 +175,10 @@ fn output_is_bounded() {
         .map(META, b"X")
     };
     assert_eq!(of(OUTPUT_BYTES_MAX as u32).unwrap().output.len(), OUTPUT_BYTES_MAX);
-    assert_eq!(of(OUTPUT_BYTES_MAX as u32 + 1), Err(MapFault::OutputTooLarge { bytes: OUTPUT_BYTES_MAX as u64 + 1 }));
+    assert_eq!(
+        of(OUTPUT_BYTES_MAX as u32 + 1),
+        Err(MapFault::OutputTooLarge { bytes: OUTPUT_BYTES_MAX as u64 + 1 })
+    );
     assert_eq!(of(u32::MAX), Err(MapFault::OutputTooLarge { bytes: u64::from(u32::MAX) }));
     assert_eq!(of(0).unwrap().output, b"");
 }

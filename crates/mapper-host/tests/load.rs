@@ -50,7 +50,10 @@ fn an_import_of_any_kind_is_named() {
     // Also where everything else is as it should be.
     let text = module(NOTHING).replace("(module", r#"(module (import "env" "now" (func (result i64)))"#);
     let error = refused(&text);
-    assert_eq!(error.to_string(), r#"the module imports the function "now" from "env"; a mapper imports nothing"#);
+    assert_eq!(
+        error.to_string(),
+        r#"the module imports the function "now" from "env"; a mapper imports nothing"#
+    );
 }
 
 #[test]
@@ -60,20 +63,22 @@ fn code_that_runs_at_the_start_is_refused() {
 
 #[test]
 fn memories_are_one_of_32_bits_unshared_and_bounded() {
-    let memory = |memory: &str| {
-        with(&PRELUDE.replace(r#"(memory (export "memory") 1)"#, memory), NOTHING, "")
-    };
-    assert_eq!(refused(&memory(r#"(memory (export "memory") 1) (memory 1)"#)), LoadError::Memories { count: 2 });
-    assert_eq!(refused(&memory(r#"(memory (export "memory") 1 2 shared)"#)), LoadError::SharedMemory);
+    let memory =
+        |memory: &str| with(&PRELUDE.replace(r#"(memory (export "memory") 1)"#, memory), NOTHING, "");
     assert_eq!(
-        refused(r#"(module (memory (export "memory") i64 1))"#),
-        LoadError::Memory64
+        refused(&memory(r#"(memory (export "memory") 1) (memory 1)"#)),
+        LoadError::Memories { count: 2 }
     );
+    assert_eq!(refused(&memory(r#"(memory (export "memory") 1 2 shared)"#)), LoadError::SharedMemory);
+    assert_eq!(refused(r#"(module (memory (export "memory") i64 1))"#), LoadError::Memory64);
     assert_eq!(
         refused(&memory(r#"(memory (export "memory") 513)"#)),
         LoadError::MemoryTooLarge { bytes: 513 * 65_536 }
     );
-    assert_eq!(inspect(&binary(&memory(r#"(memory (export "memory") 512)"#))).unwrap().memory_bytes, 32 << 20);
+    assert_eq!(
+        inspect(&binary(&memory(r#"(memory (export "memory") 512)"#))).unwrap().memory_bytes,
+        32 << 20
+    );
     // What it may grow to is not what it takes: the limit holds when it grows.
     assert!(inspect(&binary(&memory(r#"(memory (export "memory") 1 65536)"#))).is_ok());
 }
@@ -94,7 +99,10 @@ fn features_that_are_off_are_refused_as_such() {
     for (name, fields) in [
         ("exceptions", "(tag $t)"),
         ("GC", "(type $s (struct (field i32)))"),
-        ("relaxed SIMD", "(func (param v128 v128) (result v128) (i8x16.relaxed_swizzle (local.get 0) (local.get 1)))"),
+        (
+            "relaxed SIMD",
+            "(func (param v128 v128) (result v128) (i8x16.relaxed_swizzle (local.get 0) (local.get 1)))",
+        ),
         ("tail calls", "(func $f (return_call $f))"),
         ("extended constants", "(global i32 (i32.add (i32.const 1) (i32.const 2)))"),
         ("threads", "(func (drop (i32.atomic.load (i32.const 0))))"),
@@ -119,9 +127,11 @@ fn exports_are_there_and_of_their_types() {
     assert_eq!(refused(&without("cabi_realloc")), LoadError::ExportMissing { name: ExportName::Realloc });
     assert_eq!(refused(&without("memory")), LoadError::ExportMissing { name: ExportName::Memory });
     assert_eq!(
-        refused(r#"(module (memory (export "memory") 1)
+        refused(
+            r#"(module (memory (export "memory") 1)
               (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) unreachable)
-              (func (export "map") (param i32 i32 i64) (result i32 f32) unreachable))"#),
+              (func (export "map") (param i32 i32 i64) (result i32 f32) unreachable))"#
+        ),
         LoadError::ExportType { name: map, found: "a function (i32, i32, i64) -> (i32, f32)".to_owned() }
     );
     for (fields, found) in [
@@ -266,9 +276,11 @@ fn common_host() -> &'static sluice_mapper_host::Host {
 #[test]
 fn a_refusal_says_what_to_do() {
     let text = module(NOTHING).replace(r#"(export "map")"#, "");
-    assert_eq!(refused(&text).to_string(), "the module does not export map (a function (i32, i32, i32, i32) -> (i32))");
+    assert_eq!(
+        refused(&text).to_string(),
+        "the module does not export map (a function (i32, i32, i32, i32) -> (i32))"
+    );
     let host = host();
     let mapper = load(&host, &module(NOTHING));
     assert!(mapper.map(b"{}", b"ok").is_ok(), "a refused module leaves the host as it was");
 }
-

@@ -1,6 +1,10 @@
 //! Small modules in WebAssembly's text, and how to load them.
 
-#![allow(dead_code, clippy::panic, reason = "shared by test binaries that use it in part; a test fails by panicking")]
+#![allow(
+    dead_code,
+    clippy::panic,
+    reason = "shared by test binaries that use it in part; a test fails by panicking"
+)]
 
 use sluice_mapper_host::{Host, Mapper, TargetSpec, TrustedDigest, compile};
 
@@ -59,5 +63,6 @@ pub(crate) fn load(host: &Host, text: &str) -> Mapper {
 pub(crate) fn load_binary(host: &Host, wasm: &[u8]) -> Mapper {
     let native = compile(wasm, &TargetSpec::host()).unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(&native.fingerprint, host.fingerprint());
-    host.load_native(&native.bytes, &TrustedDigest::vouch_for(&native.bytes)).unwrap_or_else(|e| panic!("{e}"))
+    host.load_native(&native.bytes, &TrustedDigest::vouch_for(&native.bytes))
+        .unwrap_or_else(|e| panic!("{e}"))
 }
