@@ -163,7 +163,7 @@ impl Demo<'_> {
             row["cause"]["code"] == "payload_schema_violation",
             "the payload is not what the contract says",
         )?;
-        check(row["cause"]["errors"][0]["pointer"] == "/qty", "the cause names the member, /qty")?;
+        check(row["cause"]["errors"][0]["pointer"] == "/payload/qty", "the cause names the member, /payload/qty")?;
 
         say("Another one, with a version that nobody has heard of; that one will stay.");
         let sent =
