@@ -19,6 +19,12 @@ use crate::error::CliError;
 /// Width of a terminal that does not say its own, in columns.
 const WIDTH_DEFAULT: u16 = 120;
 
+/// Blanks around a cell, in columns.
+const CELL_PADDING: usize = 2;
+
+/// Narrowest column in which words may be broken.
+const WORDS_WIDTH_MIN: usize = 24;
+
 /// An answer: its serde form is the JSON document, [`View::text`] what a person reads.
 pub trait View: Serialize {
     /// The whole answer, ending in a newline, unless it is empty.
@@ -106,7 +112,7 @@ impl<T: AsRef<str>> From<T> for Cell {
 }
 
 impl Page {
-    /// A table: aligned for a terminal, else tab-separated, with a header in both. The first column is never broken.
+    /// A table: aligned for a terminal, else tab-separated, with a header in both.
     pub fn table(&self, header: &[&str], rows: Vec<Vec<Cell>>) -> String {
         if !self.terminal {
             let mut text = header.join("\t").to_ascii_lowercase();
@@ -119,8 +125,21 @@ impl Page {
             return text;
         }
         let mut table = Table::new();
-        table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(self.width);
-        table.enforce_styling();
+        table.load_style(NOTHING).enforce_styling();
+        // Only the last column, the words, may be broken; where even that leaves too little room, the terminal itself breaks
+        // lines, which can at least be copied.
+        let widest = |column: usize| {
+            let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.text.chars().count());
+            cells.chain(header.get(column).map(|name| name.chars().count())).max().unwrap_or_default()
+        };
+        let last = header.len().saturating_sub(1);
+        let fixed: usize = (0..last).map(|column| widest(column) + CELL_PADDING).sum();
+        let room = usize::from(self.width).saturating_sub(fixed + CELL_PADDING);
+        if widest(last) > room && room >= WORDS_WIDTH_MIN {
+            table.set_content_arrangement(ContentArrangement::Dynamic).set_width(self.width);
+        } else {
+            table.set_content_arrangement(ContentArrangement::Disabled);
+        }
         table.set_header(header.iter().map(|name| TableCell::new(*name).add_attribute(Attribute::Bold)));
         for row in rows {
             table.add_row(row.into_iter().map(|cell| {
@@ -135,8 +154,10 @@ impl Page {
                 }
             }));
         }
-        if let Some(first) = table.column_mut(0) {
-            first.set_constraint(ColumnConstraint::ContentWidth);
+        for column in 0..last {
+            if let Some(column) = table.column_mut(column) {
+                column.set_constraint(ColumnConstraint::ContentWidth);
+            }
         }
         let mut text = String::new();
         for line in table.lines() {
@@ -219,7 +240,8 @@ impl Output {
 
     /// What texts are written for.
     pub fn page(&self) -> Page {
-        let width = Table::new().width().unwrap_or(WIDTH_DEFAULT);
+        // A terminal that does not know its width says 0.
+        let width = Table::new().width().filter(|width| *width > 0).unwrap_or(WIDTH_DEFAULT);
         Page { terminal: std::io::stdout().is_terminal(), width, now: Timestamp::now() }
     }
 
@@ -264,8 +286,9 @@ impl Output {
             return;
         }
         let _ = writeln!(stderr, "{} {}", paint(Tone::Bad, "error:"), printable(&error.to_string()));
-        for cause in error.causes() {
-            let _ = writeln!(stderr, "  {} {}", paint(Tone::Dim, "because:"), printable(&cause));
+        let causes = error.causes();
+        if !causes.is_empty() {
+            let _ = writeln!(stderr, "  {} {}", paint(Tone::Dim, "because:"), printable(&causes.join(": ")));
         }
         if let Some(hint) = error.hint().or(hint) {
             let _ = writeln!(stderr, "  {} {hint}", paint(Tone::Strong, "try:"));
@@ -368,6 +391,27 @@ mod tests {
             page(false).table(&["INGEST ID", "STATUS"], rows()),
             "ingest id\tstatus\n01J\tNORMALIZED\n01JLONGER\ttwo lines\n"
         );
+    }
+
+    #[test]
+    fn only_the_last_column_is_broken_and_only_where_words_have_room() {
+        let words = "twelve words that say at length what is wrong with this event";
+        let table =
+            |width: u16| {
+                let page = Page { width, ..page(true) };
+                plain(&page.table(
+                    &["INGEST ID", "WHAT"],
+                    vec![vec!["01KAJ3Y3R00000000000000001".into(), words.into()]],
+                ))
+            };
+        assert_eq!(table(200).lines().count(), 2);
+        let broken = table(70);
+        assert!(
+            broken.lines().count() > 2 && broken.lines().all(|line| line.chars().count() <= 70),
+            "{broken}"
+        );
+        assert!(broken.contains("01KAJ3Y3R00000000000000001"));
+        assert_eq!(table(30).lines().count(), 2, "left to the terminal");
     }
 
     #[test]

@@ -13,6 +13,7 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use futures::future::BoxFuture;
+use sluice_aws::vendors::DynamoVendors;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -31,9 +32,13 @@ use crate::s3::S3;
 use crate::server::serve;
 use crate::sqs::Sqs;
 use crate::topology::{MachineType, Topology, TopologyError};
+use crate::usage_plan::UsagePlan;
 
 /// The id of the state machine behind the ingest API.
 const INTAKE_ID: &str = "Intake";
+
+/// Id of the table that says how fast each vendor may send.
+const VENDORS_ID: &str = "Vendors";
 
 /// How often old stream records, expired items and expired messages are deleted.
 const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(60);
@@ -202,6 +207,9 @@ pub enum StartError {
     /// The topology has no machine behind the ingest API.
     #[error("topology.json has no state machine with the id {INTAKE_ID}")]
     NoIntake,
+    /// The table with each vendor's limits is not in the topology.
+    #[error("topology.json has no table with the id {VENDORS_ID}")]
+    NoVendors,
     /// The tables cannot be opened or created.
     #[error(transparent)]
     DynamoDb(#[from] DynamoDbError),
@@ -422,7 +430,8 @@ impl Cloud {
             Transport::InProcess => Some(InProcess(Arc::downgrade(&endpoint))),
             Transport::Loopback => None,
         };
-        let setup = FunctionSetup { sdk_config: &sdk_config(&aws_url, client), topology: &topology };
+        let sdk = sdk_config(&aws_url, client);
+        let setup = FunctionSetup { sdk_config: &sdk, topology: &topology };
         let functions = FunctionHost::new(&topology, make_functions(&setup).map_err(StartError::Functions)?);
         let machines = make_machines(MachineSetup {
             journal: folder.file("stepfunctions.sqlite"),
@@ -437,8 +446,15 @@ impl Cloud {
         let _ = endpoint.functions.set(functions);
         let _ = endpoint.machines.set(Machines(Arc::downgrade(&machines)));
 
-        let front_door =
-            FrontDoor::new(Arc::clone(&machines), intake, options.cors_origins, options.in_flight_max);
+        let vendors = topology.table(VENDORS_ID).ok_or(StartError::NoVendors)?;
+        let usage_plan = UsagePlan::new(Arc::new(DynamoVendors::new(&sdk, vendors.name.clone())));
+        let front_door = FrontDoor::new(
+            Arc::clone(&machines),
+            intake,
+            usage_plan,
+            options.cors_origins,
+            options.in_flight_max,
+        );
         let front_door = Arc::new(FrontDoorHandle(front_door));
         let stop = CancellationToken::new();
         let connections = TaskTracker::new();

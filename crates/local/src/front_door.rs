@@ -1,7 +1,7 @@
 //! The ingest API: what API Gateway is on AWS. It reads a request within bounds, runs `intake`, and answers what it says.
 //!
-//! Decided here, as API Gateway decides it: the path, the method, CORS, the size and completeness of the request, and how
-//! many requests are in flight. Everything about the content is decided by `Accept`.
+//! Decided here, as API Gateway decides it: the path, the method, CORS, the size and completeness of the request, how
+//! fast each vendor may send, and how many requests are in flight. Everything about the content is decided by `Accept`.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -22,6 +22,7 @@ use sluice_core::problem::{Kind, Problem};
 use tokio::sync::Semaphore;
 
 use crate::machines::StateMachines;
+use crate::usage_plan::UsagePlan;
 use crate::{mapping, wire};
 
 /// How long a client may take to send a body.
@@ -41,6 +42,7 @@ const ROUTES: &[(&str, &str)] = &[("/v1/events", "POST"), ("/healthz", "GET")];
 pub(crate) struct FrontDoor {
     machines: Arc<dyn StateMachines>,
     intake: String,
+    usage_plan: UsagePlan,
     origins: BTreeSet<String>,
     in_flight: Semaphore,
     in_flight_max: usize,
@@ -59,10 +61,18 @@ impl FrontDoor {
     pub(crate) fn new(
         machines: Arc<dyn StateMachines>,
         intake: String,
+        usage_plan: UsagePlan,
         origins: BTreeSet<String>,
         in_flight_max: usize,
     ) -> Self {
-        Self { machines, intake, origins, in_flight: Semaphore::new(in_flight_max), in_flight_max }
+        Self {
+            machines,
+            intake,
+            usage_plan,
+            origins,
+            in_flight: Semaphore::new(in_flight_max),
+            in_flight_max,
+        }
     }
 
     /// Requests that are being answered.
@@ -121,6 +131,9 @@ impl FrontDoor {
             let detail =
                 format!("the headers have {header_bytes} bytes; at most {HEADERS_BYTES_MAX} are allowed");
             return respond_and_close(Problem::new(Kind::HeadersTooLarge, detail), &body);
+        }
+        if let Err(problem) = self.usage_plan.admit(&parts.headers).await {
+            return respond_and_close(problem, &body);
         }
         let body = match read(&parts.headers, body).await {
             Ok(body) => body,

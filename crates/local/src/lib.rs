@@ -23,6 +23,7 @@ mod sqlite;
 mod sqs;
 mod step_functions;
 pub mod topology;
+mod usage_plan;
 mod wire;
 
 pub use cloud::{

@@ -163,7 +163,10 @@ impl Demo<'_> {
             row["cause"]["code"] == "payload_schema_violation",
             "the payload is not what the contract says",
         )?;
-        check(row["cause"]["errors"][0]["pointer"] == "/payload/qty", "the cause names the member, /payload/qty")?;
+        check(
+            row["cause"]["errors"][0]["pointer"] == "/payload/qty",
+            "the cause names the member, /payload/qty",
+        )?;
 
         say("Another one, with a version that nobody has heard of; that one will stay.");
         let sent =

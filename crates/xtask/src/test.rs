@@ -35,9 +35,12 @@ impl Count {
 
 /// Everything, or with a filter only the tests that match it.
 pub(crate) fn run(project: &Project, filter: Option<&str>) -> Result<ExitCode> {
-    let mut steps = Steps::new(if filter.is_some() { 4 } else { 14 });
+    let mut steps = Steps::new(if filter.is_some() { 5 } else { 14 });
+    let python_bin = steps.run("Tools from PyPI: typos, openapi-spec-validator, boto3, awscli", || {
+        tools::python_bin(project)
+    })?;
     if filter.is_none() {
-        checks(project, &mut steps)?;
+        checks(project, &mut steps, &python_bin)?;
     }
     steps.run("Mappers, for WebAssembly", || wasm::build_mappers(project))?;
     // All targets in one go, so that features are unified as `cargo test` will unify them, and nothing is built twice.
@@ -48,7 +51,7 @@ pub(crate) fn run(project: &Project, filter: Option<&str>) -> Result<ExitCode> {
     let mut failures = Vec::new();
     steps.run("Tests and documentation tests of the workspace", || {
         let mut test = project.cargo(&["test", "--locked", "--workspace", "--no-fail-fast"]);
-        test.args(filter).env("SLUICE_BIN", project.sluice("debug"));
+        test.args(filter).env("SLUICE_BIN", project.sluice("debug")).env("SLUICE_PYTHON_BIN", &python_bin);
         counted(&mut test, &mut count, &mut failures)
     })?;
     steps.run("Tests of the mappers, natively", || {
@@ -68,10 +71,9 @@ pub(crate) fn run(project: &Project, filter: Option<&str>) -> Result<ExitCode> {
 }
 
 /// The checks that are no tests. They stop at the first that fails.
-fn checks(project: &Project, steps: &mut Steps) -> Result<()> {
+fn checks(project: &Project, steps: &mut Steps, python_bin: &std::path::Path) -> Result<()> {
     let deny = steps.run("Tool cargo-deny", || CARGO_DENY.path(project))?;
     let machete = steps.run("Tool cargo-machete", || CARGO_MACHETE.path(project))?;
-    let python_bin = steps.run("Tools typos and openapi-spec-validator", || tools::python_bin(project))?;
 
     steps.run("Format", || {
         steps::run(&mut project.cargo(&["fmt", "--all", "--check"]))?;

@@ -20,8 +20,9 @@ pub(crate) struct CargoTool {
 pub(crate) const CARGO_DENY: CargoTool = CargoTool { name: "cargo-deny", version: "0.20.2" };
 pub(crate) const CARGO_MACHETE: CargoTool = CargoTool { name: "cargo-machete", version: "0.9.2" };
 
-/// Tools that come as wheels, with everything that they bring pinned by the release they name.
-const PYTHON_TOOLS: &[&str] = &["typos==1.52.0", "openapi-spec-validator==0.9.0"];
+/// Tools and AWS's own clients, which come as wheels.
+const PYTHON_TOOLS: &[&str] =
+    &["typos==1.52.0", "openapi-spec-validator==0.9.0", "boto3==1.44.5", "awscli==1.46.2"];
 
 impl CargoTool {
     /// The binary, after installing it if need be.

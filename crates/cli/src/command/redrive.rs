@@ -139,7 +139,7 @@ impl Redrives {
             self.redrives.iter().filter_map(|redrive| redrive.failure.map(|kind| (redrive, kind))).collect();
         let Some((first, kind)) = failures.first() else { return Ok(()) };
         let message = if self.redrives.len() == 1 {
-            format!("{} is {}: {}", first.ingest_id, first.outcome.word(), first.message)
+            format!("{}: {}: {}", first.ingest_id, first.outcome.word(), first.message)
         } else {
             format!("{} of {} were not redriven to success", failures.len(), self.redrives.len())
         };
@@ -407,6 +407,6 @@ mod tests {
         assert_eq!(kind(vec![down()]), Some(ExitKind::Unavailable));
         assert_eq!(kind(vec![missing(), refused()]), Some(ExitKind::Failed));
         let one = Redrives { redrives: vec![refused()] }.verdict().unwrap_err().to_string();
-        assert_eq!(one, "01KAJ3Y3R00000000000000001 is not redrivable: words");
+        assert_eq!(one, "01KAJ3Y3R00000000000000001: not redrivable: words");
     }
 }

@@ -375,7 +375,7 @@ impl View for Shown {
         if let Some(execution) = &self.execution {
             let mut list = vec![
                 ("execution", execution.arn.clone()),
-                ("status", format!("{}, redriven {} times", execution.status, execution.redrive_count)),
+                ("status", format!("{}, {}", execution.status, redriven(execution.redrive_count))),
             ];
             list.extend(execution.redrive_reason.clone().map(|reason| ("redrive", printable(&reason))));
             list.extend(execution.link.clone().map(|link| ("console", link)));
@@ -429,6 +429,14 @@ impl NormalizedDocument {
             text.push_str(&indented(&pretty(document)));
         }
         text
+    }
+}
+
+fn redriven(count: i32) -> String {
+    match count {
+        0 => "never redriven".into(),
+        1 => "redriven once".into(),
+        _ => format!("redriven {count} times"),
     }
 }
 

@@ -50,7 +50,7 @@ async fn after_a_crash_a_standard_execution_repeats_the_task_that_was_under_way_
     settle().await;
     opened.store(1, Ordering::SeqCst);
     let engine = open(&file(&directory), &fake, simulated(2)).await;
-    engine.idle().await;
+    idle(&engine).await;
     assert_eq!(fake.targets(), ["first", "second", "second"]);
     let after = event_types(&engine, &started.execution_arn).await;
     assert_eq!(after[..before.len()], before);
@@ -82,7 +82,7 @@ async fn after_a_crash_an_asynchronous_express_execution_starts_again_and_a_sync
     settle().await;
     opened.store(1, Ordering::SeqCst);
     let engine = open(&file(&directory), &fake, simulated(2)).await;
-    engine.idle().await;
+    idle(&engine).await;
     let again: Vec<_> =
         fake.calls()[4..].iter().map(|call| (call.target.clone(), call.payload.clone())).collect();
     assert_eq!(again, [("first".into(), json!({"n": 1})), ("second".into(), json!({"from": "first"}))]);
@@ -90,7 +90,7 @@ async fn after_a_crash_an_asynchronous_express_execution_starts_again_and_a_sync
     settle().await;
     // Its end is in the journal.
     let engine = open(&file(&directory), &fake, simulated(3)).await;
-    engine.idle().await;
+    idle(&engine).await;
     settle().await;
     assert_eq!(fake.calls().len(), 6);
 }
@@ -104,7 +104,7 @@ async fn dropping_the_future_of_a_synchronous_start_does_not_stop_the_execution(
     let waited =
         tokio::time::timeout(Duration::from_millis(500), engine.start_sync(&arn, None, input(json!({}))));
     waited.await.unwrap_err();
-    engine.idle().await;
+    idle(&engine).await;
     assert_eq!(fake.targets(), ["first", "second"]);
     assert_eq!(fake.cancelled().len(), 0);
 }
@@ -130,7 +130,7 @@ async fn a_retry_that_waits_keeps_its_time_over_a_crash() {
     let engine = Engine::open(&file(&directory), fake_dyn, Arc::new(clock), simulated(2)).await.unwrap();
     tokio::time::sleep(Duration::from_secs(59)).await;
     assert_eq!(fake.calls().len(), 1);
-    engine.idle().await;
+    idle(&engine).await;
     let description = engine.describe_execution(&started.execution_arn).await.unwrap();
     assert_eq!(description.summary.status, ExecutionStatus::Succeeded);
     let stopped = description.summary.stopped_at.unwrap().as_millis() - started.started_at.as_millis();
@@ -156,7 +156,7 @@ async fn a_long_wait_takes_no_place_among_the_running() {
     // A waiter can be stopped while it is out of memory.
     engine.stop_execution(&waiters[0].execution_arn, None, None).await.unwrap();
     assert_eq!(status(&engine, &waiters[0].execution_arn).await, ExecutionStatus::Aborted);
-    engine.idle().await;
+    idle(&engine).await;
     for waiter in &waiters[1..] {
         let summary = engine.describe_execution(&waiter.execution_arn).await.unwrap().summary;
         assert_eq!(summary.status, ExecutionStatus::Succeeded);
@@ -196,7 +196,7 @@ async fn no_more_than_the_set_number_of_express_executions_run_and_they_begin_in
         }
     }
     assert_eq!(engine.unfinished(), n - 12);
-    engine.idle().await;
+    idle(&engine).await;
     assert_eq!(most.load(Ordering::SeqCst), 4);
     let order: Vec<u64> = fake.calls().iter().map(|call| call.payload["n"].as_u64().unwrap()).collect();
     assert_eq!(order, (0..n as u64).collect::<Vec<_>>());
@@ -212,7 +212,7 @@ async fn no_more_than_the_set_number_of_standard_executions_run() {
     for n in 0..20 {
         engine.start_execution(&arn, Some(&format!("e{n}")), input(json!({ "n": n }))).await.unwrap();
     }
-    engine.idle().await;
+    idle(&engine).await;
     assert_eq!((most.load(Ordering::SeqCst), fake.calls().len()), (3, 20));
 }
 
@@ -225,14 +225,14 @@ async fn an_execution_keeps_its_definition_through_updates_and_redrives() {
     let engine = in_memory(&fake).await;
     let arn = put(&engine, "m", MachineType::Standard, json!({"Call": task("old", None)})).await;
     let old = engine.start_execution(&arn, Some("old"), input(json!({}))).await.unwrap();
-    engine.idle().await;
+    idle(&engine).await;
     let pass = json!({"Pass": {"Type": "Pass", "Output": "second definition", "End": true}});
     put(&engine, "m", MachineType::Standard, pass).await;
     // Long after the first version was replaced it is still needed.
     tokio::time::sleep(Duration::from_secs(10 * 3600)).await;
     let new = engine.start_execution(&arn, Some("new"), input(json!({}))).await.unwrap();
     engine.redrive_execution(&old.execution_arn, None).await.unwrap();
-    engine.idle().await;
+    idle(&engine).await;
     let output = async |arn: &str| engine.describe_execution(arn).await.unwrap().output.unwrap();
     assert_eq!(output(&old.execution_arn).await, "\"first definition\"");
     assert_eq!(output(&new.execution_arn).await, "\"second definition\"");
@@ -256,14 +256,14 @@ async fn a_name_is_free_again_90_days_after_the_execution_closed() {
     let arn = put(&engine, "m", MachineType::Standard, json!({"Pass": {"Type": "Pass", "End": true}})).await;
     let start = async || engine.start_execution(&arn, Some("e"), input(json!({}))).await;
     let first = start().await.unwrap();
-    engine.idle().await;
+    idle(&engine).await;
     tokio::time::sleep(Duration::from_secs(90 * DAY - 1)).await;
     assert!(matches!(start().await, Err(Error::ExecutionAlreadyExists(_))));
     tokio::time::sleep(Duration::from_secs(2)).await;
     let second = start().await.unwrap();
     assert_eq!(second.execution_arn, first.execution_arn);
     assert!(second.started_at > first.started_at);
-    engine.idle().await;
+    idle(&engine).await;
     // The hourly maintenance erases what is past its time.
     tokio::time::sleep(Duration::from_secs(90 * DAY + 2 * 3600)).await;
     let described = engine.describe_execution(&second.execution_arn).await;
@@ -301,7 +301,7 @@ async fn shutdown_ends_what_runs_and_leaves_the_rest_for_the_next_time() {
     drop(engine);
     let engine = open(&file(&directory), &fake, options).await;
     assert_eq!(engine.unfinished(), 2);
-    engine.idle().await;
+    idle(&engine).await;
     let mut targets = fake.targets().split_off(5);
     targets.sort();
     assert_eq!(targets, ["first", "second", "second"]);
@@ -342,7 +342,7 @@ async fn nothing_runs_before_resume_where_that_is_asked_for() {
     assert_eq!((fake.calls().len(), engine.unfinished()), (0, 2));
     engine.resume();
     engine.resume();
-    engine.idle().await;
+    idle(&engine).await;
     let mut targets = fake.targets();
     targets.sort();
     assert_eq!(targets, ["sluice-dlq", "sluice-normalize", "sluice-quarantine"]);
@@ -355,7 +355,7 @@ async fn only_the_latest_failures_of_express_executions_are_kept() {
     let states = json!({"Fail": {"Type": "Fail", "Error": "{% 'E' & $string($states.input) %}"}});
     let arn = put(&engine, "m", MachineType::Express, states).await;
     engine.start_express(&arn, (0..10).map(|n| input(json!(n))).collect()).await.unwrap();
-    engine.idle().await;
+    idle(&engine).await;
     let kept: Vec<_> =
         engine.express_failures(10).await.unwrap().into_iter().map(|f| f.error.unwrap()).collect();
     assert_eq!(kept, ["E9", "E8", "E7"]);
@@ -403,7 +403,7 @@ async fn nothing_acknowledged_is_lost_in_crashes() {
         drop(engine);
     }
     let engine = open_real(&location, &fake).await;
-    engine.idle().await;
+    idle(&engine).await;
     let machine = engine.state_machine_arn("s");
     let filter = ExecutionFilter { limit: 1_000, ..ExecutionFilter::default() };
     let listed = engine.list_executions(&machine, filter).await.unwrap();

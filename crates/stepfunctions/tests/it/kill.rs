@@ -91,7 +91,7 @@ async fn kill_9_under_load_loses_nothing_that_was_acknowledged() {
         }
     }
     let engine = open_real(&location(folder), &recording(folder)).await;
-    engine.idle().await;
+    idle(&engine).await;
 
     let effects = std::fs::read_to_string(folder.join("effects")).unwrap();
     let effects: BTreeSet<&str> = effects.lines().collect();

@@ -115,7 +115,7 @@ async fn a_rejected_event_waits_in_recover_until_a_redrive_finds_its_cause_mende
     let engine = in_memory(&fake).await;
     put_pipeline(&engine).await;
     engine.start_express(&machine_arn("sluice-normalize"), vec![input(event("01B"))]).await.unwrap();
-    engine.idle().await;
+    idle(&engine).await;
     let expected = ["sluice-normalize", "sluice-quarantine", "sluice-dlq"];
     assert_eq!(fake.targets(), expected);
     let calls = fake.calls();
@@ -132,14 +132,14 @@ async fn a_rejected_event_waits_in_recover_until_a_redrive_finds_its_cause_mende
 
     // Redriven too early: quarantined again, and waiting again.
     engine.redrive_execution(&arn, None).await.unwrap();
-    engine.idle().await;
+    idle(&engine).await;
     assert_eq!(fake.targets()[3..], expected);
     let waiting = engine.describe_execution(&arn).await.unwrap();
     assert_eq!((waiting.summary.status, waiting.summary.redrive_count), (ExecutionStatus::Failed, 1));
 
     mended.store(true, Ordering::SeqCst);
     let redriven_at = engine.redrive_execution(&arn, None).await.unwrap();
-    engine.idle().await;
+    idle(&engine).await;
     assert_eq!(fake.targets()[6..], ["sluice-normalize", "sluice-quarantine"]);
     assert_eq!(fake.calls()[7].payload["operation"], "release");
     let done = engine.describe_execution(&arn).await.unwrap();
@@ -163,9 +163,9 @@ async fn an_event_that_is_delivered_twice_is_recovered_once() {
     put_pipeline(&engine).await;
     let normalize = machine_arn("sluice-normalize");
     engine.start_express(&normalize, vec![input(event("01C")), input(event("01C"))]).await.unwrap();
-    engine.idle().await;
+    idle(&engine).await;
     engine.start_express(&normalize, vec![input(event("01C"))]).await.unwrap();
-    engine.idle().await;
+    idle(&engine).await;
     // The same name and input while it runs answers the same; afterwards it exists already, which is a success too.
     assert_eq!(fake.count("sluice-normalize"), 3);
     assert_eq!(fake.count("sluice-quarantine"), 1);
@@ -182,7 +182,7 @@ async fn a_recover_machine_that_is_missing_fails_the_express_execution_visibly()
     engine.delete_state_machine(&machine_arn(RECOVER)).await.unwrap();
     let started =
         engine.start_express(&machine_arn("sluice-normalize"), vec![input(event("01D"))]).await.unwrap();
-    engine.idle().await;
+    idle(&engine).await;
     let failures = engine.express_failures(10).await.unwrap();
     assert_eq!(failures.len(), 1);
     assert_eq!(failures[0].execution_arn, started[0].execution_arn);
@@ -202,7 +202,7 @@ async fn an_event_that_was_normalized_meanwhile_needs_no_recovery() {
     let engine = in_memory(&fake).await;
     put_pipeline(&engine).await;
     engine.start_express(&machine_arn("sluice-normalize"), vec![input(event("01E"))]).await.unwrap();
-    engine.idle().await;
+    idle(&engine).await;
     let description = engine.describe_execution(&execution_arn(RECOVER, "01E-0")).await.unwrap();
     assert_eq!(description.summary.status, ExecutionStatus::Succeeded);
     assert_eq!(fake.count("sluice-dlq"), 0);

@@ -102,7 +102,7 @@ async fn the_sdk_creates_runs_lists_and_redrives() {
         .send()
         .await;
     let arn = started.unwrap().execution_arn;
-    engine.idle().await;
+    idle(&engine).await;
     let failed = client.describe_execution().execution_arn(&arn).send().await.unwrap();
     assert_eq!((failed.status, failed.error.as_deref()), (ExecutionStatus::Failed, Some("Broken")));
     assert_eq!(failed.redrive_status, Some(ExecutionRedriveStatus::Redrivable));
@@ -111,7 +111,7 @@ async fn the_sdk_creates_runs_lists_and_redrives() {
 
     // The SDK adds a client token of its own.
     let redriven = client.redrive_execution().execution_arn(&arn).send().await.unwrap();
-    engine.idle().await;
+    idle(&engine).await;
     let done = client.describe_execution().execution_arn(&arn).send().await.unwrap();
     assert_eq!((done.status, done.redrive_count), (ExecutionStatus::Succeeded, Some(1)));
     assert_eq!(done.redrive_date, Some(redriven.redrive_date));

@@ -170,7 +170,7 @@ async fn histories(engine: &Engine) -> BTreeMap<String, String> {
 
 /// Everything is mended, and every execution that failed is redriven.
 async fn repair(seed: u64, engine: &Engine) {
-    engine.idle().await;
+    idle(engine).await;
     // One that failed in Quarantine comes to AwaitRedrive by its first redrive, and on by its second.
     for _ in 0..2 {
         for machine in ["chain", "sluice-recover"] {
@@ -180,7 +180,7 @@ async fn repair(seed: u64, engine: &Engine) {
                 }
             }
         }
-        engine.idle().await;
+        idle(engine).await;
     }
     for machine in ["chain", "sluice-recover"] {
         for (arn, status) in all(engine, machine).await {

@@ -268,3 +268,10 @@ pub(crate) async fn event_types(engine: &Engine, arn: &str) -> Vec<&'static str>
     let history = engine.execution_history(arn).await.unwrap();
     history.iter().map(|event| event.event_type.name()).collect()
 }
+
+/// Waits until every execution has ended; a failure when that takes three days of virtual time.
+pub(crate) async fn idle(engine: &Engine) {
+    let three_days = Duration::from_secs(3 * 24 * 3600);
+    let waited = tokio::time::timeout(three_days, engine.idle()).await;
+    waited.unwrap_or_else(|_| panic!("{} executions never end", engine.unfinished()));
+}

@@ -125,7 +125,7 @@ async fn a_machine_with_running_executions_is_deleted_once_they_are_stopped() {
     refused(&engine, "StartExecution", body, "StateMachineDeleting", &deleting).await;
     let body = json!({"name": "m", "definition": pass(), "roleArn": ROLE});
     refused(&engine, "CreateStateMachine", body, "StateMachineDeleting", &deleting).await;
-    engine.idle().await;
+    idle(&engine).await;
     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     let gone = format!("State Machine Does Not Exist: '{arn}'");
     refused(
@@ -151,7 +151,7 @@ async fn an_execution_is_started_described_and_listed() {
     let started = ok(&engine, "StartExecution", body).await;
     let execution = execution_arn("m", "e");
     assert_eq!(started, json!({"executionArn": execution, "startDate": T0}));
-    engine.idle().await;
+    idle(&engine).await;
     let described = ok(&engine, "DescribeExecution", json!({"executionArn": execution})).await;
     assert_eq!(
         described,
@@ -207,7 +207,7 @@ async fn a_name_is_idempotent_only_while_it_runs_with_the_same_input() {
     let mut other = body.clone();
     other["input"] = "{\"a\":2}".into();
     refused(&engine, "StartExecution", other, "ExecutionAlreadyExists", &exists).await;
-    engine.idle().await;
+    idle(&engine).await;
     refused(&engine, "StartExecution", body, "ExecutionAlreadyExists", &exists).await;
     assert_eq!(
         ok(&engine, "ListExecutions", json!({"stateMachineArn": arn})).await["executions"]
@@ -225,7 +225,7 @@ async fn the_history_is_paged_reversed_and_stripped() {
         json!({"Call": task("sluice-normalize", Some("Pass")), "Pass": {"Type": "Pass", "End": true}});
     let arn = create(&engine, "m", "STANDARD", &asl(states)).await;
     let execution = start(&engine, &arn, "e").await;
-    engine.idle().await;
+    idle(&engine).await;
     let all = ok(&engine, "GetExecutionHistory", json!({"executionArn": execution})).await;
     let events = all["events"].as_array().unwrap().clone();
     assert_eq!(all.get("nextToken"), None);
@@ -290,7 +290,7 @@ async fn a_failed_execution_is_redriven_once_per_client_token() {
     let engine = engine().await;
     let arn = create(&engine, "m", "STANDARD", &failing()).await;
     let execution = start(&engine, &arn, "e").await;
-    engine.idle().await;
+    idle(&engine).await;
     let described = ok(&engine, "DescribeExecution", json!({"executionArn": execution})).await;
     assert_eq!(
         described,
@@ -304,7 +304,7 @@ async fn a_failed_execution_is_redriven_once_per_client_token() {
     let body = json!({"executionArn": execution, "clientToken": "t1"});
     let redriven = ok(&engine, "RedriveExecution", body.clone()).await;
     assert_eq!(redriven, json!({"redriveDate": T0 + 5.0}));
-    engine.idle().await;
+    idle(&engine).await;
     tokio::time::sleep(std::time::Duration::from_secs(5)).await;
     assert_eq!(ok(&engine, "RedriveExecution", body.clone()).await, redriven);
     let described = ok(&engine, "DescribeExecution", json!({"executionArn": execution})).await;
@@ -313,7 +313,7 @@ async fn a_failed_execution_is_redriven_once_per_client_token() {
     // After 15 minutes the token is a new one.
     tokio::time::sleep(std::time::Duration::from_secs(15 * 60)).await;
     ok(&engine, "RedriveExecution", body).await;
-    engine.idle().await;
+    idle(&engine).await;
     let described = ok(&engine, "DescribeExecution", json!({"executionArn": execution})).await;
     assert_eq!(described["redriveCount"], 2);
     let redriven = json!({"stateMachineArn": arn, "redriveFilter": "REDRIVEN"});
@@ -361,7 +361,7 @@ async fn a_running_execution_is_stopped_and_can_be_redriven() {
         (&json!("ABORTED"), &json!("Enough"), &json!("said so"))
     );
     ok(&engine, "RedriveExecution", json!({"executionArn": execution})).await;
-    engine.idle().await;
+    idle(&engine).await;
     let described = ok(&engine, "DescribeExecution", json!({"executionArn": execution})).await;
     assert_eq!(described["status"], "SUCCEEDED");
 }
@@ -372,7 +372,7 @@ async fn executions_are_listed_latest_first_by_page_and_status() {
     let arn = create(&engine, "m", "STANDARD", &pass()).await;
     for n in 0..7 {
         start(&engine, &arn, &format!("e{n}")).await;
-        engine.idle().await;
+        idle(&engine).await;
         tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     }
     let mut names = Vec::new();
@@ -466,7 +466,7 @@ async fn operations_are_refused_for_the_other_type() {
     // Names of Express executions do not deduplicate.
     let first = start(&engine, &express, "n").await;
     assert_ne!(start(&engine, &express, "n").await, first);
-    engine.idle().await;
+    idle(&engine).await;
     let operations = [
         "DescribeExecution",
         "GetExecutionHistory",

@@ -224,6 +224,12 @@ impl Entry<'_> {
             line.insert("level".into(), self.level.as_str().to_ascii_lowercase().into());
             line.insert("target".into(), self.target.into());
         }
+        // In the order of reading, whatever the order of recording.
+        for name in ["stage", "ingestId", "vendorId", "externalEventId", "status", "latencyMs", "message"] {
+            if let Some(value) = self.fields.shift_remove(name) {
+                line.insert(name.into(), value);
+            }
+        }
         for (name, value) in self.fields {
             line.entry(name).or_insert(value);
         }

@@ -1,0 +1,80 @@
+//! AWS's own clients against the local cloud, unchanged: boto3 reads it, `aws stepfunctions redrive-execution` redrives.
+//!
+//! `cargo xtask test` installs them and says where in `SLUICE_PYTHON_BIN`.
+#![expect(clippy::unwrap_used, reason = "a test's own constants")]
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use sluice_tests::{Dev, root};
+
+fn python_bin() -> PathBuf {
+    let bin = std::env::var_os("SLUICE_PYTHON_BIN");
+    bin.map(PathBuf::from)
+        .expect("SLUICE_PYTHON_BIN must name a folder with python (boto3) and aws: run `cargo xtask test`")
+}
+
+fn aws(dev: &Dev, program: &str) -> Command {
+    let mut command = Command::new(python_bin().join(program));
+    command.current_dir(root()).env("AWS_ACCESS_KEY_ID", "any").env("AWS_SECRET_ACCESS_KEY", "any");
+    command
+        .env("AWS_DEFAULT_REGION", "us-east-1")
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .env("AWS_PAGER", "");
+    if program == "aws" {
+        command.args(["--endpoint-url", dev.aws(), "--output", "json"]);
+    }
+    command
+}
+
+fn json(output: &Output) -> Value {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap_or(Value::Null)
+}
+
+fn boto3(dev: &Dev, file: &str) -> Value {
+    let arguments = ["tests/python/aws_clients.py", dev.api(), dev.aws(), file, "vendorA-dev-key"];
+    json(&aws(dev, "python").args(arguments).output().unwrap())
+}
+
+#[test]
+fn boto3_reads_and_the_aws_command_redrives() {
+    let dev = Dev::start(&["--ephemeral", "--examples"]);
+    assert_eq!(boto3(&dev, "examples/vendorA-inventory.json")["status"], "NORMALIZED");
+    let broken = boto3(&dev, "examples/vendorA-inventory-renamed.json");
+    assert_eq!(broken["status"], "QUARANTINED");
+    let id = broken["ingestId"].as_str().unwrap();
+
+    let show = || json(&dev.sluice(&["--json", "show", id]).output().unwrap());
+    let execution = loop {
+        let execution = show()["execution"].clone();
+        if execution["status"] == "FAILED" {
+            break execution["arn"].as_str().or(execution["executionArn"].as_str()).unwrap().to_owned();
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    };
+    let fixed =
+        ["mapper", "publish", "mappers-wasm/demo/vendor-a-inventory-fixed", "--reason", "qty was renamed"];
+    json(&dev.sluice(&["--json"]).args(fixed).output().unwrap());
+
+    let redrive = ["stepfunctions", "redrive-execution", "--execution-arn", &execution];
+    assert!(json(&aws(&dev, "aws").args(redrive).output().unwrap())["redriveDate"].is_string());
+    let described = loop {
+        let describe = ["stepfunctions", "describe-execution", "--execution-arn", &execution];
+        let described = json(&aws(&dev, "aws").args(describe).output().unwrap());
+        if described["status"] != "RUNNING" {
+            break described;
+        }
+    };
+    assert_eq!(
+        (&described["status"], &described["redriveCount"]),
+        (&"SUCCEEDED".into(), &1.into()),
+        "{described}"
+    );
+    assert_eq!(show()["status"], "NORMALIZED");
+
+    // What succeeded cannot be redriven: AWS's own error, by its name.
+    let again = aws(&dev, "aws").args(redrive).output().unwrap();
+    assert!(String::from_utf8_lossy(&again.stderr).contains("ExecutionNotRedrivable"), "{again:?}");
+}
