@@ -27,6 +27,7 @@ pub(crate) fn to_value<T: Serialize>(value: &T) -> Result<AttributeValue, Fault>
         .map_err(|error| Fault::new(Code::RowMalformed, "failed to write an attribute").with_source(error))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "callers give texts, identifiers and references alike")]
 pub(crate) fn text(value: impl ToString) -> AttributeValue {
     AttributeValue::S(value.to_string())
 }

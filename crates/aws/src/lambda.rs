@@ -19,10 +19,13 @@ use crate::config::{ConfigError, environment};
 /// A handler's future.
 pub type Handling<'a> = Pin<Box<dyn Future<Output = Result<Value, Fault>> + Send + 'a>>;
 
+/// Makes what a function needs, from the SDK's configuration and the environment.
+pub type Setup<D> = fn(&SdkConfig, &dyn Fn(&str) -> Option<String>) -> Result<D, ConfigError>;
+
 /// Runs a function until its environment ends. Exit code 1, with the reason on standard error, if its settings are wrong.
 pub async fn main<D: Send + Sync + 'static>(
     name: &'static str,
-    deps: fn(&SdkConfig, &dyn Fn(&str) -> Option<String>) -> Result<D, ConfigError>,
+    deps: Setup<D>,
     handle: for<'a> fn(&'a D, Value) -> Handling<'a>,
 ) -> ExitCode {
     tracing_subscriber::fmt()

@@ -213,7 +213,6 @@ pub fn millis<S: serde::Serializer>(at: &Timestamp, serializer: S) -> Result<S::
 }
 
 /// As [`millis`], where there may be none.
-#[expect(clippy::ref_option, reason = "serde's `serialize_with` gives the field's own type")]
 pub fn millis_opt<S: serde::Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
     match at {
         Some(at) => millis(at, serializer),

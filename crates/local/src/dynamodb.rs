@@ -208,7 +208,7 @@ impl DynamoDb {
         })?;
         let shard_iterator = iterator.shard_iterator.unwrap_or_default();
         let page = self.engine.0.get_records(GetRecordsRequest { shard_iterator, limit: Some(limit) })?;
-        page.records.into_iter().map(|record| lambda_record(record, stream_arn)).collect()
+        page.records.into_iter().map(|record| lambda_record(&record, stream_arn)).collect()
     }
 
     /// Deletes old records before the sequence number, the last one that was processed. Returns how many
@@ -257,8 +257,8 @@ fn bare(name: &str) -> Bytes {
 }
 
 /// A record in the shape of "Using AWS Lambda with Amazon DynamoDB": the stream's record and `eventSourceARN`.
-fn lambda_record(record: Record, stream_arn: &str) -> Result<Value, DynoxideError> {
-    let mut value = serde_json::to_value(&record)
+fn lambda_record(record: &Record, stream_arn: &str) -> Result<Value, DynoxideError> {
+    let mut value = serde_json::to_value(record)
         .map_err(|error| DynoxideError::InternalServerError(error.to_string()))?;
     value["awsRegion"] = crate::arn::REGION.into();
     value["eventSourceARN"] = stream_arn.into();

@@ -28,6 +28,12 @@ use crate::{mapping, wire};
 /// How long a client may take to send a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// How much of a refused body is still read, so that the client sees the answer and not a reset connection.
+const DISCARDED_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// How long a refused body is still read.
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
+
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 const TRACE_ID: HeaderName = HeaderName::from_static("x-amzn-trace-id");
 
@@ -123,41 +129,32 @@ impl FrontDoor {
     ) -> Response<Bytes> {
         let Ok(_permit) = self.in_flight.try_acquire() else {
             let detail = format!("{} requests are being answered; send it again later", self.in_flight_max);
-            return respond_and_close(Problem::new(Kind::TooManyRequests, detail), &body);
+            return refuse(Problem::new(Kind::TooManyRequests, detail), body);
         };
         let header_bytes: usize =
             parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
         if header_bytes > HEADERS_BYTES_MAX {
             let detail =
                 format!("the headers have {header_bytes} bytes; at most {HEADERS_BYTES_MAX} are allowed");
-            return respond_and_close(Problem::new(Kind::HeadersTooLarge, detail), &body);
+            return refuse(Problem::new(Kind::HeadersTooLarge, detail), body);
         }
+        let mut body = body;
         if let Err(problem) = self.usage_plan.admit(&parts.headers).await {
-            return respond_and_close(problem, &body);
+            return refuse(problem, body);
         }
-        let body = match read(&parts.headers, body).await {
-            Ok(body) => body,
-            Err(unread) => {
-                let problem = match unread {
-                    Unread::TooLarge => Problem::new(
-                        Kind::BodyTooLarge,
-                        format!("the body may have at most {BODY_BYTES_MAX} bytes"),
-                    ),
-                    Unread::CutShort => {
-                        Problem::new(Kind::BodyUnreadable, "the body ended before its length was reached")
-                    }
-                    Unread::TooSlow => {
-                        let seconds = BODY_TIMEOUT.as_secs();
-                        Problem::new(
-                            Kind::BodyUnreadable,
-                            format!("the body did not arrive within {seconds} seconds"),
-                        )
-                    }
-                };
-                let mut response = respond(problem.into_answer());
-                // What is left of the body is not read, so the connection cannot be used again.
-                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-                return response;
+        let body = match read(&parts.headers, &mut body).await {
+            Ok(bytes) => bytes,
+            Err(Unread::TooLarge) => {
+                let detail = format!("the body may have at most {BODY_BYTES_MAX} bytes");
+                return refuse(Problem::new(Kind::BodyTooLarge, detail), body);
+            }
+            Err(Unread::CutShort) => {
+                let detail = "the body ended before its length was reached";
+                return refuse(Problem::new(Kind::BodyUnreadable, detail), body);
+            }
+            Err(Unread::TooSlow) => {
+                let detail = format!("the body did not arrive within {} seconds", BODY_TIMEOUT.as_secs());
+                return refuse(Problem::new(Kind::BodyUnreadable, detail), body);
             }
         };
         let input = mapping::intake_input(parts, &client.ip().to_string(), request_id, &body);
@@ -176,7 +173,7 @@ impl FrontDoor {
 }
 
 /// Reads no more than the limit and one frame.
-async fn read(headers: &HeaderMap, mut body: Incoming) -> Result<Bytes, Unread> {
+async fn read(headers: &HeaderMap, body: &mut Incoming) -> Result<Bytes, Unread> {
     let declared = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if declared.is_some_and(|length| length > BODY_BYTES_MAX as u64) {
         return Err(Unread::TooLarge);
@@ -215,11 +212,20 @@ fn respond(answer: Answer) -> Response<Bytes> {
     response
 }
 
-/// A refusal before the body was read.
-fn respond_and_close(problem: Problem, body: &Incoming) -> Response<Bytes> {
+/// A refusal before the body was read to its end: the rest is thrown away, within bounds, and the connection closed.
+fn refuse(problem: Problem, mut body: Incoming) -> Response<Bytes> {
     let mut response = respond(problem.into_answer());
     if !body.is_end_stream() {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        tokio::spawn(tokio::time::timeout(DISCARD_TIMEOUT, async move {
+            let mut discarded = 0;
+            while let Some(Ok(frame)) = body.frame().await {
+                discarded += frame.data_ref().map_or(0, Bytes::len);
+                if discarded > DISCARDED_BYTES_MAX {
+                    break;
+                }
+            }
+        }));
     }
     response
 }

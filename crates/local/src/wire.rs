@@ -52,6 +52,7 @@ impl ServiceError {
     }
 
     /// Our fault; SDKs retry it.
+    #[expect(clippy::needless_pass_by_value, reason = "given to `map_err` as it is")]
     pub(crate) fn internal(name: &str, message: impl ToString) -> Self {
         let (status, message) = (StatusCode::INTERNAL_SERVER_ERROR, message.to_string());
         Self { status, name: name.to_owned(), message, query_error: None }

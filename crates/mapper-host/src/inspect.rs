@@ -189,7 +189,7 @@ fn validate(wasm: &[u8]) -> Result<(), LoadError> {
 }
 
 fn at(error: &wasmparser::BinaryReaderError) -> usize {
-    usize::try_from(error.offset()).unwrap_or(usize::MAX)
+    error.offset()
 }
 
 fn invalid(error: &wasmparser::BinaryReaderError) -> LoadError {

@@ -1,6 +1,6 @@
 //! What is not loaded: each refusal by name, before anything is compiled or run.
 
-#![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 
@@ -160,7 +160,7 @@ fn what_is_no_module_is_refused() {
     let code_end = wasmparser::Parser::new(0)
         .parse_all(&good)
         .find_map(|payload| match payload.unwrap() {
-            wasmparser::Payload::CodeSectionStart { range, .. } => Some(range.end as usize),
+            wasmparser::Payload::CodeSectionStart { range, .. } => Some(range.end),
             _ => None,
         })
         .unwrap();
@@ -169,7 +169,7 @@ fn what_is_no_module_is_refused() {
         assert!(inspect(&good[..end]).is_err(), "a module cut after {end} bytes");
     }
     assert_eq!(refused("(component)"), LoadError::Component);
-    let mut long = good.clone();
+    let mut long = good;
     long.resize(MODULE_BYTES_MAX + 1, 0);
     assert_eq!(inspect(&long), Err(LoadError::TooLarge { bytes: MODULE_BYTES_MAX + 1 }));
     // A body that does not type-check.

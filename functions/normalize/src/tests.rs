@@ -130,6 +130,7 @@ impl Setup {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "a test states the payload in place")]
 fn envelope(payload: Value) -> Vec<u8> {
     serde_json::to_vec(
         &json!({"vendorId": "vendorA", "externalEventId": "evt-1", "eventType": "inventory_update",

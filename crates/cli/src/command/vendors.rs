@@ -252,7 +252,7 @@ mod tests {
     fn a_rotation_keeps_one_key_and_what_is_not_given() {
         let first = profile(&args(""), "one", vec!["whsec_AAAA".into()], None, None);
         assert_eq!(first.api_key_sha256, [Sha256Hex::of(b"one")]);
-        let both = profile(&args("--replace --keep-key"), "two", Vec::new(), None, Some(first.clone()));
+        let both = profile(&args("--replace --keep-key"), "two", Vec::new(), None, Some(first));
         assert_eq!(both.api_key_sha256, [Sha256Hex::of(b"one"), Sha256Hex::of(b"two")]);
         assert_eq!(both.webhook_secrets, ["whsec_AAAA"]);
         let third = profile(&args("--replace --keep-key"), "three", Vec::new(), None, Some(both));

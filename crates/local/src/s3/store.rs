@@ -173,6 +173,7 @@ impl Store {
     }
 
     /// Stores an object if the condition holds; check and write are one transaction.
+    #[expect(clippy::too_many_arguments, reason = "the columns of one row, each named where it is called")]
     pub(crate) fn put(
         &self,
         bucket: i64,

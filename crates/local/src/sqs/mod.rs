@@ -285,7 +285,7 @@ impl Sqs {
     /// One call that does not wait: all but `ReceiveMessage`.
     pub(crate) fn call(&self, operation: &str, body: &[u8]) -> Result<Value, ServiceError> {
         match operation {
-            "CreateQueue" => self.create(read(body)?),
+            "CreateQueue" => self.create(&read(body)?),
             "DeleteQueue" => {
                 let queue = self.queue(&read::<OfQueue>(body)?.queue_url)?;
                 self.store.delete_queue(queue.id)?;
@@ -374,7 +374,7 @@ impl Sqs {
         found.ok_or_else(|| error("QueueDoesNotExist", "The specified queue does not exist."))
     }
 
-    fn create(&self, request: CreateQueue) -> Answer {
+    fn create(&self, request: &CreateQueue) -> Answer {
         let name = &request.queue_name;
         if name.ends_with(".fifo") || request.attributes.get("FifoQueue").is_some_and(|value| value == "true")
         {

@@ -13,10 +13,10 @@ use sluice_local::{Cloud, Data, FunctionError, FunctionSetup, Functions, Options
 type Body = dyn Fn(String, Value) -> BoxFuture<'static, Result<Value, FunctionError>> + Send + Sync;
 
 /// Functions made of one closure.
-pub struct Scripted(Box<Body>);
+pub(crate) struct Scripted(Box<Body>);
 
 impl Scripted {
-    pub fn new<F, R>(body: F) -> Arc<Self>
+    pub(crate) fn new<F, R>(body: F) -> Arc<Self>
     where
         F: Fn(String, Value) -> R + Send + Sync + 'static,
         R: Future<Output = Result<Value, FunctionError>> + Send + 'static,
@@ -25,7 +25,7 @@ impl Scripted {
     }
 
     /// Answers `{}` to everything.
-    pub fn idle() -> Arc<Self> {
+    pub(crate) fn idle() -> Arc<Self> {
         Self::new(|_, _| async { Ok(json!({})) })
     }
 }
@@ -37,24 +37,24 @@ impl Functions for Scripted {
     }
 }
 
-pub fn failure(error_type: &str, error_message: &str) -> FunctionError {
+pub(crate) fn failure(error_type: &str, error_message: &str) -> FunctionError {
     FunctionError { error_type: error_type.to_owned(), error_message: error_message.to_owned() }
 }
 
-pub fn options() -> Options {
+pub(crate) fn options() -> Options {
     Options { ingest_port: 0, aws_port: 0, data: Data::Ephemeral, ..Options::default() }
 }
 
-pub fn options_in(folder: &Path) -> Options {
+pub(crate) fn options_in(folder: &Path) -> Options {
     Options { data: Data::Directory(folder.to_owned()), ..options() }
 }
 
-pub async fn start(options: Options, functions: Arc<Scripted>) -> Cloud {
+pub(crate) async fn start(options: Options, functions: Arc<Scripted>) -> Cloud {
     let make =
         move |_: &FunctionSetup<'_>| -> Result<Arc<dyn Functions>, sluice_local::BoxError> { Ok(functions) };
     Cloud::start_with_functions(options, Box::new(make)).await.expect("the cloud starts")
 }
 
-pub async fn idle_cloud() -> Cloud {
+pub(crate) async fn idle_cloud() -> Cloud {
     start(options(), Scripted::idle()).await
 }
