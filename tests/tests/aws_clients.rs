@@ -54,12 +54,13 @@ fn boto3_reads_and_the_aws_command_redrives() {
         }
         std::thread::sleep(std::time::Duration::from_millis(100));
     };
-    let fixed =
-        ["mapper", "publish", "mappers-wasm/demo/vendor-a-inventory-fixed", "--reason", "qty was renamed"];
+    let module = "mappers-wasm/target/wasm32-unknown-unknown/release/vendor_a_inventory_fixed.wasm";
+    let bundle = "mappers-wasm/demo/vendor-a-inventory-fixed";
+    let fixed = ["mapper", "publish", bundle, "--wasm", module, "--reason", "qty was renamed"];
     json(&dev.sluice(&["--json"]).args(fixed).output().unwrap());
 
     let redrive = ["stepfunctions", "redrive-execution", "--execution-arn", &execution];
-    assert!(json(&aws(&dev, "aws").args(redrive).output().unwrap())["redriveDate"].is_string());
+    assert!(json(&aws(&dev, "aws").args(redrive).output().unwrap())["redriveDate"] != Value::Null);
     let described = loop {
         let describe = ["stepfunctions", "describe-execution", "--execution-arn", &execution];
         let described = json(&aws(&dev, "aws").args(describe).output().unwrap());

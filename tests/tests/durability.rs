@@ -100,7 +100,7 @@ async fn what_was_acknowledged_survives_kill_9() {
         .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
     assert_eq!((&balance["balanced"], &balance["inFlight"]), (&json!(true), &json!(0)), "{balance}");
 
-    let output = dev.sluice(&["--json", "ls", "--limit", "100000"]).output().unwrap();
+    let output = dev.sluice(&["--json", "ls", "--limit", "10000"]).output().unwrap();
     let listed: Value = serde_json::from_slice(&output.stdout).unwrap();
     let rows: BTreeMap<&str, &Value> = listed["events"]
         .as_array()

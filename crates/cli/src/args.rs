@@ -279,7 +279,7 @@ pub enum QuarantineCommand {
 #[derive(Debug, Args)]
 pub struct RedriveArgs {
     /// Which events.
-    #[arg(value_name = "INGEST_ID", required_unless_present = "all", conflicts_with = "all")]
+    #[arg(value_name = "INGEST_ID", required_unless_present = "all", conflicts_with_all = ["all", "vendor"])]
     pub ingest_ids: Vec<IngestId>,
     /// All that are in quarantine.
     #[arg(long)]

@@ -329,7 +329,7 @@ mod tests {
     #[test]
     fn the_document_names_code_causes_and_hint() {
         let document = fault(Code::Unavailable).document(Some("start it"));
-        insta::assert_snapshot!(document, @"");
+        insta::assert_snapshot!(document, @r#"{"error":{"kind":"unavailable","exitCode":5,"message":"words","code":"unavailable","causes":["arranged"],"hint":"start it"}}"#);
     }
 
     #[test]

@@ -385,7 +385,12 @@ mod tests {
                 vec![Cell::from("01JLONGER"), Cell::from("two\nlines")],
             ]
         };
-        insta::assert_snapshot!(plain(&page(true).table(&["INGEST ID", "STATUS"], rows())), @"");
+        insta::assert_snapshot!(plain(&page(true).table(&["INGEST ID", "STATUS"], rows())), @"
+        INGEST ID  STATUS     
+        01J        NORMALIZED 
+        01JLONGER  two
+                   lines
+        ");
         assert_eq!(
             page(false).table(&["INGEST ID", "STATUS"], rows()),
             "ingest id\tstatus\n01J\tNORMALIZED\n01JLONGER\ttwo lines\n"

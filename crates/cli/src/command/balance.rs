@@ -156,9 +156,28 @@ mod tests {
     fn a_balance_that_holds() {
         let balance = Balance::new(7, 5, 1, 1, 1);
         assert!(balance.balanced && !balance.settled && balance.verdict().is_ok());
-        insta::assert_snapshot!(on_terminal(&balance), @"");
-        insta::assert_snapshot!(in_pipe(&balance), @"");
-        insta::assert_snapshot!(json(&balance), @"");
+        insta::assert_snapshot!(on_terminal(&balance), @"
+         ACCEPTED  NORMALIZED  QUARANTINED  IN FLIGHT  DIFFERENCE 
+         7         5           1            1          0          
+
+        7 accepted = 5 normalized + 1 quarantined + 1 in flight: nothing is lost.
+        ");
+        insta::assert_snapshot!(in_pipe(&balance), @"
+        accepted	normalized	quarantined	in flight	difference
+        7	5	1	1	0
+        ");
+        insta::assert_snapshot!(json(&balance), @r#"
+        {
+          "accepted": 7,
+          "normalized": 5,
+          "quarantined": 1,
+          "inFlight": 1,
+          "difference": 0,
+          "quarantineHeld": 1,
+          "balanced": true,
+          "settled": false
+        }
+        "#);
     }
 
     #[test]

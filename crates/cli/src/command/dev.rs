@@ -272,7 +272,20 @@ mod tests {
 
     #[test]
     fn the_banner_says_where_and_what() {
-        insta::assert_snapshot!(plain(&banner(&ready(), &page(true), &args(""), None)), @"");
+        insta::assert_snapshot!(plain(&banner(&ready(), &page(true), &args(""), None)), @"
+
+        Sluice  0.1.0, the local cloud
+
+        ingest API   http://127.0.0.1:8787
+        AWS endpoint http://127.0.0.1:8788  any credentials, region us-east-1
+        data         /home/ada/sluice/.sluice
+        vendors      acme     key (registered before)  
+                     vendorA  key vendorA-dev-key      inventory_update, signed
+
+        try: sluice --local ls
+
+        Ctrl-C stops it; what was acknowledged goes on at the next start.
+        ");
     }
 
     #[test]
@@ -288,6 +301,31 @@ mod tests {
 
     #[test]
     fn the_first_line_for_programs() {
-        insta::assert_snapshot!(serde_json::to_string_pretty(&ready()).unwrap(), @"");
+        insta::assert_snapshot!(serde_json::to_string_pretty(&ready()).unwrap(), @r#"
+        {
+          "event": "ready",
+          "api": "http://127.0.0.1:8787",
+          "aws": "http://127.0.0.1:8788",
+          "data": "/home/ada/sluice/.sluice",
+          "vendors": [
+            {
+              "vendorId": "acme"
+            },
+            {
+              "vendorId": "vendorA",
+              "apiKey": "vendorA-dev-key",
+              "webhookSecret": "whsec_AAAA"
+            }
+          ],
+          "mappers": [
+            {
+              "vendorId": "vendorA",
+              "eventType": "inventory_update",
+              "bundle": "3e23e8160039594a33894f6564e1b1348bbd7a0088d42c4acb73eeaed59c009d",
+              "revision": 1
+            }
+          ]
+        }
+        "#);
     }
 }

@@ -203,9 +203,36 @@ mod tests {
     #[test]
     fn a_dead_letter_is_read() {
         let body = r#"{"ingestId":"01KAJ3Y3R00000000000000001","vendorId":"vendorA","cause":{"code":"mapper_refused","message":"no"}}"#;
-        insta::assert_snapshot!(on_terminal(&list(vec![letter(body)])), @"");
-        insta::assert_snapshot!(in_pipe(&list(vec![letter("not json")])), @"");
-        insta::assert_snapshot!(json(&list(vec![letter(body)])), @"");
+        insta::assert_snapshot!(on_terminal(&list(vec![letter(body)])), @"
+        INGEST ID                   VENDOR   CAUSE           SENT       MESSAGE ID  MESSAGE 
+        01KAJ3Y3R00000000000000001  vendorA  mapper_refused  2 min ago  m-1         no
+        ");
+        insta::assert_snapshot!(in_pipe(&list(vec![letter("not json")])), @"
+        ingest id	vendor	cause	sent	message id	message
+        			2026-11-21T09:58:00.000Z	m-1	not json
+        ");
+        insta::assert_snapshot!(json(&list(vec![letter(body)])), @r#"
+        {
+          "queue": "sluice-dlq",
+          "url": "http://127.0.0.1:8788/000000000000/sluice-dlq",
+          "approximateMessages": 1,
+          "messages": [
+            {
+              "messageId": "m-1",
+              "sentAt": "2026-11-21T09:58:00.000Z",
+              "receiveCount": 3,
+              "body": {
+                "ingestId": "01KAJ3Y3R00000000000000001",
+                "vendorId": "vendorA",
+                "cause": {
+                  "code": "mapper_refused",
+                  "message": "no"
+                }
+              }
+            }
+          ]
+        }
+        "#);
     }
 
     #[test]

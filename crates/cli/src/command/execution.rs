@@ -115,6 +115,16 @@ mod tests {
             .unwrap();
         let execution = Execution::from_description(&description, None);
         assert!(!execution.is_running() && !execution.has_succeeded() && execution.redrivable);
-        insta::assert_snapshot!(serde_json::to_string_pretty(&execution).unwrap(), @"");
+        insta::assert_snapshot!(serde_json::to_string_pretty(&execution).unwrap(), @r#"
+        {
+          "arn": "arn:aws:states:us-east-1:000000000000:execution:sluice-recover:01X-0",
+          "name": "01X-0",
+          "status": "FAILED",
+          "startedAt": "2026-11-21T10:00:00.123Z",
+          "stoppedAt": "2026-11-21T10:00:01.000Z",
+          "redriveCount": 0,
+          "redrivable": true
+        }
+        "#);
     }
 }

@@ -46,6 +46,14 @@ fn codes() -> Codes {
 mod tests {
     #[test]
     fn the_codes_are_listed() {
-        insta::assert_snapshot!(crate::output::testing::on_terminal(&super::codes()), @"");
+        insta::assert_snapshot!(crate::output::testing::on_terminal(&super::codes()), @"
+        CODE  KIND         MEANING                                                                   
+        0                  done
+        1     failed       the command ran, but what it should bring about did not come about
+        2     usage        the command line, the configuration, or a file that it names is not valid
+        3     not_found    there is no such event, vendor, bundle or object
+        4     refused      the service refused: any 4xx of the ingest API, or AWS said no
+        5     unavailable  no answer, a time-out, a throttle or a 5xx: it may succeed later
+        ");
     }
 }

@@ -180,8 +180,46 @@ mod tests {
             replaced: Some(Replaced { bundle: Sha256Hex::of(b"old"), revision: 2 }),
             in_effect_within_seconds: Some(2),
         };
-        insta::assert_snapshot!(on_terminal(&published), @"");
-        insta::assert_snapshot!(json(&published), @"");
+        insta::assert_snapshot!(on_terminal(&published), @"
+        vendorA inventory_update  activated
+          bundle     05b3abf2579a5eb66403cd78be557fd860633a1fe2103c7642030defe32c657f
+          maps to    InventoryUpdated 1.0
+          module     6 bytes, sha256 120970d812836f19888625587a4606a5ad23cef31c8684e601771552548fc6b9
+          native     1 bytes for x86_64-unknown-linux-gnu
+          revision   3
+          replaced   cba06b5736faf67e54b07b561eae94395e774c517a7d910a54369e1263ccfbd4, revision 2
+          in effect  within 2 s
+        ");
+        insta::assert_snapshot!(json(&published), @r#"
+        {
+          "vendorId": "vendorA",
+          "eventType": "inventory_update",
+          "canonical": {
+            "type": "InventoryUpdated",
+            "version": "1.0"
+          },
+          "bundle": "05b3abf2579a5eb66403cd78be557fd860633a1fe2103c7642030defe32c657f",
+          "module": {
+            "sha256": "120970d812836f19888625587a4606a5ad23cef31c8684e601771552548fc6b9",
+            "bytes": 6
+          },
+          "native": [
+            {
+              "target": "x86_64-unknown-linux-gnu",
+              "fingerprint": "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+              "sha256": "1b16b1df538ba12dc3f97edbb85caa7050d46c148134290feba80f8236c83db9",
+              "bytes": 1
+            }
+          ],
+          "outcome": "activated",
+          "revision": 3,
+          "replaced": {
+            "bundle": "cba06b5736faf67e54b07b561eae94395e774c517a7d910a54369e1263ccfbd4",
+            "revision": 2
+          },
+          "inEffectWithinSeconds": 2
+        }
+        "#);
     }
 
     #[test]
@@ -197,8 +235,32 @@ mod tests {
             reason: "fix".into(),
         };
         let list = List { mappers: vec![mapper] };
-        insta::assert_snapshot!(on_terminal(&list), @"");
-        insta::assert_snapshot!(in_pipe(&list), @"");
-        insta::assert_snapshot!(json(&list), @"");
+        insta::assert_snapshot!(on_terminal(&list), @"
+        VENDOR   TYPE              MAPS TO               REVISION  BUNDLE        ACTIVATED                 BY       
+        vendorA  inventory_update  InventoryUpdated 1.0  3         05b3abf2579a  2026-11-21 09:58:00.000Z  ops: fix
+        ");
+        insta::assert_snapshot!(in_pipe(&list), @"
+        vendor	type	maps to	revision	bundle	activated	by
+        vendorA	inventory_update	InventoryUpdated 1.0	3	05b3abf2579a5eb66403cd78be557fd860633a1fe2103c7642030defe32c657f	2026-11-21T09:58:00.000Z	ops: fix
+        ");
+        insta::assert_snapshot!(json(&list), @r#"
+        {
+          "mappers": [
+            {
+              "vendorId": "vendorA",
+              "eventType": "inventory_update",
+              "canonical": {
+                "type": "InventoryUpdated",
+                "version": "1.0"
+              },
+              "bundle": "05b3abf2579a5eb66403cd78be557fd860633a1fe2103c7642030defe32c657f",
+              "revision": 3,
+              "activatedAt": "2026-11-21T09:58:00.000Z",
+              "activatedBy": "ops",
+              "reason": "fix"
+            }
+          ]
+        }
+        "#);
     }
 }

@@ -157,14 +157,72 @@ mod tests {
     fn a_list_names_causes() {
         let list =
             List { quarantine: vec![quarantine_row("OPEN", 2), quarantine_row("RELEASED", 1)], all: true };
-        insta::assert_snapshot!(on_terminal(&list), @"");
-        insta::assert_snapshot!(in_pipe(&list), @"");
+        insta::assert_snapshot!(on_terminal(&list), @"
+        INGEST ID                   STATUS    VENDOR   TYPE              CAUSE                     ATTEMPTS  LAST SEEN  MESSAGE                 
+        01KAJ3Y3R00000000000000001  OPEN      vendorA  inventory_update  payload_schema_violation  2         60 s ago   the payload has 1 fault
+        01KAJ3Y3R00000000000000001  RELEASED  vendorA  inventory_update  payload_schema_violation  1         60 s ago   the payload has 1 fault
+        ");
+        insta::assert_snapshot!(in_pipe(&list), @"
+        ingest id	status	vendor	type	cause	attempts	last seen	message
+        01KAJ3Y3R00000000000000001	OPEN	vendorA	inventory_update	payload_schema_violation	2	2026-11-21T09:59:00.000Z	the payload has 1 fault
+        01KAJ3Y3R00000000000000001	RELEASED	vendorA	inventory_update	payload_schema_violation	1	2026-11-21T09:59:00.000Z	the payload has 1 fault
+        ");
     }
 
     #[test]
     fn one_has_every_fault() {
-        insta::assert_snapshot!(on_terminal(&One(quarantine_row("OPEN", 1))), @"");
-        insta::assert_snapshot!(json(&One(quarantine_row("OPEN", 1))), @"");
+        insta::assert_snapshot!(on_terminal(&One(quarantine_row("OPEN", 1))), @"
+         INGEST ID                   STATUS  VENDOR   TYPE             
+         01KAJ3Y3R00000000000000001  OPEN    vendorA  inventory_update
+
+        Cause
+          cause    payload_schema_violation
+          message  the payload has 1 fault
+          error    Rejected
+
+         WHERE  CODE  WHAT                                
+         /qty   type  must be of type integer, not string
+
+          external id  evt-1
+          received     2026-11-21 09:58:00.000Z
+          first seen   2026-11-21 09:58:02.000Z
+          last seen    2026-11-21 09:59:00.000Z
+          attempts     1
+          fingerprint  0123456789abcdef
+          raw          s3://sluice-raw/raw/k
+          execution    arn:aws:states:us-east-1:000000000000:execution:sluice-recover:01KAJ3Y3R00000000000000001-0
+        ");
+        insta::assert_snapshot!(json(&One(quarantine_row("OPEN", 1))), @r#"
+        {
+          "vendorId": "vendorA",
+          "ingestId": "01KAJ3Y3R00000000000000001",
+          "externalEventId": "evt-1",
+          "eventType": "inventory_update",
+          "status": "OPEN",
+          "cause": {
+            "error": "Rejected",
+            "code": "payload_schema_violation",
+            "message": "the payload has 1 fault",
+            "errors": [
+              {
+                "pointer": "/qty",
+                "code": "type",
+                "message": "must be of type integer, not string"
+              }
+            ]
+          },
+          "fingerprint": "0123456789abcdef",
+          "attempts": 1,
+          "executionArn": "arn:aws:states:us-east-1:000000000000:execution:sluice-recover:01KAJ3Y3R00000000000000001-0",
+          "rawRef": {
+            "bucket": "sluice-raw",
+            "key": "raw/k"
+          },
+          "receivedAt": "2026-11-21T09:58:00.000Z",
+          "firstSeenAt": "2026-11-21T09:58:02.000Z",
+          "lastSeenAt": "2026-11-21T09:59:00.000Z"
+        }
+        "#);
     }
 
     #[test]

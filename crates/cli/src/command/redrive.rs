@@ -388,9 +388,43 @@ mod tests {
                 redrive(Outcome::NotRedrivable, Some(ExitKind::Refused)),
             ],
         };
-        insta::assert_snapshot!(on_terminal(&redrives), @"");
-        insta::assert_snapshot!(in_pipe(&redrives), @"");
-        insta::assert_snapshot!(json(&Redrives { redrives: vec![redrive(Outcome::FailedAgain, None)] }), @"");
+        insta::assert_snapshot!(on_terminal(&redrives), @"
+        INGEST ID                   OUTCOME         REDRIVES  MESSAGE                           
+        01KAJ3Y3R00000000000000001  released        1         words
+        01KAJ3Y3R00000000000000001  failed again    1         payload_schema_violation: 1 fault
+        01KAJ3Y3R00000000000000001  not redrivable  1         words
+        ");
+        insta::assert_snapshot!(in_pipe(&redrives), @"
+        ingest id	outcome	redrives	message
+        01KAJ3Y3R00000000000000001	released	1	words
+        01KAJ3Y3R00000000000000001	failed again	1	payload_schema_violation: 1 fault
+        01KAJ3Y3R00000000000000001	not redrivable	1	words
+        ");
+        insta::assert_snapshot!(json(&Redrives { redrives: vec![redrive(Outcome::FailedAgain, None)] }), @r#"
+        {
+          "redrives": [
+            {
+              "ingestId": "01KAJ3Y3R00000000000000001",
+              "outcome": "failed_again",
+              "executionArn": "arn:aws:states:us-east-1:000000000000:execution:sluice-recover:01KAJ3Y3R00000000000000001-0",
+              "redriveCount": 1,
+              "message": "payload_schema_violation: 1 fault",
+              "cause": {
+                "error": "Rejected",
+                "code": "payload_schema_violation",
+                "message": "the payload has 1 fault",
+                "errors": [
+                  {
+                    "pointer": "/qty",
+                    "code": "type",
+                    "message": "must be of type integer, not string"
+                  }
+                ]
+              }
+            }
+          ]
+        }
+        "#);
     }
 
     #[test]

@@ -496,8 +496,34 @@ mod tests {
             202,
             serde_json::json!({"ingestId": "01KAJPTZ60000000000000000A", "status": "ACCEPTED", "receivedAt": "2026-11-21T10:00:00.000Z"}),
         );
-        insta::assert_snapshot!(on_terminal(&sent), @"");
-        insta::assert_snapshot!(json(&sent), @"");
+        insta::assert_snapshot!(on_terminal(&sent), @"
+        202 accepted
+          ingestId    01KAJPTZ60000000000000000A
+          receivedAt  2026-11-21T10:00:00.000Z
+          sent        2 bytes, sha256 44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a
+
+        next: sluice --local show 01KAJPTZ60000000000000000A
+        ");
+        insta::assert_snapshot!(json(&sent), @r#"
+        {
+          "statusCode": 202,
+          "outcome": "accepted",
+          "ingestId": "01KAJPTZ60000000000000000A",
+          "request": {
+            "url": "http://127.0.0.1:8787/v1/events",
+            "bytes": 2,
+            "sha256": "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
+          },
+          "headers": {
+            "content-type": "application/json"
+          },
+          "body": {
+            "ingestId": "01KAJPTZ60000000000000000A",
+            "status": "ACCEPTED",
+            "receivedAt": "2026-11-21T10:00:00.000Z"
+          }
+        }
+        "#);
     }
 
     #[test]
@@ -507,14 +533,33 @@ mod tests {
             serde_json::json!({"type": "urn:sluice:problem:envelope-invalid", "title": "The envelope is not valid", "status": 400,
                 "detail": "2 faults", "errors": [{"pointer": "", "code": "type", "message": "x"}, {"pointer": "/vendorId", "code": "required", "message": "vendorId is required"}]}),
         );
-        insta::assert_snapshot!(on_terminal(&sent), @"");
-        insta::assert_snapshot!(in_pipe(&sent), @"");
+        insta::assert_snapshot!(on_terminal(&sent), @"
+        400 refused
+          title   The envelope is not valid
+          detail  2 faults
+
+         WHERE       CODE      WHAT                 
+         (the body)  type      x
+         /vendorId   required  vendorId is required
+        ");
+        insta::assert_snapshot!(in_pipe(&sent), @"
+        400 refused
+          title   The envelope is not valid
+          detail  2 faults
+
+        where	code	what
+        (the body)	type	x
+        /vendorId	required	vendorId is required
+        ");
     }
 
     #[test]
     fn what_is_not_json_is_shown_as_text() {
         let sent = sent(502, Value::String("<h1>\u{1b}[31mBad gateway".into()));
-        insta::assert_snapshot!(on_terminal(&sent), @"");
+        insta::assert_snapshot!(on_terminal(&sent), @r"
+        502 not taken
+        <h1>\u{1b}[31mBad gateway
+        ");
         assert_eq!(sent.outcome, Outcome::Unavailable);
     }
 }

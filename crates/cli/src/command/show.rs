@@ -522,8 +522,88 @@ pub(crate) mod tests {
     #[test]
     fn a_normalized_event() {
         let shown = assemble(normalized_row(), bytes(RAW), Some(bytes(NORMALIZED)), None, None, true);
-        insta::assert_snapshot!(on_terminal(&shown), @"");
-        insta::assert_snapshot!(document(&shown), @"");
+        insta::assert_snapshot!(on_terminal(&shown), @r#"
+        01KAJ3Y3R00000000000000001  NORMALIZED
+          vendor       vendorA
+          external id  evt-1​
+          type         inventory_update 1
+          occurred     2026-11-21 08:00:00.000Z  (2 h ago)
+
+        Life cycle
+          2026-11-21 09:58:00.000Z  received     43 bytes of inventory_update 1
+          2026-11-21 09:58:01.000Z  normalized   1 event of InventoryUpdated 1.0 by bundle bbbbbbbbbbbb…
+
+        Raw request
+          object   s3://sluice-raw/raw/vendorA/2026/11/21/01KAJ3Y3R00000000000000001.json
+          content  43 bytes, application/json
+          sha256   be714d925dfcbb3662e98ad9b86b63536e23809fe7f228fdf00c62789dabaaa4  verified
+            {"vendorId":"vendorA","payload":{"qty":12}}
+
+        Normalized
+          object  s3://sluice-normalized/normalized/InventoryUpdated/2026/11/21/01KAJ3Y3R00000000000000001.json
+          sha256  f46ef8c71b89e984c7db7b7e512e40ad8c0d0489d477dcd5719b95101afc8c6c  verified
+          bundle  bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb, 4242 fuel
+            {
+              "data": {
+                "sku": "ABC-001"
+              },
+              "eventType": "InventoryUpdated"
+            }
+        "#);
+        insta::assert_snapshot!(document(&shown), @r#"
+        {
+          "ingestId": "01KAJ3Y3R00000000000000001",
+          "vendorId": "vendorA",
+          "externalEventId": "evt-1​",
+          "eventType": "inventory_update",
+          "schemaVersion": "1",
+          "status": "NORMALIZED",
+          "occurredAt": "2026-11-21T08:00:00.000Z",
+          "receivedAt": "2026-11-21T09:58:00.000Z",
+          "updatedAt": "2026-11-21T09:58:01.000Z",
+          "payloadSha256": "1111111111111111111111111111111111111111111111111111111111111111",
+          "lifecycle": [
+            {
+              "at": "2026-11-21T09:58:00.000Z",
+              "stage": "received",
+              "detail": "43 bytes of inventory_update 1"
+            },
+            {
+              "at": "2026-11-21T09:58:01.000Z",
+              "stage": "normalized",
+              "detail": "1 event of InventoryUpdated 1.0 by bundle bbbbbbbbbbbb…"
+            }
+          ],
+          "raw": {
+            "bucket": "sluice-raw",
+            "key": "raw/vendorA/2026/11/21/01KAJ3Y3R00000000000000001.json",
+            "sha256": "be714d925dfcbb3662e98ad9b86b63536e23809fe7f228fdf00c62789dabaaa4",
+            "bytes": 43,
+            "contentType": "application/json",
+            "verified": true,
+            "text": "{\"vendorId\":\"vendorA\",\"payload\":{\"qty\":12}}"
+          },
+          "normalized": {
+            "bucket": "sluice-normalized",
+            "key": "normalized/InventoryUpdated/2026/11/21/01KAJ3Y3R00000000000000001.json",
+            "sha256": "f46ef8c71b89e984c7db7b7e512e40ad8c0d0489d477dcd5719b95101afc8c6c",
+            "verified": true,
+            "eventType": "InventoryUpdated",
+            "schemaVersion": "1.0",
+            "bundle": "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
+            "fuel": 4242,
+            "at": "2026-11-21T09:58:01.000Z",
+            "documents": [
+              {
+                "data": {
+                  "sku": "ABC-001"
+                },
+                "eventType": "InventoryUpdated"
+              }
+            ]
+          }
+        }
+        "#);
     }
 
     #[test]
@@ -536,8 +616,100 @@ pub(crate) mod tests {
             Some(execution("FAILED", 0)),
             true,
         );
-        insta::assert_snapshot!(on_terminal(&shown), @"");
-        insta::assert_snapshot!(document(&shown), @"");
+        insta::assert_snapshot!(on_terminal(&shown), @r#"
+        01KAJ3Y3R00000000000000001  QUARANTINED
+          vendor       vendorA
+          external id  evt-1​
+          type         inventory_update 1
+          occurred     2026-11-21 08:00:00.000Z  (2 h ago)
+
+        Life cycle
+          2026-11-21 09:58:00.000Z  received     43 bytes of inventory_update 1
+          2026-11-21 09:58:02.000Z  quarantined  payload_schema_violation: the payload has 1 fault
+
+        Raw request
+          object   s3://sluice-raw/raw/vendorA/2026/11/21/01KAJ3Y3R00000000000000001.json
+          content  43 bytes, application/json
+          sha256   be714d925dfcbb3662e98ad9b86b63536e23809fe7f228fdf00c62789dabaaa4  verified
+            {"vendorId":"vendorA","payload":{"qty":12}}
+
+        Quarantined
+          cause    payload_schema_violation
+          message  the payload has 1 fault
+          error    Rejected
+
+         WHERE  CODE  WHAT                                
+         /qty   type  must be of type integer, not string
+
+        Recovery
+          execution  arn:aws:states:us-east-1:000000000000:execution:sluice-recover:01KAJ3Y3R00000000000000001-0
+          status     FAILED, never redriven
+
+        next: mend the cause, then sluice --local redrive 01KAJ3Y3R00000000000000001 --wait
+        "#);
+        insta::assert_snapshot!(document(&shown), @r#"
+        {
+          "ingestId": "01KAJ3Y3R00000000000000001",
+          "vendorId": "vendorA",
+          "externalEventId": "evt-1​",
+          "eventType": "inventory_update",
+          "schemaVersion": "1",
+          "status": "QUARANTINED",
+          "occurredAt": "2026-11-21T08:00:00.000Z",
+          "receivedAt": "2026-11-21T09:58:00.000Z",
+          "updatedAt": "2026-11-21T09:58:01.000Z",
+          "payloadSha256": "1111111111111111111111111111111111111111111111111111111111111111",
+          "lifecycle": [
+            {
+              "at": "2026-11-21T09:58:00.000Z",
+              "stage": "received",
+              "detail": "43 bytes of inventory_update 1"
+            },
+            {
+              "at": "2026-11-21T09:58:02.000Z",
+              "stage": "quarantined",
+              "detail": "payload_schema_violation: the payload has 1 fault"
+            }
+          ],
+          "raw": {
+            "bucket": "sluice-raw",
+            "key": "raw/vendorA/2026/11/21/01KAJ3Y3R00000000000000001.json",
+            "sha256": "be714d925dfcbb3662e98ad9b86b63536e23809fe7f228fdf00c62789dabaaa4",
+            "bytes": 43,
+            "contentType": "application/json",
+            "verified": true,
+            "text": "{\"vendorId\":\"vendorA\",\"payload\":{\"qty\":12}}"
+          },
+          "quarantine": {
+            "status": "OPEN",
+            "attempts": 1,
+            "fingerprint": "0123456789abcdef",
+            "firstSeenAt": "2026-11-21T09:58:02.000Z",
+            "lastSeenAt": "2026-11-21T09:59:00.000Z",
+            "cause": {
+              "error": "Rejected",
+              "code": "payload_schema_violation",
+              "message": "the payload has 1 fault",
+              "errors": [
+                {
+                  "pointer": "/qty",
+                  "code": "type",
+                  "message": "must be of type integer, not string"
+                }
+              ]
+            }
+          },
+          "execution": {
+            "arn": "arn:aws:states:us-east-1:000000000000:execution:sluice-recover:01KAJ3Y3R00000000000000001-0",
+            "name": "01KAJ3Y3R00000000000000001-0",
+            "status": "FAILED",
+            "startedAt": "2026-11-21T09:58:02.000Z",
+            "stoppedAt": "2026-11-21T09:58:03.000Z",
+            "redriveCount": 0,
+            "redrivable": true
+          }
+        }
+        "#);
     }
 
     #[test]

@@ -277,9 +277,46 @@ mod tests {
 
     #[test]
     fn a_list_shows_no_secrets() {
-        insta::assert_snapshot!(on_terminal(&vendors()), @"");
-        insta::assert_snapshot!(in_pipe(&vendors()), @"");
-        insta::assert_snapshot!(json(&vendors()), @"");
+        insta::assert_snapshot!(on_terminal(&vendors()), @"
+        VENDOR   STATE     KEYS  SIGNS  RATE             EVENT TYPES      
+        vendorA  enabled   1     no     50/s, burst 100  inventory_update
+        vendorB  disabled  1     yes    50/s, burst 100
+        ");
+        insta::assert_snapshot!(in_pipe(&vendors()), @"
+        vendor	state	keys	signs	rate	event types
+        vendorA	enabled	1	no	50/s, burst 100	inventory_update
+        vendorB	disabled	1	yes	50/s, burst 100
+        ");
+        insta::assert_snapshot!(json(&vendors()), @r#"
+        {
+          "vendors": [
+            {
+              "vendorId": "vendorA",
+              "enabled": true,
+              "apiKeys": 1,
+              "signs": false,
+              "rateLimit": {
+                "perSecond": 50,
+                "burst": 100
+              },
+              "eventTypes": [
+                "inventory_update"
+              ]
+            },
+            {
+              "vendorId": "vendorB",
+              "enabled": false,
+              "apiKeys": 1,
+              "signs": true,
+              "rateLimit": {
+                "perSecond": 50,
+                "burst": 100
+              },
+              "eventTypes": []
+            }
+          ]
+        }
+        "#);
         assert!(!json(&vendors()).contains("SECRET"));
     }
 }

@@ -317,8 +317,8 @@ mod tests {
 
     #[test]
     fn a_stage_is_one_line() {
-        insta::assert_snapshot!(plain(&stage().readable()), @"");
-        insta::assert_snapshot!(stage().json(), @"");
+        insta::assert_snapshot!(plain(&stage().readable()), @r"  10:00:00.123  normalize     NORMALIZED        01KAJ3Y3R00000000000000001  vendorA evt-1\u{1b}[2J  3.2 ms");
+        insta::assert_snapshot!(stage().json(), @r#"{"event":"stage","at":"2026-11-21T10:00:00.123Z","stage":"normalize","ingestId":"01KAJ3Y3R00000000000000001","vendorId":"vendorA","externalEventId":"evt-1\u001b[2J","status":"NORMALIZED","latencyMs":3.25}"#);
     }
 
     #[test]
@@ -330,8 +330,8 @@ mod tests {
                 json!({"message": "the function failed", "function": "sluice-relay", "error": "a: b"}),
             )
         };
-        insta::assert_snapshot!(plain(&warning().readable()), @"");
-        insta::assert_snapshot!(warning().json(), @"");
+        insta::assert_snapshot!(plain(&warning().readable()), @"  10:00:00.123  warn          the function failed  function= sluice-relay  error= a: b");
+        insta::assert_snapshot!(warning().json(), @r#"{"event":"log","at":"2026-11-21T10:00:00.123Z","level":"warn","target":"sluice_local::relay","message":"the function failed","function":"sluice-relay","error":"a: b"}"#);
     }
 
     #[test]
