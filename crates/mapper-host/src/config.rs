@@ -145,8 +145,10 @@ fn operator_cost() -> OperatorCost {
 /// The settings that compiling and running share.
 fn base(spec: &TargetSpec) -> Result<Config, LoadError> {
     let mut config = Config::new();
-    config.target(spec.triple).map_err(LoadError::engine)?;
-    config.module_version(ModuleVersionStrategy::Custom(spec.fingerprint().0)).map_err(LoadError::engine)?;
+    config.target(spec.triple).map_err(|error| LoadError::engine(&error))?;
+    config
+        .module_version(ModuleVersionStrategy::Custom(spec.fingerprint().0))
+        .map_err(|error| LoadError::engine(&error))?;
     config
         .consume_fuel(true)
         .operator_cost(operator_cost())
@@ -196,7 +198,7 @@ pub(crate) fn compiling(spec: &TargetSpec) -> Result<Engine, LoadError> {
             config.cranelift_flag_enable(flag);
         }
     }
-    Engine::new(&config).map_err(LoadError::engine)
+    Engine::new(&config).map_err(|error| LoadError::engine(&error))
 }
 
 /// An engine that runs code for this machine, and the number of instances that it can have at once. It has no compiler,
@@ -214,7 +216,7 @@ pub(crate) fn running(spec: &TargetSpec) -> Result<(Engine, usize), LoadError> {
     }
     // Where address space is rationed, an instance at a time gets its own. Slower, but the same code runs.
     config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
-    Engine::new(&config).map(|engine| (engine, slots)).map_err(LoadError::engine)
+    Engine::new(&config).map(|engine| (engine, slots)).map_err(|error| LoadError::engine(&error))
 }
 
 fn pool(slots: usize, pagemap_scan: Enabled) -> InstanceAllocationStrategy {

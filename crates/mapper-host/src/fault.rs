@@ -145,8 +145,8 @@ impl LoadError {
         }
     }
 
-    pub(crate) fn engine(error: wasmtime::Error) -> Self {
-        Self::Engine { reason: chain(&error) }
+    pub(crate) fn engine(error: &wasmtime::Error) -> Self {
+        Self::Engine { reason: chain(error) }
     }
 }
 

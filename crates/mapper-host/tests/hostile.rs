@@ -1,6 +1,6 @@
 //! What a mapper may try, and what it gets: each limit, and the next event served after it.
 
-#![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 
