@@ -254,15 +254,15 @@ mod tests {
         assert!(list.more);
         insta::assert_snapshot!(on_terminal(&list), @"
          INGEST ID                   STATUS       VENDOR   EXTERNAL ID  TYPE              RESULT          RECEIVED                 
-         01KAJ3Y3R00000000000000003  NORMALIZED   vendorA  evt-1​        inventory_update                  2026-11-21 09:00:03.000Z
-         01KAJ3Y3R00000000000000002  QUARANTINED  vendorA  evt-1​        inventory_update  mapper_refused  2026-11-21 09:00:02.000Z
+         01KAJ3Y3R00000000000000003  NORMALIZED   vendorA  evt-1        inventory_update                  2026-11-21 09:00:03.000Z
+         01KAJ3Y3R00000000000000002  QUARANTINED  vendorA  evt-1        inventory_update  mapper_refused  2026-11-21 09:00:02.000Z
         … there are more: --limit, --since, --vendor, --status
         ");
         insta::assert_snapshot!(in_pipe(&merged(rows.clone(), 3)), @"
         ingest id	status	vendor	external id	type	result	received
-        01KAJ3Y3R00000000000000003	NORMALIZED	vendorA	evt-1​	inventory_update		2026-11-21T09:00:03.000Z
-        01KAJ3Y3R00000000000000002	QUARANTINED	vendorA	evt-1​	inventory_update	mapper_refused	2026-11-21T09:00:02.000Z
-        01KAJ3Y3R00000000000000001	RECEIVED	vendorA	evt-1​	inventory_update		2026-11-21T09:00:01.000Z
+        01KAJ3Y3R00000000000000003	NORMALIZED	vendorA	evt-1	inventory_update		2026-11-21T09:00:03.000Z
+        01KAJ3Y3R00000000000000002	QUARANTINED	vendorA	evt-1	inventory_update	mapper_refused	2026-11-21T09:00:02.000Z
+        01KAJ3Y3R00000000000000001	RECEIVED	vendorA	evt-1	inventory_update		2026-11-21T09:00:01.000Z
         ");
         insta::assert_snapshot!(json(&merged(vec![rows[2][1..].to_vec()], 3)), @r#"
         {
@@ -270,7 +270,7 @@ mod tests {
             {
               "ingestId": "01KAJ3Y3R00000000000000002",
               "vendorId": "vendorA",
-              "externalEventId": "evt-1​",
+              "externalEventId": "evt-1",
               "eventType": "inventory_update",
               "schemaVersion": "1",
               "status": "QUARANTINED",

@@ -465,7 +465,7 @@ pub(crate) mod tests {
 
     pub(crate) fn ledger_row(status: &str) -> LedgerRow {
         serde_json::from_value(json!({
-            "vendorId": "vendorA", "externalEventId": "evt-1\u{200b}", "ingestId": "01KAJ3Y3R00000000000000001",
+            "vendorId": "vendorA", "externalEventId": "evt-1", "ingestId": "01KAJ3Y3R00000000000000001",
             "eventType": "inventory_update", "schemaVersion": "1", "occurredAt": "2026-11-21T08:00:00Z",
             "receivedAt": "2026-11-21T09:58:00Z", "updatedAt": "2026-11-21T09:58:01Z", "status": status,
             "statusShard": format!("{status}#1"), "rawRef": {"bucket": "sluice-raw", "key": "raw/vendorA/2026/11/21/01KAJ3Y3R00000000000000001.json"},
@@ -525,7 +525,7 @@ pub(crate) mod tests {
         insta::assert_snapshot!(on_terminal(&shown), @r#"
         01KAJ3Y3R00000000000000001  NORMALIZED
           vendor       vendorA
-          external id  evt-1​
+          external id  evt-1
           type         inventory_update 1
           occurred     2026-11-21 08:00:00.000Z  (2 h ago)
 
@@ -554,7 +554,7 @@ pub(crate) mod tests {
         {
           "ingestId": "01KAJ3Y3R00000000000000001",
           "vendorId": "vendorA",
-          "externalEventId": "evt-1​",
+          "externalEventId": "evt-1",
           "eventType": "inventory_update",
           "schemaVersion": "1",
           "status": "NORMALIZED",
@@ -619,7 +619,7 @@ pub(crate) mod tests {
         insta::assert_snapshot!(on_terminal(&shown), @r#"
         01KAJ3Y3R00000000000000001  QUARANTINED
           vendor       vendorA
-          external id  evt-1​
+          external id  evt-1
           type         inventory_update 1
           occurred     2026-11-21 08:00:00.000Z  (2 h ago)
 
@@ -651,7 +651,7 @@ pub(crate) mod tests {
         {
           "ingestId": "01KAJ3Y3R00000000000000001",
           "vendorId": "vendorA",
-          "externalEventId": "evt-1​",
+          "externalEventId": "evt-1",
           "eventType": "inventory_update",
           "schemaVersion": "1",
           "status": "QUARANTINED",
