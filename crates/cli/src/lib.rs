@@ -11,6 +11,7 @@ pub mod error;
 pub mod names;
 pub mod output;
 pub mod publish;
+pub mod webhook;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

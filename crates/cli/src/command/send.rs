@@ -19,12 +19,12 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use sluice_core::digest::Sha256Hex;
 use sluice_core::id::rfc3339;
-use standardwebhooks::{HEADER_WEBHOOK_ID, HEADER_WEBHOOK_SIGNATURE, HEADER_WEBHOOK_TIMESTAMP, Webhook};
 
 use crate::args::{Global, SendArgs};
 use crate::cloud::local_url;
 use crate::error::CliError;
 use crate::output::{Output, Page, Tone, View, fields, paint, pretty, printable};
+use crate::webhook::{HEADER_ID, HEADER_SIGNATURE, HEADER_TIMESTAMP, InvalidSecret, Secret};
 
 /// Largest file read, in bytes: far beyond what the API takes, so that its 413 can be seen.
 const FILE_BYTES_MAX: u64 = 32 << 20;
@@ -221,14 +221,18 @@ fn prepare(args: &SendArgs, file: Vec<u8>, now: Timestamp, fresh_id: &str) -> Re
             (None, None) => fresh_id.to_owned(),
         };
         let timestamp = args.webhook_timestamp.unwrap_or_else(|| now.as_second());
-        let signature = sign(secret, &id, timestamp, &body)?;
+        let secret: Secret = secret.parse().map_err(|error: InvalidSecret| {
+            CliError::usage(format!("--secret cannot sign: {error}"))
+                .with_hint("`sluice vendors add --generate-secret` makes one")
+        })?;
+        let signature = secret.sign(&id, timestamp, &body);
         let header = |text: &str, what: &str| {
             HeaderValue::from_str(text)
                 .map_err(|_| CliError::usage(format!("{what} has a character that a header cannot carry")))
         };
-        headers.insert(HEADER_WEBHOOK_ID, header(&id, "--webhook-id, or the event id,")?);
-        headers.insert(HEADER_WEBHOOK_TIMESTAMP, HeaderValue::from(timestamp));
-        headers.insert(HEADER_WEBHOOK_SIGNATURE, header(&signature, "the signature")?);
+        headers.insert(HEADER_ID, header(&id, "--webhook-id, or the event id,")?);
+        headers.insert(HEADER_TIMESTAMP, HeaderValue::from(timestamp));
+        headers.insert(HEADER_SIGNATURE, header(&signature, "the signature")?);
         webhook_id = Some(id);
     }
     for (name, _) in &args.headers {
@@ -238,17 +242,6 @@ fn prepare(args: &SendArgs, file: Vec<u8>, now: Timestamp, fresh_id: &str) -> Re
         headers.append(name, value.clone());
     }
     Ok(Prepared { body: body.into(), headers, webhook_id })
-}
-
-fn sign(secret: &str, id: &str, timestamp: i64, body: &[u8]) -> Result<String, CliError> {
-    let webhook = Webhook::new(secret).map_err(|error| {
-        CliError::usage(format!("--secret is not a Standard Webhooks secret: {error}"))
-            .with_hint("expected whsec_ and base64, as `sluice vendors add --generate-secret` makes them")
-    })?;
-    webhook.sign(id, timestamp, body).map_err(|error| {
-        CliError::usage(format!("the body cannot be signed: {error}"))
-            .with_hint("Standard Webhooks signs text; send a compressed or binary body without --secret")
-    })
 }
 
 /// The envelope around a payload, whose text is kept.

@@ -3,18 +3,18 @@
 use std::collections::BTreeMap;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use sluice_core::digest::Sha256Hex;
 use sluice_core::id::VendorId;
 use sluice_core::port::VendorDirectory as _;
 use sluice_core::record::{RateLimit, VendorProfile};
-use standardwebhooks::Webhook;
 
 use crate::args::{VendorsAddArgs, VendorsCommand};
 use crate::cloud::Cloud;
 use crate::error::CliError;
 use crate::output::{Cell, Output, Page, Tone, View, fields, paint};
+use crate::webhook::{InvalidSecret, Secret};
 
 /// Keys and secrets that hold at once: two, for a rotation.
 const ACTIVE_MAX: usize = 2;
@@ -97,7 +97,7 @@ async fn add(args: &VendorsAddArgs, cloud: &Cloud, output: &Output) -> Result<()
     }
     let api_key = args.key.clone().unwrap_or_else(new_key);
     check_key(&api_key).map_err(CliError::usage)?;
-    let made_secret = args.generate_secret.then(new_secret);
+    let made_secret = args.generate_secret.then(Secret::generate);
     let secrets: Vec<String> = args.secret.iter().cloned().chain(made_secret.clone()).collect();
     for secret in &secrets {
         check_secret(secret).map_err(CliError::usage)?;
@@ -148,11 +148,6 @@ fn new_key() -> String {
     format!("slk_{}", URL_SAFE_NO_PAD.encode(rand::random::<[u8; 24]>()))
 }
 
-/// A new secret of the Standard Webhooks scheme: 192 random bits, which its specification asks for at least.
-fn new_secret() -> String {
-    format!("whsec_{}", STANDARD.encode(rand::random::<[u8; 24]>()))
-}
-
 /// A key must fit a header.
 pub(crate) fn check_key(key: &str) -> Result<(), String> {
     if key.is_empty() || key.chars().count() > KEY_CHARS_MAX || !key.chars().all(|c| c.is_ascii_graphic()) {
@@ -163,12 +158,7 @@ pub(crate) fn check_key(key: &str) -> Result<(), String> {
 
 /// A secret must be one that `accept` can verify with.
 pub(crate) fn check_secret(secret: &str) -> Result<(), String> {
-    if !secret.starts_with("whsec_") || secret.len() == "whsec_".len() {
-        return Err("a webhook secret is whsec_ and base64 (Standard Webhooks)".into());
-    }
-    Webhook::new(secret)
-        .map(drop)
-        .map_err(|error| format!("a webhook secret is whsec_ and base64 (Standard Webhooks): {error}"))
+    secret.parse::<Secret>().map(drop).map_err(|error: InvalidSecret| error.to_string())
 }
 
 impl View for Added {
@@ -238,7 +228,7 @@ mod tests {
     #[test]
     fn what_is_made_can_be_used() {
         check_key(&new_key()).unwrap();
-        check_secret(&new_secret()).unwrap();
+        check_secret(&Secret::generate()).unwrap();
         assert_ne!(new_key(), new_key());
         for bad in ["", "a b", "é", &"x".repeat(257)] {
             assert!(check_key(bad).is_err(), "{bad:?}");

@@ -249,11 +249,9 @@ impl Entry<'_> {
             return format!(
                 "  {clock}  {:12}  {}  {:26}  {}  {}\n",
                 text("stage"),
-                paint(tone(&status), format!("{status:16}")),
+                paint(tone(&status), format!("{status:24}")),
                 text("ingestId"),
-                text("vendorId")
-                    + if self.fields.get("externalEventId").is_some_and(|id| id != "") { " " } else { "" }
-                    + &text("externalEventId"),
+                format!("{} {}", text("vendorId"), text("externalEventId")).trim_end(),
                 paint(Tone::Dim, format!("{latency:.1} ms"))
             );
         }
@@ -272,7 +270,7 @@ impl Entry<'_> {
                 Value::String(text) => printable(text).replace('\n', " "),
                 other => other.to_string(),
             };
-            let _ = write!(line, "  {} {value}", paint(Tone::Dim, format!("{name}=")));
+            let _ = write!(line, "  {}{value}", paint(Tone::Dim, format!("{name}=")));
         }
         line.push('\n');
         line
@@ -286,8 +284,9 @@ fn tone(status: &str) -> Tone {
             Tone::Good
         }
         "DUPLICATE" => Tone::Warn,
+        // On its way.
+        "VALID" => Tone::Plain,
         _ => match status.parse::<u16>() {
-            Ok(202) => Tone::Good,
             Ok(200..=399) => Tone::Warn,
             _ => Tone::Bad,
         },
@@ -317,7 +316,7 @@ mod tests {
 
     #[test]
     fn a_stage_is_one_line() {
-        insta::assert_snapshot!(plain(&stage().readable()), @r"  10:00:00.123  normalize     NORMALIZED        01KAJ3Y3R00000000000000001  vendorA evt-1\u{1b}[2J  3.2 ms");
+        insta::assert_snapshot!(plain(&stage().readable()), @r"  10:00:00.123  normalize     NORMALIZED                01KAJ3Y3R00000000000000001  vendorA evt-1\u{1b}[2J  3.2 ms");
         insta::assert_snapshot!(stage().json(), @r#"{"event":"stage","at":"2026-11-21T10:00:00.123Z","stage":"normalize","ingestId":"01KAJ3Y3R00000000000000001","vendorId":"vendorA","externalEventId":"evt-1\u001b[2J","status":"NORMALIZED","latencyMs":3.25}"#);
     }
 
@@ -330,7 +329,7 @@ mod tests {
                 json!({"message": "the function failed", "function": "sluice-relay", "error": "a: b"}),
             )
         };
-        insta::assert_snapshot!(plain(&warning().readable()), @"  10:00:00.123  warn          the function failed  function= sluice-relay  error= a: b");
+        insta::assert_snapshot!(plain(&warning().readable()), @"  10:00:00.123  warn          the function failed  function=sluice-relay  error=a: b");
         insta::assert_snapshot!(warning().json(), @r#"{"event":"log","at":"2026-11-21T10:00:00.123Z","level":"warn","target":"sluice_local::relay","message":"the function failed","function":"sluice-relay","error":"a: b"}"#);
     }
 
@@ -339,7 +338,8 @@ mod tests {
         assert_eq!(tone("mapper_refused"), Tone::Bad);
         assert_eq!(tone("503"), Tone::Bad);
         assert_eq!(tone("DUPLICATE"), Tone::Warn);
-        assert_eq!(tone("202"), Tone::Good);
+        assert_eq!(tone("200"), Tone::Warn);
+        assert_eq!(tone("VALID"), Tone::Plain);
     }
 
     #[test]
