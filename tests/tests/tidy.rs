@@ -38,16 +38,20 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("sluice-asl", vec![]),
         ("sluice-stepfunctions", vec!["sluice-asl"]),
         ("sluice-mapper-host", vec!["sluice-core"]),
+        ("sluice-mapping", vec!["sluice-core", "sluice-mapper-host"]),
         ("sluice-aws", vec!["sluice-core"]),
         // Publishing compiles a mapper; `dev` is the local cloud.
-        ("sluice-cli", vec!["sluice-core", "sluice-aws", "sluice-mapper-host", "sluice-local"]),
+        (
+            "sluice-cli",
+            vec!["sluice-core", "sluice-aws", "sluice-mapper-host", "sluice-mapping", "sluice-local"],
+        ),
         ("sluice-tests", vec![]),
         ("xtask", vec![]),
     ]);
     for function in FUNCTIONS {
         allowed.insert(function, vec!["sluice-core", "sluice-aws"]);
     }
-    allowed.get_mut("sluice-normalize").expect("it is a function").push("sluice-mapper-host");
+    allowed.get_mut("sluice-normalize").expect("it is a function").push("sluice-mapping");
     let mut local =
         vec!["sluice-core", "sluice-asl", "sluice-stepfunctions", "sluice-aws", "sluice-mapper-host"];
     local.extend(FUNCTIONS);

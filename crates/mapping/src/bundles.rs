@@ -21,10 +21,13 @@ use sluice_mapper_host::{Host, LoadError, Mapper, TrustedDigest};
 const BUNDLES_MAX: u64 = 128;
 
 /// A bundle, ready to run.
-pub(crate) struct Bundle {
-    pub(crate) contract: Contract,
-    pub(crate) schemas: BTreeMap<SchemaVersion, Schema>,
-    pub(crate) mapper: Mapper,
+pub struct Bundle {
+    /// What the bundle promises.
+    pub contract: Contract,
+    /// The vendor's payload schemas by version.
+    pub schemas: BTreeMap<SchemaVersion, Schema>,
+    /// The module, loaded.
+    pub mapper: Mapper,
 }
 
 /// The store behind its cache.
@@ -41,7 +44,8 @@ impl Bundles {
         Ok(Self { store, host: Host::new()?, loaded: Cache::new(BUNDLES_MAX) })
     }
 
-    pub(crate) async fn get(&self, digest: &Sha256Hex) -> Result<Arc<Bundle>, Fault> {
+    /// The bundle of a digest, loaded and checked once.
+    pub async fn get(&self, digest: &Sha256Hex) -> Result<Arc<Bundle>, Fault> {
         let load = async { self.load(digest).await.map(Arc::new) };
         let loaded = self.loaded.try_get_with(digest.clone(), load).await;
         // Those who waited share one failure; each gets its classification and words.
