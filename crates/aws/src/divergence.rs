@@ -21,7 +21,7 @@ pub struct DynamoDivergence {
 impl DynamoDivergence {
     /// Over a table.
     pub fn new(sdk: &SdkConfig, table: impl Into<String>) -> Self {
-        Self { client: Client::new(sdk), table: table.into() }
+        Self { client: crate::client::dynamodb(sdk), table: table.into() }
     }
 }
 

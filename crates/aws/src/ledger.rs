@@ -33,7 +33,7 @@ pub struct DynamoLedger {
 impl DynamoLedger {
     /// Over a table.
     pub fn new(sdk: &SdkConfig, table: impl Into<String>) -> Self {
-        Self { client: Client::new(sdk), table: table.into() }
+        Self { client: crate::client::dynamodb(sdk), table: table.into() }
     }
 
     /// The row of an `ingestId`, by the index; eventually consistent.

@@ -5,6 +5,7 @@
 
 pub mod bundles;
 pub mod bus;
+mod client;
 pub mod clock;
 pub mod config;
 pub mod divergence;

@@ -23,7 +23,7 @@ pub struct S3NormalizedStore {
 impl S3NormalizedStore {
     /// Over a bucket.
     pub fn new(sdk: &SdkConfig, bucket: impl Into<String>) -> Self {
-        Self { client: crate::raw::client(sdk), bucket: bucket.into() }
+        Self { client: crate::client::s3(sdk), bucket: bucket.into() }
     }
 }
 

@@ -53,7 +53,7 @@ impl DynamoVendors {
             .max_capacity(CACHE_ROWS_MAX)
             .time_to_live(Duration::from_secs(CACHE_SECONDS))
             .build();
-        Self { client: Client::new(sdk), table: table.into(), cache }
+        Self { client: crate::client::dynamodb(sdk), table: table.into(), cache }
     }
 
     async fn read(

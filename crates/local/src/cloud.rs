@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
@@ -430,7 +431,7 @@ impl Cloud {
             Transport::InProcess => Some(InProcess(Arc::downgrade(&endpoint))),
             Transport::Loopback => None,
         };
-        let sdk = sdk_config(&aws_url, client);
+        let sdk = functions_sdk_config(&aws_url, client);
         let setup = FunctionSetup { sdk_config: &sdk, topology: &topology };
         let functions = FunctionHost::new(&topology, make_functions(&setup).map_err(StartError::Functions)?);
         let machines = make_machines(MachineSetup {
@@ -570,6 +571,14 @@ fn sdk_config(aws_url: &str, client: Option<InProcess>) -> SdkConfig {
         builder = builder.http_client(SharedHttpClient::new(client));
     }
     builder.build()
+}
+
+/// For the functions: without credentials, so that nothing is signed which nobody checks; without the guard against stalled
+/// connections, since there are none.
+fn functions_sdk_config(aws_url: &str, client: Option<InProcess>) -> SdkConfig {
+    let mut builder = sdk_config(aws_url, client).into_builder();
+    builder.set_credentials_provider(None);
+    builder.stalled_stream_protection(StalledStreamProtectionConfig::disabled()).build()
 }
 
 fn machine_definitions(
