@@ -90,7 +90,12 @@ impl DynamoDb {
         let engine = Database::new(&path.to_string_lossy())?;
         engine.disable_bulk_loading()?;
         let maintenance = Db::open(path, STREAM_INDEX)?;
-        Ok(Self { engine: Engine(engine), maintenance, turn: tokio::sync::Mutex::new(()), written: watch::Sender::new(0) })
+        Ok(Self {
+            engine: Engine(engine),
+            maintenance,
+            turn: tokio::sync::Mutex::new(()),
+            written: watch::Sender::new(0),
+        })
     }
 
     /// Changes whenever an item may have been written.

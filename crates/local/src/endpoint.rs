@@ -75,7 +75,9 @@ impl Endpoint {
 
     async fn target(&self, service: &str, operation: &str, body: Bytes) -> Response<Bytes> {
         match service {
-            "DynamoDB_20120810" | "DynamoDBStreams_20120810" => self.dynamodb.handle_in_turn(operation, &body).await,
+            "DynamoDB_20120810" | "DynamoDBStreams_20120810" => {
+                self.dynamodb.handle_in_turn(operation, &body).await
+            }
             "AmazonSQS" => self.sqs.handle(operation, &body).await,
             "AWSEvents" => self.events.handle(operation, &body).await,
             "AWSStepFunctions" => match self.machines.get().and_then(|machines| machines.0.upgrade()) {
