@@ -1,0 +1,86 @@
+// What each function may do, beside what its triggers need. From the sources: `functions/*/src/config.rs` says what a function
+// names, `crates/aws/src/*.rs` which calls it makes. A function's environment is made of the same rows: it knows the name of
+// nothing that it may not touch.
+
+import { find, type Fn, type TopologyFile, upperSnake } from "./topology.ts";
+
+type TableAction = "GetItem" | "PutItem" | "UpdateItem" | "Query" | "Scan";
+type BucketAction = "GetObject" | "PutObject" | "ListBucket";
+
+export type Permission =
+  | { table: string; actions: TableAction[]; index?: string; why: string }
+  | { bucket: string; actions: BucketAction[]; why: string }
+  | { bus: true; why: string }
+  | { queue: string; why: string }
+  | { machine: string; why: string };
+
+// S3 answers 403 instead of 404 for an object that is not there to whoever may not list the bucket; then a missing object would be
+// told as a denied one, and a person would mend the wrong thing.
+const MISSING_IS_404 = "so that a missing object is told from a denied one";
+
+export const PERMISSIONS: Record<string, Permission[]> = {
+  Accept: [
+    { table: "Vendors", actions: ["GetItem"], why: "whose key, which secret, which contract" },
+    { table: "Ledger", actions: ["GetItem"], why: "seen before?" },
+    { table: "Ledger", index: "by-ingest-id", actions: ["Query"], why: "GET /v1/events/{ingestId}" },
+  ],
+  PersistRaw: [
+    { bucket: "Raw", actions: ["PutObject", "GetObject"], why: "write the request once; read the digest of one that exists" },
+    { table: "Ledger", actions: ["PutItem"], why: "the commit point" },
+    { table: "Divergence", actions: ["GetItem", "PutItem"], why: "the same id with another payload" },
+  ],
+  Relay: [{ bus: true, why: "publish what the stream tells" }],
+  Normalize: [
+    { table: "Vendors", actions: ["GetItem"], why: "the active mapper" },
+    { bucket: "Mappers", actions: ["GetObject"], why: "the bundle" },
+    { bucket: "Mappers", actions: ["ListBucket"], why: MISSING_IS_404 },
+    { bucket: "Raw", actions: ["GetObject"], why: "the request as sent" },
+    { bucket: "Raw", actions: ["ListBucket"], why: MISSING_IS_404 },
+    { bucket: "Normalized", actions: ["PutObject"], why: "the canonical document" },
+    { table: "Ledger", actions: ["UpdateItem"], why: "NORMALIZED" },
+  ],
+  Quarantine: [
+    { table: "Quarantine", actions: ["UpdateItem"], why: "record and release" },
+    { table: "Ledger", actions: ["UpdateItem"], why: "QUARANTINED" },
+  ],
+  Apply: [
+    { bucket: "Normalized", actions: ["GetObject"], why: "the canonical document" },
+    { bucket: "Normalized", actions: ["ListBucket"], why: MISSING_IS_404 },
+    { table: "CanonicalState", actions: ["GetItem", "PutItem", "UpdateItem"], why: "latest value, conditionally" },
+    { table: "Divergence", actions: ["GetItem", "PutItem"], why: "stale and conflicting updates" },
+    { queue: "Dlq", why: "a message that can never be applied" },
+  ],
+  Reconcile: [
+    { table: "Ledger", actions: ["Query"], index: "by-status", why: "rows that are stuck; the balance" },
+    { table: "Ledger", actions: ["GetItem", "PutItem", "UpdateItem", "Scan"], why: "count all rows; write the balance" },
+    { machine: "Normalize", why: "run a stuck event again" },
+    { machine: "Recover", why: "hand a failed event to a person" },
+  ],
+};
+
+/** The rows of a function; an error that says what to do if there are none, or if one names what is not declared. */
+export function permissionsOf(topology: TopologyFile, fn: Fn): Permission[] {
+  const rows = PERMISSIONS[fn.id];
+  if (!rows) {
+    throw new Error(`the function ${fn.id} of topology.json has no row in cdk/lib/permissions.ts: say there what it reads and writes, and why`);
+  }
+  const from = `the permissions of ${fn.id} (cdk/lib/permissions.ts)`;
+  for (const row of rows) {
+    if ("table" in row) {
+      const table = find(topology.tables, row.table, "table", from);
+      if (row.index && !table.indexes?.some((it) => it.name === row.index)) throw new Error(`${from} name the index ${row.index}, which ${table.name} does not have`);
+    } else if ("bucket" in row) find(topology.buckets, row.bucket, "bucket", from);
+    else if ("queue" in row) find(topology.queues, row.queue, "queue", from);
+    else if ("machine" in row) find(topology.stateMachines, row.machine, "state machine", from);
+  }
+  return rows;
+}
+
+/** What the environment calls the values of a permission: `LEDGER_TABLE`. */
+export function variable(row: Permission): string {
+  if ("table" in row) return `${upperSnake(row.table)}_TABLE`;
+  if ("bucket" in row) return `${upperSnake(row.bucket)}_BUCKET`;
+  if ("queue" in row) return `${upperSnake(row.queue)}_QUEUE_URL`;
+  if ("machine" in row) return `${upperSnake(row.machine)}_STATE_MACHINE_ARN`;
+  return "BUS_NAME";
+}
