@@ -16,6 +16,8 @@ const FLAGS = {
   "@aws-cdk/aws-s3:serverAccessLogsUseBucketPolicy": true,
   "@aws-cdk/aws-s3:publicAccessBlockedByDefault": true,
   "@aws-cdk/core:checkSecretUsage": true,
+  // The stateful stack cannot lose what the other one uses.
+  "@aws-cdk/core:defaultCrossStackReferences": "strong",
   "@aws-cdk/core:enablePartitionLiterals": true,
   "@aws-cdk/core:target-partitions": ["aws"],
   "@aws-cdk/core:validateSnapshotRemovalPolicy": true,

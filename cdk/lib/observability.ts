@@ -201,38 +201,34 @@ export class Observability extends Construct {
       });
     }
     for (const table of this.topology.tables) {
-      const metric = (metricName: string) => new cloudwatch.Metric({ namespace: "AWS/DynamoDB", metricName, dimensionsMap: { TableName: table.name }, ...SUM });
-      this.alarm({
-        name: `throttles/table-${kebab(table.id)}`,
-        what: `Reads or writes of ${table.name} were throttled for 15 minutes: more than it is warm for, or one key is hot.`,
-        todo: "Raise `warmThroughput`; for one hot key, slow its vendor down.",
-        metric: new cloudwatch.MathExpression({
-          expression: "FILL(reads, 0) + FILL(writes, 0)",
-          label: "Throttled",
-          usingMetrics: { reads: metric("ReadThrottleEvents"), writes: metric("WriteThrottleEvents") },
-          ...MINUTES,
-        }),
-        threshold: 1,
-        periods: 3,
-      });
+      for (const kind of ["Read", "Write"]) {
+        this.alarm({
+          name: `throttles/table-${kebab(table.id)}-${kind.toLowerCase()}s`,
+          what: `${kind}s of ${table.name} were throttled for 15 minutes: more than it is warm for, or one key is hot.`,
+          todo: "Raise `warmThroughput`; for one hot key, slow its vendor down.",
+          metric: new cloudwatch.Metric({ namespace: "AWS/DynamoDB", metricName: `${kind}ThrottleEvents`, dimensionsMap: { TableName: table.name }, ...SUM }),
+          threshold: 1,
+          periods: 3,
+        });
+      }
     }
   }
 
   private faults(): void {
     const { api } = this.parts;
-    const metric = (metricName: string) =>
-      new cloudwatch.Metric({ namespace: "AWS/ApiGateway", metricName, dimensionsMap: { ApiName: "sluice", Stage: api.stageName }, ...SUM });
     this.alarm({
       name: "api-faults",
       what: "More than 1 % of the requests of 5 minutes were answered with 5xx. Vendors send them again; none was lost.",
       todo: "See the access log for errorType and integrationStatus, then the intake machine.",
-      metric: new cloudwatch.MathExpression({
-        expression: "IF(all > 0, 100 * faults / all, 0)",
-        label: "5xx, %",
-        usingMetrics: { faults: metric("5XXError"), all: metric("Count") },
+      // The average of a metric that is 0 or 1 for each request.
+      metric: new cloudwatch.Metric({
+        namespace: "AWS/ApiGateway",
+        metricName: "5XXError",
+        dimensionsMap: { ApiName: "sluice", Stage: api.stageName },
         ...MINUTES,
+        statistic: "Average",
       }),
-      threshold: 1,
+      threshold: 0.01,
       comparison: cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
     });
     for (const fn of this.topology.functions) {
