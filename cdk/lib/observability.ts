@@ -1,6 +1,6 @@
 // Alarms and the dashboard. An alarm says what it means and what to do, and names its section of docs/runbooks/alarms.md.
 
-import { Aws, Duration, Stack } from "aws-cdk-lib";
+import { Duration, Stack } from "aws-cdk-lib";
 import * as cloudwatch from "aws-cdk-lib/aws-cloudwatch";
 import { SnsAction } from "aws-cdk-lib/aws-cloudwatch-actions";
 import type * as sqs from "aws-cdk-lib/aws-sqs";
@@ -260,7 +260,7 @@ export class Observability extends Construct {
     const dashboard = new cloudwatch.Dashboard(this, "Dashboard", { dashboardName: "sluice", defaultInterval: Duration.hours(3) });
     dashboard.addWidgets(
       new cloudwatch.TextWidget({
-        markdown: `# Sluice\nvendor → intake → ledger → relay → normalize → routes. Runbooks: ${this.settings.runbookBase ?? "docs/runbooks/"}. Region ${Aws.REGION}, account ${Stack.of(this).account}.`,
+        markdown: `# Sluice\nvendor → intake → ledger → relay → normalize → routes. Runbooks: ${this.settings.runbookBase ?? "docs/runbooks/"}. Region ${Stack.of(this).region}, account ${Stack.of(this).account}.`,
         width: 24,
         height: 2,
       }),

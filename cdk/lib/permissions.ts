@@ -4,7 +4,7 @@
 
 import { find, type Fn, type TopologyFile, upperSnake } from "./topology.ts";
 
-type TableAction = "GetItem" | "PutItem" | "UpdateItem" | "Query" | "Scan";
+type TableAction = "GetItem" | "BatchGetItem" | "Query" | "PutItem" | "UpdateItem" | "DeleteItem" | "BatchWriteItem";
 type BucketAction = "GetObject" | "PutObject" | "ListBucket";
 
 export type Permission =
@@ -46,15 +46,26 @@ export const PERMISSIONS: Record<string, Permission[]> = {
   Apply: [
     { bucket: "Normalized", actions: ["GetObject"], why: "the canonical document" },
     { bucket: "Normalized", actions: ["ListBucket"], why: MISSING_IS_404 },
-    { table: "CanonicalState", actions: ["GetItem", "PutItem", "UpdateItem"], why: "latest value, conditionally" },
-    { table: "Divergence", actions: ["GetItem", "PutItem"], why: "stale and conflicting updates" },
+    { table: "Ledger", actions: ["GetItem"], why: "which document holds" },
+    {
+      table: "CanonicalState",
+      actions: ["GetItem", "BatchGetItem", "Query", "PutItem", "DeleteItem"],
+      why: "state and contributions, in one transaction under their versions",
+    },
+    { table: "Divergence", actions: ["PutItem", "DeleteItem", "BatchWriteItem"], why: "stale and conflicting updates" },
     { queue: "Dlq", why: "a message that can never be applied" },
   ],
   Reconcile: [
-    { table: "Ledger", actions: ["Query"], index: "by-status", why: "rows that are stuck; the balance" },
-    { table: "Ledger", actions: ["GetItem", "PutItem", "UpdateItem", "Scan"], why: "count all rows; write the balance" },
-    { machine: "Normalize", why: "run a stuck event again" },
-    { machine: "Recover", why: "hand a failed event to a person" },
+    { table: "Ledger", index: "by-status", actions: ["Query"], why: "what is stuck, and the books by the hour" },
+    { table: "Ledger", index: "by-ingest-id", actions: ["Query"], why: "whose an object is" },
+    { table: "Ledger", actions: ["GetItem"], why: "the row itself, where the index may lag" },
+    { table: "Quarantine", actions: ["GetItem", "Query", "UpdateItem"], why: "count; close what is normalized" },
+    { table: "Balance", actions: ["GetItem", "Query", "PutItem", "DeleteItem"], why: "the balance of each hour" },
+    { bucket: "Raw", actions: ["ListBucket"], why: "count what was sent" },
+    { bucket: "Raw", actions: ["GetObject"], why: "whose an object without a row is" },
+    { bucket: "Normalized", actions: ["ListBucket"], why: "count what was made" },
+    { bucket: "Normalized", actions: ["GetObject"], why: "whether a row's document is there" },
+    { machine: "Recover", why: "run a stuck event again" },
   ],
 };
 

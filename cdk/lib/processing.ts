@@ -177,7 +177,7 @@ export class Processing extends Construct {
     const tables = rows.some((row) => "table" in row);
     const buckets = rows.some((row) => "bucket" in row);
     if (!tables && !buckets) return;
-    const writes = rows.some((row) => ("table" in row || "bucket" in row) && row.actions.some((it) => /^(Put|Update)/.test(it)));
+    const writes = rows.some((row) => ("table" in row || "bucket" in row) && row.actions.some((it) => /^(Put|Update|Delete|BatchWrite)/.test(it)));
     const { region } = Stack.of(this);
     role.addToPolicy(
       new PolicyStatement({
@@ -327,6 +327,7 @@ export class Processing extends Construct {
     );
     // Not by stream: the call takes none ("Actions, resources, and condition keys for Amazon DynamoDB", AWS).
     role.addToPolicy(new PolicyStatement({ sid: "ListStreams", actions: ["dynamodb:ListStreams"], resources: ["*"] }));
+    acknowledge(role, "AwsSolutions-IAM5[Resource::*]", "ListStreams takes no stream; tracing, where it is on, has no resources to name.");
     role.addToPolicy(new PolicyStatement({ sid: "GiveUpVisibly", actions: ["sqs:SendMessage"], resources: [deadLetters.queueArn] }));
     role.addToPolicy(
       new PolicyStatement({

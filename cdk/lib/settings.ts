@@ -18,8 +18,6 @@ export interface Settings {
   root: string;
   topology: string;
   openapi: string;
-  /** `emulator` leaves out what MiniStack cannot take; `lib/emulator.ts` lists it. */
-  target: "aws" | "emulator";
   /** `packages`: what `cargo xtask package` built. `placeholder`: a program that does nothing, for tests of the templates. */
   artefacts: "packages" | "placeholder";
   /** Termination and deletion protection, retention, refusal of deletion. Off only in a test account. */
@@ -59,7 +57,6 @@ export function defaults(root: string): Settings {
     root,
     topology: join(root, "state-machines", "topology.json"),
     openapi: join(root, "schemas", "openapi.yaml"),
-    target: "aws",
     artefacts: "packages",
     protect: true,
     bucketSuffix: undefined,
@@ -96,7 +93,6 @@ export function defaults(root: string): Settings {
 const RETENTION_DAYS = [1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653];
 
 const CHOICES: Partial<Record<keyof Settings, readonly unknown[]>> = {
-  target: ["aws", "emulator"],
   artefacts: ["packages", "placeholder"],
   architecture: ["x86_64", "arm64"],
   normalizeArchitecture: ["x86_64", "arm64"],

@@ -47,7 +47,7 @@ export class StatelessStack extends Stack {
     new CfnOutput(this, "ApiUrl", { value: this.api.url, description: "SLUICE_API of the command line" });
     if (this.api.domainTarget) new CfnOutput(this, "DomainTarget", { value: this.api.domainTarget, description: "Where the domain's DNS record must point" });
     if (settings.artefacts === "placeholder") Annotations.of(this).addWarningV2("sluice:placeholder", "The functions are placeholders that do nothing: for tests of the templates only.");
-    if (settings.artefacts === "packages" && !settings.mapperTrustKeys && settings.target === "aws") {
+    if (settings.artefacts === "packages" && !settings.mapperTrustKeys) {
       Annotations.of(this).addWarningV2("sluice:mapperTrustKeys", "No key is trusted for mapper bundles: set mapperTrustKeys (docs/runbooks/deploy.md).");
     }
   }

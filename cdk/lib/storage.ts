@@ -8,7 +8,7 @@ import * as s3 from "aws-cdk-lib/aws-s3";
 import { Construct } from "constructs";
 import { acknowledge } from "./nag.ts";
 import type { Settings } from "./settings.ts";
-import type { Bucket, Table, TopologyFile } from "./topology.ts";
+import { type Bucket, find, type Table, type TopologyFile } from "./topology.ts";
 
 /** DynamoDB's own values for a new table on demand: stated, so that they are seen. */
 const WARM = { reads: 12_000, writes: 4_000 };
@@ -189,7 +189,7 @@ export class Storage extends Construct {
 
   /** By name, so that a policy reads the same in every stack. */
   bucketArn(id: string): string {
-    const name = this.topology.buckets.find((it) => it.id === id)!.name;
+    const { name } = find(this.topology.buckets, id, "bucket", "cdk/lib");
     return `arn:${Stack.of(this).partition}:s3:::${this.bucketName(name)}`;
   }
 
@@ -198,7 +198,7 @@ export class Storage extends Construct {
   }
 
   tableArn(id: string, index?: string): string {
-    const name = this.topology.tables.find((it) => it.id === id)!.name;
+    const { name } = find(this.topology.tables, id, "table", "cdk/lib");
     const resourceName = index ? `${name}/index/${index}` : name;
     return Stack.of(this).formatArn({ service: "dynamodb", resource: "table", resourceName, arnFormat: ArnFormat.SLASH_RESOURCE_NAME });
   }

@@ -97,7 +97,7 @@ export class Synthesized {
       case "AWS::SQS::Queue":
         return attribute === "Arn" ? `arn:aws:sqs:${account}:${Properties.QueueName}` : attribute === "QueueName" ? Properties.QueueName : `https://sqs.eu-central-1.amazonaws.com/111122223333/${Properties.QueueName}`;
       case "AWS::DynamoDB::Table":
-        if (attribute === "StreamArn") return `arn:aws:dynamodb:${account}:table/${Properties.TableName}/stream/*`;
+        if (attribute === "StreamArn") return `arn:aws:dynamodb:${account}:table/${Properties.TableName}/stream/<label>`;
         return attribute === "Arn" ? `arn:aws:dynamodb:${account}:table/${Properties.TableName}` : Properties.TableName;
       case "AWS::Lambda::Function":
         return attribute === "Arn" ? `arn:aws:lambda:${account}:function:${Properties.FunctionName}` : Properties.FunctionName;
