@@ -11,5 +11,9 @@ import { sluice } from "../lib/stacks.ts";
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 const app = newApp();
 const env = { account: process.env.CDK_DEFAULT_ACCOUNT, region: process.env.CDK_DEFAULT_REGION };
-sluice(app, settings(root, (name) => app.node.tryGetContext(name)), env.account && env.region ? { env: env as { account: string; region: string } } : {});
+sluice(
+  app,
+  settings(root, (name) => app.node.tryGetContext(name)),
+  env.account && env.region ? { env: env as { account: string; region: string } } : {},
+);
 Validations.of(app).addPlugins(new AwsSolutionsChecks(app));

@@ -38,9 +38,13 @@ export class Api extends Construct {
     const stateMachineArn = processing.machineArn(intake);
     const role = new iam.Role(this, "Role", {
       description: "API Gateway: starts intake",
-      assumedBy: new iam.ServicePrincipal("apigateway.amazonaws.com", { conditions: { StringEquals: { "aws:SourceAccount": Stack.of(this).account } } }),
+      assumedBy: new iam.ServicePrincipal("apigateway.amazonaws.com", {
+        conditions: { StringEquals: { "aws:SourceAccount": Stack.of(this).account } },
+      }),
     });
-    role.addToPolicy(new iam.PolicyStatement({ sid: "StartIntake", actions: ["states:StartSyncExecution"], resources: [stateMachineArn] }));
+    role.addToPolicy(
+      new iam.PolicyStatement({ sid: "StartIntake", actions: ["states:StartSyncExecution"], resources: [stateMachineArn] }),
+    );
 
     const { body } = apiDefinition(settings, {
       stateMachineArn,
@@ -71,7 +75,9 @@ export class Api extends Construct {
         dataTraceEnabled: false,
         throttlingRateLimit: settings.apiRatePerSecond,
         throttlingBurstLimit: settings.apiBurst,
-        ...(settings.accessLogs ? { accessLogDestination: new apigateway.LogGroupLogDestination(accessLog), accessLogFormat: accessLogFormat() } : {}),
+        ...(settings.accessLogs
+          ? { accessLogDestination: new apigateway.LogGroupLogDestination(accessLog), accessLogFormat: accessLogFormat() }
+          : {}),
       },
     });
     dependOn(this.restApi, role);
@@ -109,7 +115,9 @@ export class Api extends Construct {
       certificate: acm.Certificate.fromCertificateArn(this, "Certificate", certificateArn),
       endpointType: apigateway.EndpointType.REGIONAL,
       securityPolicy: apigateway.SecurityPolicy.TLS_1_2,
-      ...(truststore ? { mtls: { bucket: s3.Bucket.fromBucketName(this, "Truststore", truststore[1]!), key: truststore[2]! } } : {}),
+      ...(truststore
+        ? { mtls: { bucket: s3.Bucket.fromBucketName(this, "Truststore", truststore[1]!), key: truststore[2]! } }
+        : {}),
     });
     domain.addBasePathMapping(this.restApi, { stage: this.restApi.deploymentStage });
     return domain.domainNameAliasDomainName;
@@ -119,7 +127,11 @@ export class Api extends Construct {
   private firewall(accessLog: logs.LogGroup): void {
     const { partition, region } = Stack.of(this);
     const text = problems(readOpenApi(this.settings.openapi))("too-many-requests", DETAILS.tooMany);
-    const visibilityConfig = (metricName: string) => ({ cloudWatchMetricsEnabled: true, sampledRequestsEnabled: false, metricName });
+    const visibilityConfig = (metricName: string) => ({
+      cloudWatchMetricsEnabled: true,
+      sampledRequestsEnabled: false,
+      metricName,
+    });
     const acl = new wafv2.CfnWebACL(this, "Firewall", {
       name: "sluice",
       scope: "REGIONAL",
@@ -130,9 +142,17 @@ export class Api extends Construct {
         {
           name: "too-many-from-one-address",
           priority: 1,
-          statement: { rateBasedStatement: { aggregateKeyType: "IP", limit: this.settings.wafRequestsPer5Minutes, evaluationWindowSec: 300 } },
+          statement: {
+            rateBasedStatement: { aggregateKeyType: "IP", limit: this.settings.wafRequestsPer5Minutes, evaluationWindowSec: 300 },
+          },
           action: {
-            block: { customResponse: { responseCode: 429, customResponseBodyKey: "tooMany", responseHeaders: [{ name: "retry-after", value: "60" }] } },
+            block: {
+              customResponse: {
+                responseCode: 429,
+                customResponseBodyKey: "tooMany",
+                responseHeaders: [{ name: "retry-after", value: "60" }],
+              },
+            },
           },
           visibilityConfig: visibilityConfig("sluice-too-many-from-one-address"),
         },
@@ -146,7 +166,10 @@ export class Api extends Construct {
       ],
     });
     const stageArn = `arn:${partition}:apigateway:${region}::/restapis/${this.restApi.restApiId}/stages/${STAGE}`;
-    const association = new wafv2.CfnWebACLAssociation(this, "FirewallAssociation", { webAclArn: acl.attrArn, resourceArn: stageArn });
+    const association = new wafv2.CfnWebACLAssociation(this, "FirewallAssociation", {
+      webAclArn: acl.attrArn,
+      resourceArn: stageArn,
+    });
     association.node.addDependency(this.restApi.deploymentStage);
     const log = new logs.LogGroup(this, "FirewallLog", {
       logGroupName: "aws-waf-logs-sluice",
@@ -163,12 +186,31 @@ export class Api extends Construct {
 
   private acknowledgements(): void {
     const { settings } = this;
-    acknowledge(this.restApi, "AwsSolutions-APIG2", "Accept validates, so that every fault is named at once and the bytes are kept as sent; a model of API Gateway would refuse with neither.");
-    acknowledge(this.restApi, "AwsSolutions-APIG4", "A vendor proves itself by an API key bound to it and, with a secret, by a signature over the exact bytes: both are verified by Accept (design section 4).");
+    acknowledge(
+      this.restApi,
+      "AwsSolutions-APIG2",
+      "Accept validates, so that every fault is named at once and the bytes are kept as sent; a model of API Gateway would refuse with neither.",
+    );
+    acknowledge(
+      this.restApi,
+      "AwsSolutions-APIG4",
+      "A vendor proves itself by an API key bound to it and, with a secret, by a signature over the exact bytes: both are verified by Accept (design section 4).",
+    );
     acknowledge(this.restApi, "AwsSolutions-COG4", "Vendors are programs: there are no user pools. See AwsSolutions-APIG4.");
-    if (!settings.waf) acknowledge(this.restApi, "AwsSolutions-APIG3", "The firewall is a setting (`waf`): it costs per request, and usage plans throttle each vendor without it.");
-    if (!settings.accessLogs) acknowledge(this.restApi, "AwsSolutions-APIG1", "Access logs were switched off by the setting `accessLogs`.");
-    if (settings.apiAccountRole) acknowledge(this.restApi, "AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs]", "API Gateway's account-wide role for logs: it refuses a narrower one.");
+    if (!settings.waf)
+      acknowledge(
+        this.restApi,
+        "AwsSolutions-APIG3",
+        "The firewall is a setting (`waf`): it costs per request, and usage plans throttle each vendor without it.",
+      );
+    if (!settings.accessLogs)
+      acknowledge(this.restApi, "AwsSolutions-APIG1", "Access logs were switched off by the setting `accessLogs`.");
+    if (settings.apiAccountRole)
+      acknowledge(
+        this.restApi,
+        "AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs]",
+        "API Gateway's account-wide role for logs: it refuses a narrower one.",
+      );
   }
 }
 

@@ -18,7 +18,9 @@ export function code(settings: Settings, fn: Fn, architecture: Architecture): Co
   }
   const built = architectureOf(readFileSync(archive), archive);
   if (built !== architecture) {
-    throw new Error(`${archive} was built for ${built}, and ${fn.name} is to run on ${architecture}: package it for that, or change the setting`);
+    throw new Error(
+      `${archive} was built for ${built}, and ${fn.name} is to run on ${architecture}: package it for that, or change the setting`,
+    );
   }
   return Code.fromAsset(archive);
 }
@@ -29,7 +31,13 @@ export function architectureOf(zip: Buffer, name: string): Architecture {
   const entries = end < 0 ? 0 : zip.readUInt16LE(end + 10);
   let at = end < 0 ? 0 : zip.readUInt32LE(end + 16);
   for (let index = 0; index < entries; index += 1) {
-    const [method, size, nameLength, extra, comment] = [zip.readUInt16LE(at + 10), zip.readUInt32LE(at + 20), zip.readUInt16LE(at + 28), zip.readUInt16LE(at + 30), zip.readUInt16LE(at + 32)];
+    const [method, size, nameLength, extra, comment] = [
+      zip.readUInt16LE(at + 10),
+      zip.readUInt32LE(at + 20),
+      zip.readUInt16LE(at + 28),
+      zip.readUInt16LE(at + 30),
+      zip.readUInt16LE(at + 32),
+    ];
     if (zip.toString("utf8", at + 46, at + 46 + nameLength) === "bootstrap") {
       const local = zip.readUInt32LE(at + 42);
       const data = local + 30 + zip.readUInt16LE(local + 26) + zip.readUInt16LE(local + 28);
@@ -47,7 +55,10 @@ export function architectureOf(zip: Buffer, name: string): Architecture {
 function placeholder(settings: Settings): string {
   const path = join(settings.root, "target", "cdk", "placeholder", "bootstrap.zip");
   mkdirSync(dirname(path), { recursive: true });
-  writeFileSync(path, storedZip("bootstrap", Buffer.from("#!/bin/sh\necho 'a placeholder: run cargo xtask package' >&2\nexit 1\n")));
+  writeFileSync(
+    path,
+    storedZip("bootstrap", Buffer.from("#!/bin/sh\necho 'a placeholder: run cargo xtask package' >&2\nexit 1\n")),
+  );
   return path;
 }
 

@@ -42,7 +42,9 @@ function placeholder(topology: TopologyFile, machine: Machine, name: string): Pl
     find(list, id, kind, `\${${name}} in ${machine.definition}`);
     return { name, id, kind };
   }
-  throw new Error(`${machine.definition}: \${${name}} is no placeholder: it must end in ${Object.keys(PLACEHOLDER_KINDS).join(", ")}`);
+  throw new Error(
+    `${machine.definition}: \${${name}} is no placeholder: it must end in ${Object.keys(PLACEHOLDER_KINDS).join(", ")}`,
+  );
 }
 
 export function readDefinition(topology: TopologyFile, machine: Machine): Definition {
@@ -73,7 +75,10 @@ function collect(topology: TopologyFile, machine: Machine, machinery: Machinery,
     const at = `${machine.definition}, state ${name}`;
     const named = (value: unknown, kind: PlaceholderKind): string => {
       const match = typeof value === "string" ? /^\$\{([A-Za-z0-9]+)\}$/.exec(value) : null;
-      if (!match) throw new Error(`${at}: ${JSON.stringify(value)} must be one placeholder, as "\${…${kind}}": what it may touch is not known otherwise`);
+      if (!match)
+        throw new Error(
+          `${at}: ${JSON.stringify(value)} must be one placeholder, as "\${…${kind}}": what it may touch is not known otherwise`,
+        );
       const found = placeholder(topology, machine, match[1]!);
       if (found.kind !== kind) throw new Error(`${at}: \${${found.name}} must be a ${kind}`);
       return found.id;
@@ -97,7 +102,8 @@ function collect(topology: TopologyFile, machine: Machine, machinery: Machinery,
     if (state.ItemProcessor?.ProcessorConfig?.Mode === "DISTRIBUTED") {
       needs.push({ does: "runChildren", machine: machine.id });
       if (state.ItemReader) needs.push({ does: "readItems", bucket: named(state.ItemReader.Arguments?.Bucket, "BucketName") });
-      if (state.ResultWriter) needs.push({ does: "writeResults", bucket: named(state.ResultWriter.Arguments?.Bucket, "BucketName") });
+      if (state.ResultWriter)
+        needs.push({ does: "writeResults", bucket: named(state.ResultWriter.Arguments?.Bucket, "BucketName") });
     }
     for (const branch of state.Branches ?? []) collect(topology, machine, branch, needs);
     if (state.ItemProcessor) collect(topology, machine, state.ItemProcessor, needs);

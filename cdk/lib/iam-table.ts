@@ -34,7 +34,14 @@ const code = (text: string) => `\`${text.replaceAll("|", "\\|")}\``;
 
 function conditions(statement: Statement, text: (value: unknown) => string): string {
   return Object.entries(statement.Condition ?? {})
-    .flatMap(([operator, pairs]) => Object.entries(pairs).map(([key, value]) => `${code(key)} ${operator} ${list(value as string | string[]).map((it) => code(text(it))).join(", ")}`))
+    .flatMap(([operator, pairs]) =>
+      Object.entries(pairs).map(
+        ([key, value]) =>
+          `${code(key)} ${operator} ${list(value as string | string[])
+            .map((it) => code(text(it)))
+            .join(", ")}`,
+      ),
+    )
     .join("; ");
 }
 
@@ -46,7 +53,11 @@ function row(statement: Statement, text: (value: unknown) => string): string {
   return `| ${actions.map(code).join(", ")} | ${shown}${why} | ${conditions(statement, text)} |`;
 }
 
-export function iamTable(grants: Grant[], resourcePolicies: { on: string; statements: Statement[] }[], text: (value: unknown) => string): string {
+export function iamTable(
+  grants: Grant[],
+  resourcePolicies: { on: string; statements: Statement[] }[],
+  text: (value: unknown) => string,
+): string {
   const out = [
     "# Who may do what on AWS",
     "",
@@ -67,7 +78,14 @@ export function iamTable(grants: Grant[], resourcePolicies: { on: string; statem
     out.push("", `### ${policy.on}`, "", "| | who | actions | when |", "|---|---|---|---|");
     for (const it of policy.statements) {
       const principal = it.Principal as string | { AWS?: unknown; Service?: string };
-      const who = typeof principal === "string" ? "everyone" : principal.Service ? code(text(principal.Service)) : text(principal.AWS) === "*" ? "everyone" : code(text(principal.AWS));
+      const who =
+        typeof principal === "string"
+          ? "everyone"
+          : principal.Service
+            ? code(text(principal.Service))
+            : text(principal.AWS) === "*"
+              ? "everyone"
+              : code(text(principal.AWS));
       out.push(`| ${it.Effect} | ${who} | ${list(it.Action).sort().map(code).join(", ")} | ${conditions(it, text)} |`);
     }
   }

@@ -31,7 +31,10 @@ interface Operation {
   security?: Json[];
   parameters?: { $ref?: string; name?: string; in?: string }[];
   requestBody?: { content?: Json };
-  responses?: Record<string, { $ref?: string; description?: string; content?: Record<string, { examples?: Record<string, { value: Json }> }> }>;
+  responses?: Record<
+    string,
+    { $ref?: string; description?: string; content?: Record<string, { examples?: Record<string, { value: Json }> }> }
+  >;
 }
 interface OpenApi {
   openapi: string;
@@ -117,13 +120,18 @@ export interface Gateway {
 
 /** The OpenAPI document as API Gateway imports it: paths, methods, keys and statuses of the file, our integrations, and no schemas,
  *  since `Accept` judges contents and names every fault. */
-export function apiDefinition(settings: Settings, gateway: Gateway): { body: Json; mediaTypes: string[]; templates: Record<string, string> } {
+export function apiDefinition(
+  settings: Settings,
+  gateway: Gateway,
+): { body: Json; mediaTypes: string[]; templates: Record<string, string> } {
   const document = readOpenApi(settings.openapi);
   const folder = join(settings.root, "cdk", "templates");
   const problem = problems(document);
   const all = operations(document);
   const stated = all.flatMap(({ operation }) => Object.keys(operation.requestBody?.content ?? {}));
-  const mediaTypes = [...new Set(["application/json", ...stated.flatMap((it) => (it.includes("*") ? ANY_MEDIA_TYPE : [it]))])].sort();
+  const mediaTypes = [
+    ...new Set(["application/json", ...stated.flatMap((it) => (it.includes("*") ? ANY_MEDIA_TYPE : [it]))]),
+  ].sort();
 
   const corsOrigins = JSON.stringify(settings.corsOrigins);
   const values = {
@@ -146,7 +154,11 @@ export function apiDefinition(settings: Settings, gateway: Gateway): { body: Jso
 
   const forAll = (text: string) => Object.fromEntries(mediaTypes.map((type) => [type, text]));
   // CONVERT_TO_TEXT on the way back as well: a client that accepts a media type of the list would have the answer decoded as base64.
-  const response = (statusCode: string, text: string) => ({ statusCode, contentHandling: "CONVERT_TO_TEXT", responseTemplates: { "application/json": text } });
+  const response = (statusCode: string, text: string) => ({
+    statusCode,
+    contentHandling: "CONVERT_TO_TEXT",
+    responseTemplates: { "application/json": text },
+  });
   const integration = {
     type: "aws",
     httpMethod: "POST",
@@ -169,9 +181,17 @@ export function apiDefinition(settings: Settings, gateway: Gateway): { body: Jso
 
   const paths: Record<string, Json> = {};
   for (const { path, method, operation } of all) {
-    const item = (paths[path] ??= {});
-    const parameters = [...path.matchAll(/\{([^}]+)\}/g)].map((it) => ({ name: it[1]!, in: "path", required: true, schema: { type: "string" } }));
-    const statuses = [...new Set([...Object.keys(operation.responses ?? {}), "200", "503"])].filter((it) => /^\d{3}$/.test(it)).sort();
+    const item = paths[path] ?? {};
+    paths[path] = item;
+    const parameters = [...path.matchAll(/\{([^}]+)\}/g)].map((it) => ({
+      name: it[1]!,
+      in: "path",
+      required: true,
+      schema: { type: "string" },
+    }));
+    const statuses = [...new Set([...Object.keys(operation.responses ?? {}), "200", "503"])]
+      .filter((it) => /^\d{3}$/.test(it))
+      .sort();
     item[method] = {
       operationId: operation.operationId,
       ...(parameters.length > 0 ? { parameters } : {}),
@@ -181,8 +201,16 @@ export function apiDefinition(settings: Settings, gateway: Gateway): { body: Jso
     };
   }
   for (const [path, item] of Object.entries(paths)) {
-    const allow = Object.keys(item).map((it) => it.toUpperCase()).sort().join(", ");
-    const parameters = [...path.matchAll(/\{([^}]+)\}/g)].map((it) => ({ name: it[1]!, in: "path", required: true, schema: { type: "string" } }));
+    const allow = Object.keys(item)
+      .map((it) => it.toUpperCase())
+      .sort()
+      .join(", ");
+    const parameters = [...path.matchAll(/\{([^}]+)\}/g)].map((it) => ({
+      name: it[1]!,
+      in: "path",
+      required: true,
+      schema: { type: "string" },
+    }));
     const more = { allow, "method-not-allowed": problem("method-not-allowed", `use ${allow}`) };
     const withParameters = parameters.length > 0 ? { parameters } : {};
     item["x-amazon-apigateway-any-method"] = {
@@ -219,7 +247,9 @@ function gatewayResponses(settings: Settings, problem: (code: string, detail: st
     responseParameters: {
       "gatewayresponse.header.Content-Type": "'application/problem+json'",
       ...(retry ? { "gatewayresponse.header.Retry-After": "'1'" } : {}),
-      ...(origin ? { "gatewayresponse.header.Access-Control-Allow-Origin": `'${origin}'`, "gatewayresponse.header.Vary": "'origin'" } : {}),
+      ...(origin
+        ? { "gatewayresponse.header.Access-Control-Allow-Origin": `'${origin}'`, "gatewayresponse.header.Vary": "'origin'" }
+        : {}),
     },
     responseTemplates: { "application/json": problem(code, detail) },
   });

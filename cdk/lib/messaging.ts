@@ -4,7 +4,7 @@
 import { Duration, Stack } from "aws-cdk-lib";
 import * as events from "aws-cdk-lib/aws-events";
 import * as iam from "aws-cdk-lib/aws-iam";
-import * as sqs from "aws-cdk-lib/aws-sqs";
+import type * as sqs from "aws-cdk-lib/aws-sqs";
 import { Construct } from "constructs";
 import { dependOn, type Processing } from "./processing.ts";
 import type { Queues } from "./queues.ts";
@@ -31,9 +31,18 @@ export class Messaging extends Construct {
     }
   }
 
-  private rule(name: string, pattern: Record<string, unknown>, to: { machine: string } | { queue: string }, inputPath: string | undefined): void {
-        const { account } = Stack.of(this);
-    const ruleArn = Stack.of(this).formatArn({ service: "events", resource: "rule", resourceName: `${this.topology.bus.name}/${name}` });
+  private rule(
+    name: string,
+    pattern: Record<string, unknown>,
+    to: { machine: string } | { queue: string },
+    inputPath: string | undefined,
+  ): void {
+    const { account } = Stack.of(this);
+    const ruleArn = Stack.of(this).formatArn({
+      service: "events",
+      resource: "rule",
+      resourceName: `${this.topology.bus.name}/${name}`,
+    });
     const deadLetters = this.processing.deadLetterQueue(`Rule-${name}`, `sluice-rule-${name}-dlq`);
     this.allowDelivery(deadLetters, `DeadLettersOf-${name}`, ruleArn);
 

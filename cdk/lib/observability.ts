@@ -3,9 +3,9 @@
 import { Duration, Stack } from "aws-cdk-lib";
 import * as cloudwatch from "aws-cdk-lib/aws-cloudwatch";
 import { SnsAction } from "aws-cdk-lib/aws-cloudwatch-actions";
-import type * as sqs from "aws-cdk-lib/aws-sqs";
 import * as sns from "aws-cdk-lib/aws-sns";
 import { EmailSubscription } from "aws-cdk-lib/aws-sns-subscriptions";
+import type * as sqs from "aws-cdk-lib/aws-sqs";
 import { Construct } from "constructs";
 import type { Api } from "./api.ts";
 import type { Processing } from "./processing.ts";
@@ -55,7 +55,12 @@ export class Observability extends Construct {
     private readonly parts: { processing: Processing; queues: Queues; storage: Storage; api: Api },
   ) {
     super(scope, "Observability");
-    this.topic = new sns.Topic(this, "Alarms", { topicName: "sluice-alarms", displayName: "Sluice alarms", masterKey: parts.storage.key, enforceSSL: true });
+    this.topic = new sns.Topic(this, "Alarms", {
+      topicName: "sluice-alarms",
+      displayName: "Sluice alarms",
+      masterKey: parts.storage.key,
+      enforceSSL: true,
+    });
     if (settings.alarmEmail) this.topic.addSubscription(new EmailSubscription(settings.alarmEmail));
     this.deadLetters();
     this.executions();
@@ -130,7 +135,9 @@ export class Observability extends Construct {
         what: recover
           ? "20 or more events went to quarantine within 5 minutes: probably one cause, such as a vendor that changed its schema or a mapper that was just promoted."
           : `Executions of ${machine.name} failed.`,
-        todo: recover ? "See `sluice quarantine ls`; roll the mapper back if it is new." : "See the function's log for its ingestId and its error's name and code.",
+        todo: recover
+          ? "See `sluice quarantine ls`; roll the mapper back if it is new."
+          : "See the function's log for its ingestId and its error's name and code.",
         metric: metric("ExecutionsFailed"),
         threshold: recover ? 20 : 1,
       });
@@ -206,7 +213,12 @@ export class Observability extends Construct {
           name: `throttles/table-${kebab(table.id)}-${kind.toLowerCase()}s`,
           what: `${kind}s of ${table.name} were throttled for 15 minutes: more than it is warm for, or one key is hot.`,
           todo: "Raise `warmThroughput`; for one hot key, slow its vendor down.",
-          metric: new cloudwatch.Metric({ namespace: "AWS/DynamoDB", metricName: `${kind}ThrottleEvents`, dimensionsMap: { TableName: table.name }, ...SUM }),
+          metric: new cloudwatch.Metric({
+            namespace: "AWS/DynamoDB",
+            metricName: `${kind}ThrottleEvents`,
+            dimensionsMap: { TableName: table.name },
+            ...SUM,
+          }),
           threshold: 1,
           periods: 3,
         });
@@ -247,7 +259,8 @@ export class Observability extends Construct {
 
   private dashboard(): void {
     const { processing, queues, api } = this.parts;
-    const graph = (title: string, left: cloudwatch.IMetric[], width = 8) => new cloudwatch.GraphWidget({ title, left, width, height: 6, liveData: false });
+    const graph = (title: string, left: cloudwatch.IMetric[], width = 8) =>
+      new cloudwatch.GraphWidget({ title, left, width, height: 6, liveData: false });
     const search = (metric: keyof typeof METRICS, statistic: string) =>
       new cloudwatch.MathExpression({
         expression: `SEARCH('{${NAMESPACE},${METRICS[metric]}} MetricName="${metric}"', '${statistic}', 300)`,
@@ -256,8 +269,17 @@ export class Observability extends Construct {
         ...MINUTES,
       });
     const gateway = (metricName: string, statistic: string) =>
-      new cloudwatch.Metric({ namespace: "AWS/ApiGateway", metricName, dimensionsMap: { ApiName: "sluice", Stage: api.stageName }, ...MINUTES, statistic });
-    const dashboard = new cloudwatch.Dashboard(this, "Dashboard", { dashboardName: "sluice", defaultInterval: Duration.hours(3) });
+      new cloudwatch.Metric({
+        namespace: "AWS/ApiGateway",
+        metricName,
+        dimensionsMap: { ApiName: "sluice", Stage: api.stageName },
+        ...MINUTES,
+        statistic,
+      });
+    const dashboard = new cloudwatch.Dashboard(this, "Dashboard", {
+      dashboardName: "sluice",
+      defaultInterval: Duration.hours(3),
+    });
     dashboard.addWidgets(
       new cloudwatch.TextWidget({
         markdown: `# Sluice\nvendor → intake → ledger → relay → normalize → routes. Runbooks: ${this.settings.runbookBase ?? "docs/runbooks/"}. Region ${Stack.of(this).region}, account ${Stack.of(this).account}.`,
@@ -273,21 +295,44 @@ export class Observability extends Construct {
     dashboard.addWidgets(
       graph("Normalized", [this.own("normalize.success", SUM)]),
       graph("Not normalized, by reason", [search("normalize.failed", "Sum")]),
-      graph("Unaccounted; age of the oldest RECEIVED", [this.own("balance.unaccounted", MAX), this.own("ledger.oldest_received_age_s", MAX)]),
+      graph("Unaccounted; age of the oldest RECEIVED", [
+        this.own("balance.unaccounted", MAX),
+        this.own("ledger.oldest_received_age_s", MAX),
+      ]),
     );
     dashboard.addWidgets(
       graph("Latency by stage, p95", [search("pipeline.latency_ms", "p95")]),
       graph("Latency at the API, p50 and p95", [gateway("Latency", "p50"), gateway("Latency", "p95")]),
-      graph("Behind the stream", this.topology.streams.map((it) => processing.functions.get(it.function)!.metric("IteratorAge", MAX))),
+      graph(
+        "Behind the stream",
+        this.topology.streams.map((it) => processing.functions.get(it.function)!.metric("IteratorAge", MAX)),
+      ),
     );
     dashboard.addWidgets(
-      graph("Executions failed", [...processing.machines.values()].map((it) => it.metricFailed(SUM))),
-      graph("Messages waiting", this.topology.queues.map((it) => queues.get(it.id).metricApproximateNumberOfMessagesVisible(MAX))),
-      graph("Undelivered", [...processing.deadLetters.values()].map((it) => it.metricApproximateNumberOfMessagesVisible(MAX))),
+      graph(
+        "Executions failed",
+        [...processing.machines.values()].map((it) => it.metricFailed(SUM)),
+      ),
+      graph(
+        "Messages waiting",
+        this.topology.queues.map((it) => queues.get(it.id).metricApproximateNumberOfMessagesVisible(MAX)),
+      ),
+      graph(
+        "Undelivered",
+        [...processing.deadLetters.values()].map((it) => it.metricApproximateNumberOfMessagesVisible(MAX)),
+      ),
     );
     dashboard.addWidgets(
-      graph("Concurrent invocations", [...processing.functions.values()].map((it) => it.metric("ConcurrentExecutions", MAX)), 12),
-      graph("Duration, p95", [...processing.functions.values()].map((it) => it.metricDuration({ ...MINUTES, statistic: "p95" })), 12),
+      graph(
+        "Concurrent invocations",
+        [...processing.functions.values()].map((it) => it.metric("ConcurrentExecutions", MAX)),
+        12,
+      ),
+      graph(
+        "Duration, p95",
+        [...processing.functions.values()].map((it) => it.metricDuration({ ...MINUTES, statistic: "p95" })),
+        12,
+      ),
     );
   }
 }

@@ -2,7 +2,7 @@
 // names, `crates/aws/src/*.rs` which calls it makes. A function's environment is made of the same rows: it knows the name of
 // nothing that it may not touch.
 
-import { find, type Fn, type TopologyFile, upperSnake } from "./topology.ts";
+import { type Fn, find, type TopologyFile, upperSnake } from "./topology.ts";
 
 type TableAction = "GetItem" | "BatchGetItem" | "Query" | "PutItem" | "UpdateItem" | "DeleteItem" | "BatchWriteItem";
 type BucketAction = "GetObject" | "PutObject" | "ListBucket";
@@ -73,13 +73,16 @@ export const PERMISSIONS: Record<string, Permission[]> = {
 export function permissionsOf(topology: TopologyFile, fn: Fn): Permission[] {
   const rows = PERMISSIONS[fn.id];
   if (!rows) {
-    throw new Error(`the function ${fn.id} of topology.json has no row in cdk/lib/permissions.ts: say there what it reads and writes, and why`);
+    throw new Error(
+      `the function ${fn.id} of topology.json has no row in cdk/lib/permissions.ts: say there what it reads and writes, and why`,
+    );
   }
   const from = `the permissions of ${fn.id} (cdk/lib/permissions.ts)`;
   for (const row of rows) {
     if ("table" in row) {
       const table = find(topology.tables, row.table, "table", from);
-      if (row.index && !table.indexes?.some((it) => it.name === row.index)) throw new Error(`${from} name the index ${row.index}, which ${table.name} does not have`);
+      if (row.index && !table.indexes?.some((it) => it.name === row.index))
+        throw new Error(`${from} name the index ${row.index}, which ${table.name} does not have`);
     } else if ("bucket" in row) find(topology.buckets, row.bucket, "bucket", from);
     else if ("queue" in row) find(topology.queues, row.queue, "queue", from);
     else if ("machine" in row) find(topology.stateMachines, row.machine, "state machine", from);

@@ -23,7 +23,7 @@ const { PolicyStatement } = iam;
 /** Why a statement names all resources. There is no other form; docs/iam.md repeats it. */
 const TRACING = "X-Ray has no resources to name.";
 const OBJECTS = "Objects of one bucket: keys are made of ids that are not known before.";
-const LOG_DELIVERY = "The calls that configure log delivery take no resource (\"Logging using CloudWatch Logs\", Step Functions).";
+const LOG_DELIVERY = 'The calls that configure log delivery take no resource ("Logging using CloudWatch Logs", Step Functions).';
 
 /** A role's permissions are a resource of their own: whoever uses the role must not begin before it has them. */
 export function dependOn(construct: Construct, role: iam.Role): void {
@@ -75,7 +75,10 @@ export class Processing extends Construct {
     const { account } = Stack.of(this);
     return new iam.Role(this, `${name}Role`, {
       description,
-      assumedBy: new iam.ServicePrincipal(service, service === "lambda.amazonaws.com" ? {} : { conditions: { StringEquals: { "aws:SourceAccount": account } } }),
+      assumedBy: new iam.ServicePrincipal(
+        service,
+        service === "lambda.amazonaws.com" ? {} : { conditions: { StringEquals: { "aws:SourceAccount": account } } },
+      ),
     });
   }
 
@@ -106,7 +109,13 @@ export class Processing extends Construct {
     const rows = permissionsOf(topology, fn);
     const role = this.role(fn.id, "lambda.amazonaws.com", `Function ${fn.name}`);
     const logGroup = this.logGroup(fn.id, `/aws/lambda/${fn.name}`);
-    role.addToPolicy(new PolicyStatement({ sid: "Log", actions: ["logs:CreateLogStream", "logs:PutLogEvents"], resources: [logGroup.logGroupArn] }));
+    role.addToPolicy(
+      new PolicyStatement({
+        sid: "Log",
+        actions: ["logs:CreateLogStream", "logs:PutLogEvents"],
+        resources: [logGroup.logGroupArn],
+      }),
+    );
     this.trace(role);
     for (const statement of this.statements(fn, role, rows)) role.addToPolicy(statement);
     this.useDataKey(role, rows);
@@ -152,7 +161,11 @@ export class Processing extends Construct {
     return rows.map((row, index) => {
       const sid = `${fn.id}${index + 1}`;
       if ("table" in row) {
-        return new PolicyStatement({ sid, actions: row.actions.map((it) => `dynamodb:${it}`), resources: [storage.tableArn(row.table, row.index)] });
+        return new PolicyStatement({
+          sid,
+          actions: row.actions.map((it) => `dynamodb:${it}`),
+          resources: [storage.tableArn(row.table, row.index)],
+        });
       }
       if ("bucket" in row) {
         const list = row.actions.includes("ListBucket");
@@ -163,7 +176,8 @@ export class Processing extends Construct {
           resources: [list ? storage.bucketArn(row.bucket) : storage.objectsArn(row.bucket)],
         });
       }
-      if ("queue" in row) return new PolicyStatement({ sid, actions: ["sqs:SendMessage"], resources: [queues.get(row.queue).queueArn] });
+      if ("queue" in row)
+        return new PolicyStatement({ sid, actions: ["sqs:SendMessage"], resources: [queues.get(row.queue).queueArn] });
       if ("machine" in row) {
         const machine = find(topology.stateMachines, row.machine, "state machine", "");
         return new PolicyStatement({ sid, actions: ["states:StartExecution"], resources: [this.machineArn(machine)] });
@@ -177,7 +191,9 @@ export class Processing extends Construct {
     const tables = rows.some((row) => "table" in row);
     const buckets = rows.some((row) => "bucket" in row);
     if (!tables && !buckets) return;
-    const writes = rows.some((row) => ("table" in row || "bucket" in row) && row.actions.some((it) => /^(Put|Update|Delete|BatchWrite)/.test(it)));
+    const writes = rows.some(
+      (row) => ("table" in row || "bucket" in row) && row.actions.some((it) => /^(Put|Update|Delete|BatchWrite)/.test(it)),
+    );
     const { region } = Stack.of(this);
     role.addToPolicy(
       new PolicyStatement({
@@ -185,7 +201,12 @@ export class Processing extends Construct {
         actions: ["kms:Decrypt", "kms:DescribeKey", ...(writes ? ["kms:Encrypt", "kms:GenerateDataKey"] : [])],
         resources: [this.props.storage.key.keyArn],
         conditions: {
-          StringEquals: { "kms:ViaService": [...(tables ? [`dynamodb.${region}.amazonaws.com`] : []), ...(buckets ? [`s3.${region}.amazonaws.com`] : [])] },
+          StringEquals: {
+            "kms:ViaService": [
+              ...(tables ? [`dynamodb.${region}.amazonaws.com`] : []),
+              ...(buckets ? [`s3.${region}.amazonaws.com`] : []),
+            ],
+          },
         },
       }),
     );
@@ -231,7 +252,8 @@ export class Processing extends Construct {
       }),
     );
     acknowledge(role, "AwsSolutions-IAM5[Resource::*]", LOG_DELIVERY);
-    for (const statement of needs.flatMap((need, index) => this.machineStatements(machine, role, need, index))) role.addToPolicy(statement);
+    for (const statement of needs.flatMap((need, index) => this.machineStatements(machine, role, need, index)))
+      role.addToPolicy(statement);
 
     const resource = new sfn.StateMachine(this, `${machine.id}Machine`, {
       stateMachineName: machine.name,
@@ -246,7 +268,12 @@ export class Processing extends Construct {
       removalPolicy: settings.protect && !express ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY,
     });
     dependOn(resource, role);
-    if (express) acknowledge(resource, "AwsSolutions-SF1", "Each function writes one line per event (F1): all states of every execution would double the bill and tell nothing more.");
+    if (express)
+      acknowledge(
+        resource,
+        "AwsSolutions-SF1",
+        "Each function writes one line per event (F1): all states of every execution would double the bill and tell nothing more.",
+      );
     if (!settings.tracing) acknowledge(resource, "AwsSolutions-SF2", "Tracing was switched off by the setting `tracing`.");
     this.machines.set(machine.id, resource);
   }
@@ -257,7 +284,13 @@ export class Processing extends Construct {
     const { partition, region, account } = Stack.of(this);
     switch (need.does) {
       case "invoke":
-        return [new PolicyStatement({ sid, actions: ["lambda:InvokeFunction"], resources: [this.aliases.get(need.function)!.functionArn] })];
+        return [
+          new PolicyStatement({
+            sid,
+            actions: ["lambda:InvokeFunction"],
+            resources: [this.aliases.get(need.function)!.functionArn],
+          }),
+        ];
       case "send":
         return [new PolicyStatement({ sid, actions: ["sqs:SendMessage"], resources: [queues.get(need.queue).queueArn] })];
       case "start":
@@ -284,7 +317,9 @@ export class Processing extends Construct {
       case "writeResults": {
         acknowledgeWildcard(role, storage.objectsArn(need.bucket), OBJECTS);
         const reads = need.does === "readItems";
-        const actions = reads ? ["s3:GetObject"] : ["s3:GetObject", "s3:PutObject", "s3:ListMultipartUploadParts", "s3:AbortMultipartUpload"];
+        const actions = reads
+          ? ["s3:GetObject"]
+          : ["s3:GetObject", "s3:PutObject", "s3:ListMultipartUploadParts", "s3:AbortMultipartUpload"];
         return [
           new PolicyStatement({ sid, actions, resources: [storage.objectsArn(need.bucket)] }),
           new PolicyStatement({
@@ -327,8 +362,14 @@ export class Processing extends Construct {
     );
     // Not by stream: the call takes none ("Actions, resources, and condition keys for Amazon DynamoDB", AWS).
     role.addToPolicy(new PolicyStatement({ sid: "ListStreams", actions: ["dynamodb:ListStreams"], resources: ["*"] }));
-    acknowledge(role, "AwsSolutions-IAM5[Resource::*]", "ListStreams takes no stream; tracing, where it is on, has no resources to name.");
-    role.addToPolicy(new PolicyStatement({ sid: "GiveUpVisibly", actions: ["sqs:SendMessage"], resources: [deadLetters.queueArn] }));
+    acknowledge(
+      role,
+      "AwsSolutions-IAM5[Resource::*]",
+      "ListStreams takes no stream; tracing, where it is on, has no resources to name.",
+    );
+    role.addToPolicy(
+      new PolicyStatement({ sid: "GiveUpVisibly", actions: ["sqs:SendMessage"], resources: [deadLetters.queueArn] }),
+    );
     role.addToPolicy(
       new PolicyStatement({
         sid: "DecryptTheStream",
@@ -381,7 +422,9 @@ export class Processing extends Construct {
     const deadLetters = this.deadLetterQueue(id, `sluice-schedule-${schedule.name}-dlq`);
     const role = this.role(id, "scheduler.amazonaws.com", `Schedule ${schedule.name}`);
     role.addToPolicy(new PolicyStatement({ sid: "Invoke", actions: ["lambda:InvokeFunction"], resources: [alias.functionArn] }));
-    role.addToPolicy(new PolicyStatement({ sid: "GiveUpVisibly", actions: ["sqs:SendMessage"], resources: [deadLetters.queueArn] }));
+    role.addToPolicy(
+      new PolicyStatement({ sid: "GiveUpVisibly", actions: ["sqs:SendMessage"], resources: [deadLetters.queueArn] }),
+    );
     const unit = schedule.rateMinutes === 1 ? "minute" : "minutes";
     const resource = new scheduler.CfnSchedule(this, id, {
       name: `sluice-${schedule.name}`,
@@ -392,7 +435,10 @@ export class Processing extends Construct {
         arn: alias.functionArn,
         roleArn: role.roleArn,
         input: JSON.stringify(schedule.input ?? {}),
-        retryPolicy: { maximumRetryAttempts: 2, maximumEventAgeInSeconds: Math.max(60, Math.min(86_400, schedule.rateMinutes * 60)) },
+        retryPolicy: {
+          maximumRetryAttempts: 2,
+          maximumEventAgeInSeconds: Math.max(60, Math.min(86_400, schedule.rateMinutes * 60)),
+        },
         deadLetterConfig: { arn: deadLetters.queueArn },
       },
     });

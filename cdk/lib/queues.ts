@@ -42,7 +42,12 @@ export class Queues extends Construct {
       removalPolicy: this.settings.protect ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY,
       ...(deadLetterQueue ? { deadLetterQueue } : {}),
     });
-    if (!deadLetterQueue) acknowledge(resource, "AwsSolutions-SQS3", "It is a dead-letter queue itself: no redrive policy names another, and an alarm watches its depth.");
+    if (!deadLetterQueue)
+      acknowledge(
+        resource,
+        "AwsSolutions-SQS3",
+        "It is a dead-letter queue itself: no redrive policy names another, and an alarm watches its depth.",
+      );
     this.made.set(queue.id, resource);
     return resource;
   }

@@ -132,22 +132,33 @@ export function settings(root: string, context: (name: string) => unknown): Sett
 function check(it: Settings): void {
   for (const [name, choices] of Object.entries(CHOICES)) {
     const value = it[name as keyof Settings];
-    if (!choices.includes(value)) throw new Error(`the setting ${name} is ${JSON.stringify(value)}: it must be one of ${choices.join(", ")}`);
+    if (!choices.includes(value))
+      throw new Error(`the setting ${name} is ${JSON.stringify(value)}: it must be one of ${choices.join(", ")}`);
   }
   if (it.mutualTlsTruststore && !it.domainName) {
-    throw new Error("the setting mutualTlsTruststore needs domainName and certificateArn: API Gateway has mutual TLS on domains of one's own only");
+    throw new Error(
+      "the setting mutualTlsTruststore needs domainName and certificateArn: API Gateway has mutual TLS on domains of one's own only",
+    );
   }
   if (!!it.domainName !== !!it.certificateArn) throw new Error("the settings domainName and certificateArn belong together");
-  if (it.mutualTlsTruststore && !it.mutualTlsTruststore.startsWith("s3://")) throw new Error("the setting mutualTlsTruststore must be an s3:// address of PEM certificates");
+  if (it.mutualTlsTruststore && !it.mutualTlsTruststore.startsWith("s3://"))
+    throw new Error("the setting mutualTlsTruststore must be an s3:// address of PEM certificates");
   if (it.rawRetentionDays < 1) throw new Error("the setting rawRetentionDays must be at least 1");
   const ids = new Set<string>();
   for (const vendor of it.vendors) {
     const shown = JSON.stringify(vendor);
-    if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(vendor.id ?? "")) throw new Error(`the setting vendors has ${shown}: id must be a vendorId`);
+    if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(vendor.id ?? ""))
+      throw new Error(`the setting vendors has ${shown}: id must be a vendorId`);
     if (ids.has(vendor.id)) throw new Error(`the setting vendors has ${vendor.id} twice`);
     ids.add(vendor.id);
-    if (!(vendor.perSecond > 0) || !(vendor.burst >= 1)) throw new Error(`the setting vendors has ${shown}: perSecond and burst must be positive`);
-    if (!Array.isArray(vendor.keys) || vendor.keys.length === 0 || vendor.keys.some((it) => !/^[A-Za-z0-9-]{1,32}$/.test(it)) || new Set(vendor.keys).size !== vendor.keys.length) {
+    if (!(vendor.perSecond > 0) || !(vendor.burst >= 1))
+      throw new Error(`the setting vendors has ${shown}: perSecond and burst must be positive`);
+    if (
+      !Array.isArray(vendor.keys) ||
+      vendor.keys.length === 0 ||
+      vendor.keys.some((it) => !/^[A-Za-z0-9-]{1,32}$/.test(it)) ||
+      new Set(vendor.keys).size !== vendor.keys.length
+    ) {
       throw new Error(`the setting vendors has ${shown}: keys must name each key once, such as ["2026-11"]`);
     }
   }

@@ -27,7 +27,10 @@ export class StatefulStack extends Stack {
     this.storage = new Storage(this, topology, settings);
     this.queues = new Queues(this, topology, settings);
     this.mappers = new Mappers(this, this.storage, settings);
-    new CfnOutput(this, "SigningKeyId", { value: this.mappers.signingKey.keyId, description: "aws kms get-public-key, sluice mapper publish" });
+    new CfnOutput(this, "SigningKeyId", {
+      value: this.mappers.signingKey.keyId,
+      description: "aws kms get-public-key, sluice mapper publish",
+    });
     for (const [id, bucket] of this.storage.buckets) new CfnOutput(this, `${id}BucketName`, { value: bucket.bucketName });
   }
 }
@@ -45,15 +48,30 @@ export class StatelessStack extends Stack {
     this.api = new Api(this, topology, settings, this.processing, storage);
     new Observability(this, topology, settings, { processing: this.processing, queues, storage, api: this.api });
     new CfnOutput(this, "ApiUrl", { value: this.api.url, description: "SLUICE_API of the command line" });
-    if (this.api.domainTarget) new CfnOutput(this, "DomainTarget", { value: this.api.domainTarget, description: "Where the domain's DNS record must point" });
-    if (settings.artefacts === "placeholder") Annotations.of(this).addWarningV2("sluice:placeholder", "The functions are placeholders that do nothing: for tests of the templates only.");
+    if (this.api.domainTarget)
+      new CfnOutput(this, "DomainTarget", {
+        value: this.api.domainTarget,
+        description: "Where the domain's DNS record must point",
+      });
+    if (settings.artefacts === "placeholder")
+      Annotations.of(this).addWarningV2(
+        "sluice:placeholder",
+        "The functions are placeholders that do nothing: for tests of the templates only.",
+      );
     if (settings.artefacts === "packages" && !settings.mapperTrustKeys) {
-      Annotations.of(this).addWarningV2("sluice:mapperTrustKeys", "No key is trusted for mapper bundles: set mapperTrustKeys (docs/runbooks/deploy.md).");
+      Annotations.of(this).addWarningV2(
+        "sluice:mapperTrustKeys",
+        "No key is trusted for mapper bundles: set mapperTrustKeys (docs/runbooks/deploy.md).",
+      );
     }
   }
 }
 
-export function sluice(scope: Construct, settings: Settings, props: StackProps = {}): { stateful: StatefulStack; stateless: StatelessStack } {
+export function sluice(
+  scope: Construct,
+  settings: Settings,
+  props: StackProps = {},
+): { stateful: StatefulStack; stateless: StatelessStack } {
   const topology = readTopology(settings.topology);
   const stateful = new StatefulStack(scope, topology, settings, props);
   const stateless = new StatelessStack(scope, topology, settings, stateful, props);

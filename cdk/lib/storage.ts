@@ -86,7 +86,11 @@ export class Storage extends Construct {
       minimumTLSVersion: 1.2,
       versioned: true,
       lifecycleRules: [
-        { expiration: Duration.days(90), noncurrentVersionExpiration: Duration.days(7), abortIncompleteMultipartUploadAfter: Duration.days(1) },
+        {
+          expiration: Duration.days(90),
+          noncurrentVersionExpiration: Duration.days(7),
+          abortIncompleteMultipartUploadAfter: Duration.days(1),
+        },
       ],
       removalPolicy: this.removalPolicy,
     });
@@ -126,7 +130,9 @@ export class Storage extends Construct {
 
   private retention(): s3.ObjectLockRetention {
     const days = Duration.days(this.settings.rawRetentionDays);
-    return this.settings.objectLockMode === "COMPLIANCE" ? s3.ObjectLockRetention.compliance(days) : s3.ObjectLockRetention.governance(days);
+    return this.settings.objectLockMode === "COMPLIANCE"
+      ? s3.ObjectLockRetention.compliance(days)
+      : s3.ObjectLockRetention.governance(days);
   }
 
   /** The policy that makes the promise hold for every principal, an administrator included, until the policy itself is changed. */
@@ -200,6 +206,11 @@ export class Storage extends Construct {
   tableArn(id: string, index?: string): string {
     const { name } = find(this.topology.tables, id, "table", "cdk/lib");
     const resourceName = index ? `${name}/index/${index}` : name;
-    return Stack.of(this).formatArn({ service: "dynamodb", resource: "table", resourceName, arnFormat: ArnFormat.SLASH_RESOURCE_NAME });
+    return Stack.of(this).formatArn({
+      service: "dynamodb",
+      resource: "table",
+      resourceName,
+      arnFormat: ArnFormat.SLASH_RESOURCE_NAME,
+    });
   }
 }

@@ -239,11 +239,11 @@ export function parseTopology(json: string, folder: string): TopologyFile {
     unique(kind, ids);
     unique(kind, names);
   }
+  unique("rule or route", [...topology.rules.map((it) => it.name), ...topology.routes.map((it) => `route-${it.id}`)]);
   unique(
-    "rule or route",
-    [...topology.rules.map((it) => it.name), ...topology.routes.map((it) => `route-${it.id}`)],
+    "schedule",
+    topology.schedules.map((it) => it.name),
   );
-  unique("schedule", topology.schedules.map((it) => it.name));
 
   for (const queue of topology.queues) {
     if (queue.redrive) find(topology.queues, queue.redrive.queue, "queue", `the redrive policy of ${queue.name}`);
@@ -257,10 +257,12 @@ export function parseTopology(json: string, folder: string): TopologyFile {
   for (const rule of topology.rules) {
     const { stateMachine, queue, inputPath } = rule.target;
     const from = `rule ${rule.name}`;
-    if ((stateMachine === undefined) === (queue === undefined)) fail(`the target of ${from} must name exactly one of stateMachine and queue`);
+    if ((stateMachine === undefined) === (queue === undefined))
+      fail(`the target of ${from} must name exactly one of stateMachine and queue`);
     if (stateMachine) find(topology.stateMachines, stateMachine, "state machine", from);
     if (queue) find(topology.queues, queue, "queue", from);
-    if (inputPath !== undefined && !/^\$(\.[A-Za-z0-9_-]+)*$/.test(inputPath)) fail(`the inputPath "${inputPath}" of ${from} is not supported: write \`$\` or \`$.name.name\``);
+    if (inputPath !== undefined && !/^\$(\.[A-Za-z0-9_-]+)*$/.test(inputPath))
+      fail(`the inputPath "${inputPath}" of ${from} is not supported: write \`$\` or \`$.name.name\``);
   }
   checkRoutes(topology);
   for (const schedule of topology.schedules) {
@@ -282,15 +284,18 @@ function checkRoutes(topology: TopologyFile): void {
           `it must be at least six times the ${handler.timeoutSeconds} s that ${handler.name} may take`,
       );
     }
-    if (!queue.redrive) fail(`the queue ${queue.name} of ${from} has no redrive policy: a message that always fails would never leave it`);
+    if (!queue.redrive)
+      fail(`the queue ${queue.name} of ${from} has no redrive policy: a message that always fails would never leave it`);
     if (route.maximumConcurrency !== undefined && route.maximumConcurrency < 2) {
       fail(`${from} has a maximumConcurrency of ${route.maximumConcurrency}; SQS event sources allow 2 to 1000`);
     }
     const general = topology.routes.filter((it) => it.eventType === route.eventType && !it.sources);
-    if (!route.sources && general.length > 1) fail(`two routes without sources take ${route.eventType}: ${general.map((it) => it.id).join(", ")}`);
+    if (!route.sources && general.length > 1)
+      fail(`two routes without sources take ${route.eventType}: ${general.map((it) => it.id).join(", ")}`);
     for (const source of route.sources ?? []) {
       const rivals = topology.routes.filter((it) => it.eventType === route.eventType && it.sources?.includes(source));
-      if (rivals.length > 1) fail(`${rivals.map((it) => `route ${it.id}`).join(" and ")} both take ${route.eventType} of ${source}`);
+      if (rivals.length > 1)
+        fail(`${rivals.map((it) => `route ${it.id}`).join(" and ")} both take ${route.eventType} of ${source}`);
     }
     for (const other of topology.routes) {
       if (other.queue === route.queue && other.function !== route.function) {
@@ -338,7 +343,12 @@ export function queueSources(topology: Topology): QueueSource[] {
   const sorted = [...topology.routes].sort((a, b) => (b.priority ?? 0) - (a.priority ?? 0));
   const sources = new Map<string, QueueSource>();
   for (const route of sorted) {
-    const source: QueueSource = { queue: route.queue, function: route.function, priority: route.priority ?? 0, batchSize: route.batchSize ?? 10 };
+    const source: QueueSource = {
+      queue: route.queue,
+      function: route.function,
+      priority: route.priority ?? 0,
+      batchSize: route.batchSize ?? 10,
+    };
     if (route.maximumConcurrency) source.maximumConcurrency = route.maximumConcurrency;
     if (route.maximumBatchingWindowSeconds) source.maximumBatchingWindowSeconds = route.maximumBatchingWindowSeconds;
     const held = sources.get(route.queue);

@@ -32,7 +32,10 @@ const REPLAY = {
           },
         },
       },
-      ResultWriter: { Resource: "arn:aws:states:::s3:putObject", Arguments: { Bucket: "${NormalizedBucketName}", Prefix: "replays" } },
+      ResultWriter: {
+        Resource: "arn:aws:states:::s3:putObject",
+        Arguments: { Bucket: "${NormalizedBucketName}", Prefix: "replays" },
+      },
       End: true,
     },
   },
@@ -47,9 +50,21 @@ export function fullTopology(change: (topology: Topology) => void = () => {}): s
     if (!list.some((it) => it.id === item.id)) list.push(item);
   };
   const redrive = { queue: "Dlq", maxReceiveCount: 5 };
-  const queue = (id: string, name: string) => ({ id, name, visibilityTimeoutSeconds: 120, messageRetentionSeconds: 1_209_600, redrive });
+  const queue = (id: string, name: string) => ({
+    id,
+    name,
+    visibilityTimeoutSeconds: 120,
+    messageRetentionSeconds: 1_209_600,
+    redrive,
+  });
   add(topology.functions, { id: "Apply", name: "sluice-apply", package: "apply", timeoutSeconds: 20, memoryMb: 256 });
-  add(topology.functions, { id: "Reconcile", name: "sluice-reconcile", package: "reconcile", timeoutSeconds: 300, memoryMb: 1024 });
+  add(topology.functions, {
+    id: "Reconcile",
+    name: "sluice-reconcile",
+    package: "reconcile",
+    timeoutSeconds: 300,
+    memoryMb: 1024,
+  });
   add(topology.tables, { id: "CanonicalState", name: "sluice-canonical-state", partitionKey: "entity", sortKey: "part" });
   add(topology.tables, { id: "Balance", name: "sluice-balance", partitionKey: "vendorId", sortKey: "hour" });
   add(topology.tables, { id: "Fading", name: "sluice-fading", partitionKey: "id", timeToLive: "expiresAt" });
@@ -57,16 +72,47 @@ export function fullTopology(change: (topology: Topology) => void = () => {}): s
   add(topology.queues, queue("Orders", "sluice-orders"));
   add(topology.queues, queue("OrdersPriority", "sluice-orders-priority"));
   topology.routes ??= [];
-  add(topology.routes, { id: "InventoryUpdated", eventType: "InventoryUpdated", queue: "Inventory", function: "Apply", batchSize: 10, maximumConcurrency: 20 });
-  add(topology.routes, { id: "OrderPlaced", eventType: "OrderPlaced", queue: "Orders", function: "Apply", batchSize: 10, maximumConcurrency: 20 });
-  add(topology.routes, { id: "OrderUpdated", eventType: "OrderUpdated", queue: "Orders", function: "Apply", batchSize: 10, maximumConcurrency: 20 });
-  add(topology.routes, { id: "Vip", eventType: "OrderPlaced", sources: ["vendorVip", "vendorB"], priority: 20, queue: "Vip", function: "Apply", batchSize: 100, maximumBatchingWindowSeconds: 1 });
+  add(topology.routes, {
+    id: "InventoryUpdated",
+    eventType: "InventoryUpdated",
+    queue: "Inventory",
+    function: "Apply",
+    batchSize: 10,
+    maximumConcurrency: 20,
+  });
+  add(topology.routes, {
+    id: "OrderPlaced",
+    eventType: "OrderPlaced",
+    queue: "Orders",
+    function: "Apply",
+    batchSize: 10,
+    maximumConcurrency: 20,
+  });
+  add(topology.routes, {
+    id: "OrderUpdated",
+    eventType: "OrderUpdated",
+    queue: "Orders",
+    function: "Apply",
+    batchSize: 10,
+    maximumConcurrency: 20,
+  });
+  add(topology.routes, {
+    id: "Vip",
+    eventType: "OrderPlaced",
+    sources: ["vendorVip", "vendorB"],
+    priority: 20,
+    queue: "Vip",
+    function: "Apply",
+    batchSize: 100,
+    maximumBatchingWindowSeconds: 1,
+  });
   add(topology.queues, queue("Vip", "sluice-orders-vip"));
   topology.schedules ??= [];
   if (topology.schedules.length === 0) topology.schedules.push({ name: "reconcile", rateMinutes: 5, function: "Reconcile" });
   topology.schedules.push({ name: "hourly", rateMinutes: 1, function: "Reconcile", input: { recountSeconds: 60 } });
   add(topology.stateMachines, { id: "Replay", name: "sluice-replay", type: "STANDARD", definition: "replay.asl.json" });
-  if (!existsSync(join(folder, "replay.asl.json"))) writeFileSync(join(folder, "replay.asl.json"), JSON.stringify(REPLAY, undefined, 2));
+  if (!existsSync(join(folder, "replay.asl.json")))
+    writeFileSync(join(folder, "replay.asl.json"), JSON.stringify(REPLAY, undefined, 2));
   change(topology);
   const path = join(folder, "topology.json");
   writeFileSync(path, JSON.stringify(topology, undefined, 2));

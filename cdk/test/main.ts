@@ -17,9 +17,15 @@ function once(make: () => Synthesized): () => Synthesized {
 
 const plain = once(() => synthesize());
 templateTests("templates", plain);
-templateTests("with every member of a topology", once(() => synthesize({}, fullTopology())));
+templateTests(
+  "with every member of a topology",
+  once(() => synthesize({}, fullTopology())),
+);
 iamDocumentTest(plain);
-velocityTests(plain, once(() => synthesize({ corsOrigins: ["https://ops.example", "https://other.example"] })));
+velocityTests(
+  plain,
+  once(() => synthesize({ corsOrigins: ["https://ops.example", "https://other.example"] })),
+);
 settingsTests();
 
 process.exitCode = (await run(process.argv[2])) === 0 ? 0 : 1;

@@ -22,8 +22,15 @@ export function settingsTests(): void {
       const plan = it.one("AWS::ApiGateway::UsagePlan", "UsagePlanName", `sluice-${vendor.id}`);
       check.equal(plan.Properties.Throttle, { RateLimit: vendor.perSecond, BurstLimit: vendor.burst }, vendor.id);
       check.equal(plan.Properties.ApiStages.length, 1, vendor.id);
-      const keys = it.all("AWS::ApiGateway::UsagePlanKey").filter((key) => key.Properties.UsagePlanId.Ref === plan.id).map((key) => it.byId(key.Properties.KeyId.Ref));
-      check.equal(keys.map((key) => key.Properties.Name).sort(), vendor.keys.map((name) => `sluice-${vendor.id}-${name}`), vendor.id);
+      const keys = it
+        .all("AWS::ApiGateway::UsagePlanKey")
+        .filter((key) => key.Properties.UsagePlanId.Ref === plan.id)
+        .map((key) => it.byId(key.Properties.KeyId.Ref));
+      check.equal(
+        keys.map((key) => key.Properties.Name).sort(),
+        vendor.keys.map((name) => `sluice-${vendor.id}-${name}`),
+        vendor.id,
+      );
       for (const key of keys) check.equal([key.Properties.Value, key.Properties.Enabled], [undefined, true], vendor.id);
     }
   });
@@ -47,19 +54,53 @@ export function settingsTests(): void {
     });
     const [acl] = it.all("AWS::WAFv2::WebACL");
     check.equal(acl!.Properties.Rules[0].Action.Block.CustomResponse.ResponseCode, 429, "WAF answers 429");
-    check.equal(JSON.parse(acl!.Properties.CustomResponseBodies.tooMany.Content).type, "urn:sluice:problem:too-many-requests", "as a problem");
+    check.equal(
+      JSON.parse(acl!.Properties.CustomResponseBodies.tooMany.Content).type,
+      "urn:sluice:problem:too-many-requests",
+      "as a problem",
+    );
     check.equal(it.all("AWS::WAFv2::WebACLAssociation").length, 1, "on the stage");
     const [domain] = it.all("AWS::ApiGateway::DomainName");
-    check.equal([domain!.Properties.MutualTlsAuthentication.TruststoreUri, domain!.Properties.SecurityPolicy], ["s3://trust.example/vendors.pem", "TLS_1_2"], "mutual TLS");
+    check.equal(
+      [domain!.Properties.MutualTlsAuthentication.TruststoreUri, domain!.Properties.SecurityPolicy],
+      ["s3://trust.example/vendors.pem", "TLS_1_2"],
+      "mutual TLS",
+    );
     check.equal(it.all("AWS::ApiGateway::RestApi")[0]!.Properties.DisableExecuteApiEndpoint, true, "and no way around it");
     check.equal(it.all("AWS::SNS::Subscription")[0]!.Properties.Endpoint, "ops@example.com", "mail");
     check.equal(it.all("AWS::ApiGateway::Stage")[0]!.Properties.AccessLogSetting, undefined, "no access log");
-    for (const fn of it.all("AWS::Lambda::Function")) check.equal(fn.Properties.Architectures, [fn.Properties.FunctionName === "sluice-normalize" ? "x86_64" : "arm64"], fn.Properties.FunctionName);
-    check.equal(it.one("AWS::S3::Bucket", "BucketName", "sluice-raw-111122223333-eu-central-1").Properties.ObjectLockConfiguration.Rule.DefaultRetention, { Days: 30, Mode: "COMPLIANCE" }, "retention");
-    check.equal(it.one("AWS::DynamoDB::Table", "TableName", "sluice-vendors").Properties.WarmThroughput, { ReadUnitsPerSecond: 20_000, WriteUnitsPerSecond: 5_000 }, "warm");
-    check.equal(it.one("AWS::Lambda::Function", "FunctionName", "sluice-accept").Properties.ReservedConcurrentExecutions, 500, "reserved");
-    check.equal(it.one("AWS::Lambda::Function", "FunctionName", "sluice-normalize").Properties.ReservedConcurrentExecutions, 200, "others keep theirs");
-    for (const alarm of it.all("AWS::CloudWatch::Alarm")) check.that(alarm.Properties.AlarmDescription.includes("https://example.com/runbooks/alarms.md#"), alarm.Properties.AlarmName);
+    for (const fn of it.all("AWS::Lambda::Function"))
+      check.equal(
+        fn.Properties.Architectures,
+        [fn.Properties.FunctionName === "sluice-normalize" ? "x86_64" : "arm64"],
+        fn.Properties.FunctionName,
+      );
+    check.equal(
+      it.one("AWS::S3::Bucket", "BucketName", "sluice-raw-111122223333-eu-central-1").Properties.ObjectLockConfiguration.Rule
+        .DefaultRetention,
+      { Days: 30, Mode: "COMPLIANCE" },
+      "retention",
+    );
+    check.equal(
+      it.one("AWS::DynamoDB::Table", "TableName", "sluice-vendors").Properties.WarmThroughput,
+      { ReadUnitsPerSecond: 20_000, WriteUnitsPerSecond: 5_000 },
+      "warm",
+    );
+    check.equal(
+      it.one("AWS::Lambda::Function", "FunctionName", "sluice-accept").Properties.ReservedConcurrentExecutions,
+      500,
+      "reserved",
+    );
+    check.equal(
+      it.one("AWS::Lambda::Function", "FunctionName", "sluice-normalize").Properties.ReservedConcurrentExecutions,
+      200,
+      "others keep theirs",
+    );
+    for (const alarm of it.all("AWS::CloudWatch::Alarm"))
+      check.that(
+        alarm.Properties.AlarmDescription.includes("https://example.com/runbooks/alarms.md#"),
+        alarm.Properties.AlarmName,
+      );
   });
 
   test("unprotected, for a test account: everything goes with its stack", (check) => {
@@ -68,9 +109,16 @@ export function settingsTests(): void {
     for (const type of ["AWS::S3::Bucket", "AWS::DynamoDB::Table", "AWS::KMS::Key", "AWS::SQS::Queue"]) {
       for (const resource of it.all(type)) check.that(resource.DeletionPolicy !== "Retain", resource.id);
     }
-    check.equal(it.one("AWS::S3::Bucket", "BucketName", "sluice-raw").Properties.ObjectLockConfiguration?.Rule, undefined, "no retention");
+    check.equal(
+      it.one("AWS::S3::Bucket", "BucketName", "sluice-raw").Properties.ObjectLockConfiguration?.Rule,
+      undefined,
+      "no retention",
+    );
     check.that(!JSON.stringify(it.all("AWS::S3::BucketPolicy")).includes("NothingIsDeleted"), "deletion is not refused");
-    check.that(JSON.stringify(it.all("AWS::S3::BucketPolicy")).includes("ObjectsAreCreatedOnce"), "creation still is conditional");
+    check.that(
+      JSON.stringify(it.all("AWS::S3::BucketPolicy")).includes("ObjectsAreCreatedOnce"),
+      "creation still is conditional",
+    );
   });
 
   test("the public keys for bundles reach normalize only; a private key is refused", (check) => {
@@ -79,7 +127,11 @@ export function settingsTests(): void {
     writeFileSync(file, pem);
     const it = synthesize({ mapperTrustKeys: file });
     for (const fn of it.all("AWS::Lambda::Function")) {
-      check.equal(fn.Properties.Environment.Variables.MAPPER_TRUST_KEYS, fn.Properties.FunctionName === "sluice-normalize" ? pem.trim() : undefined, fn.Properties.FunctionName);
+      check.equal(
+        fn.Properties.Environment.Variables.MAPPER_TRUST_KEYS,
+        fn.Properties.FunctionName === "sluice-normalize" ? pem.trim() : undefined,
+        fn.Properties.FunctionName,
+      );
     }
     writeFileSync(file, "-----BEGIN PRIVATE KEY-----\nx\n-----END PRIVATE KEY-----\n");
     check.throws(() => synthesize({ mapperTrustKeys: file }), /public keys in PEM, and nothing secret/, "a private key");
@@ -111,18 +163,33 @@ export function settingsTests(): void {
       [(it) => delete (it.functions[0] as { package?: string }).package, /functions\[0\] lacks "package"/],
       [(it) => Object.assign(it.tables[0]!, { stream: "SOME_IMAGES" }), /tables\[0\]\.stream is "SOME_IMAGES"/],
       [(it) => it.functions.push({ ...it.functions[0]! }), /functions "Accept" is declared twice/],
-      [(it) => it.functions.push({ ...it.functions[0]!, id: "Surprise", name: "sluice-surprise" }), /the function Surprise of topology\.json has no row in cdk\/lib\/permissions\.ts/],
-      [(it) => Object.assign(it, { tables: it.tables.filter((table) => table.id !== "Divergence") }), /permissions of PersistRaw .* table "Divergence"/],
+      [
+        (it) => it.functions.push({ ...it.functions[0]!, id: "Surprise", name: "sluice-surprise" }),
+        /the function Surprise of topology\.json has no row in cdk\/lib\/permissions\.ts/,
+      ],
+      [
+        (it) => Object.assign(it, { tables: it.tables.filter((table) => table.id !== "Divergence") }),
+        /permissions of PersistRaw .* table "Divergence"/,
+      ],
       [(it) => Object.assign(it.rules[0]!.target, { queue: "Dlq" }), /exactly one of stateMachine and queue/],
-      [(it) => Object.assign(it.rules[0]!.target, { stateMachine: "Nope" }), /rule normalize-accepted refers to the state machine "Nope"/],
+      [
+        (it) => Object.assign(it.rules[0]!.target, { stateMachine: "Nope" }),
+        /rule normalize-accepted refers to the state machine "Nope"/,
+      ],
       [(it) => Object.assign(it.streams[0]!, { table: "Vendors" }), /the table has no stream/],
       [(it) => Object.assign(it.queues[0]!, { redrive: { queue: "Nope", maxReceiveCount: 1 } }), /refers to the queue "Nope"/],
       [(it) => Object.assign(it.queues[0]!, { redrive: { queue: "Dlq", maxReceiveCount: 1 } }), /go in a circle/],
       [(it) => it.routes.push({ ...it.routes[0]!, id: "Again" }), /two routes without sources take/],
       [(it) => it.routes.push({ ...it.routes.find((route) => route.sources)!, id: "Again" }), /both take OrderPlaced of vendor/],
-      [(it) => Object.assign(it.queues.find((queue) => queue.id === "Orders")!, { visibilityTimeoutSeconds: 60 }), /must be at least six times the 20 s/],
+      [
+        (it) => Object.assign(it.queues.find((queue) => queue.id === "Orders")!, { visibilityTimeoutSeconds: 60 }),
+        /must be at least six times the 20 s/,
+      ],
       [(it) => delete it.queues.find((queue) => queue.id === "Orders")!.redrive, /has no redrive policy/],
-      [(it) => Object.assign(it.routes.find((route) => route.id === "OrderUpdated")!, { maximumConcurrency: 3 }), /they share one event source/],
+      [
+        (it) => Object.assign(it.routes.find((route) => route.id === "OrderUpdated")!, { maximumConcurrency: 3 }),
+        /they share one event source/,
+      ],
       [(it) => Object.assign(it.routes[0]!, { function: "Nope" }), /refers to the function "Nope"/],
       [(it) => Object.assign(it.schedules[0]!, { rateMinutes: 0 }), /rateMinutes of at least 1/],
       [(it) => Object.assign(it.schedules[0]!, { function: "Nope" }), /schedule .* refers to the function "Nope"/],
@@ -137,10 +204,26 @@ export function settingsTests(): void {
       writeFileSync(file, change(readFileSync(file, "utf8")));
       return () => synthesize({}, path);
     };
-    check.throws(broken((text) => text.replace("arn:aws:states:::sqs:sendMessage", "arn:aws:states:::dynamodb:putItem")), /state SendToDlq: nothing is known of the permissions for arn:aws:states:::dynamodb:putItem/, "another service");
-    check.throws(broken((text) => text.replaceAll("${DlqQueueUrl}", "${NopeQueueUrl}")), /"Nope", which is not declared/, "a placeholder for nothing");
-    check.throws(broken((text) => text.replaceAll("${DlqQueueUrl}", "{% $states.input.url %}")), /must be one placeholder/, "a computed target");
-    check.throws(broken((text) => text.replaceAll("${DlqQueueUrl}", "${DlqThing}")), /is no placeholder/, "no kind");
+    check.throws(
+      broken((text) => text.replace("arn:aws:states:::sqs:sendMessage", "arn:aws:states:::dynamodb:putItem")),
+      /state SendToDlq: nothing is known of the permissions for arn:aws:states:::dynamodb:putItem/,
+      "another service",
+    );
+    check.throws(
+      broken((text) => text.replaceAll("${DlqQueueUrl}", "${NopeQueueUrl}")),
+      /"Nope", which is not declared/,
+      "a placeholder for nothing",
+    );
+    check.throws(
+      broken((text) => text.replaceAll("${DlqQueueUrl}", "{% $states.input.url %}")),
+      /must be one placeholder/,
+      "a computed target",
+    );
+    check.throws(
+      broken((text) => text.replaceAll("${DlqQueueUrl}", "${DlqThing}")),
+      /is no placeholder/,
+      "no kind",
+    );
   });
 
   test("archives: missing, made for another architecture, or without a program", (check) => {
@@ -156,7 +239,11 @@ export function settingsTests(): void {
     check.equal(architectureOf(storedZip("bootstrap", elf(62)), "a.zip"), "x86_64", "62");
     check.equal(architectureOf(storedZip("bootstrap", elf(183)), "a.zip"), "arm64", "183");
     check.throws(() => architectureOf(storedZip("bootstrap", elf(8)), "a.zip"), /no program for/, "MIPS");
-    check.throws(() => architectureOf(storedZip("bootstrap", Buffer.from("#!/bin/sh\n".padEnd(64))), "a.zip"), /no program for/, "a script");
+    check.throws(
+      () => architectureOf(storedZip("bootstrap", Buffer.from("#!/bin/sh\n".padEnd(64))), "a.zip"),
+      /no program for/,
+      "a script",
+    );
     check.throws(() => architectureOf(storedZip("main", elf(62)), "a.zip"), /no file named bootstrap/, "another name");
     check.throws(() => architectureOf(Buffer.from("no archive"), "a.zip"), /no file named bootstrap/, "no archive");
   });
@@ -170,18 +257,36 @@ export function settingsTests(): void {
       [undefined, [{ apiKey: [] }, { signature: [] }], false],
       [undefined, [{ apiKey: [], signature: [] }], true],
     ];
-    for (const [global, own, wanted] of cases) check.equal(keyRequired({ security: global as Record<string, unknown>[] }, { security: own as Record<string, unknown>[] }), wanted, JSON.stringify([global, own]));
+    for (const [global, own, wanted] of cases)
+      check.equal(
+        keyRequired({ security: global as Record<string, unknown>[] }, { security: own as Record<string, unknown>[] }),
+        wanted,
+        JSON.stringify([global, own]),
+      );
   });
 
   test("the runbooks that the issue names are there, and the paths they name exist", (check) => {
     const folder = join(ROOT, "docs", "runbooks");
-    const wanted = ["alarms", "delete-everything", "deploy", "redrive", "replay", "restore-a-table", "roll-back-a-mapper", "rotate-a-key", "upgrade-wasmtime"];
-    const found = readdirSync(folder).filter((name) => name !== "README.md").map((name) => name.replace(/\.md$/, ""));
+    const wanted = [
+      "alarms",
+      "delete-everything",
+      "deploy",
+      "redrive",
+      "replay",
+      "restore-a-table",
+      "roll-back-a-mapper",
+      "rotate-a-key",
+      "upgrade-wasmtime",
+    ];
+    const found = readdirSync(folder)
+      .filter((name) => name !== "README.md")
+      .map((name) => name.replace(/\.md$/, ""));
     check.equal(found.sort(), wanted, "files");
     mkdirSync(join(ROOT, "target", "cdk"), { recursive: true });
     for (const name of [...wanted, "README"]) {
       const text = readFileSync(join(folder, `${name}.md`), "utf8");
-      for (const link of text.matchAll(/\]\(([^)#:]+)(#[a-z0-9-]+)?\)/g)) check.that(existsSync(join(folder, link[1]!)), `${name}.md links to ${link[1]}`);
+      for (const link of text.matchAll(/\]\(([^)#:]+)(#[a-z0-9-]+)?\)/g))
+        check.that(existsSync(join(folder, link[1]!)), `${name}.md links to ${link[1]}`);
     }
   });
 }

@@ -39,7 +39,12 @@ export class Synthesized {
     this.terminationProtection = terminationProtection;
     this.resources = ["sluice-stateful", "sluice"].flatMap((stack) => {
       const template = JSON.parse(readFileSync(join(folder, `${stack}.template.json`), "utf8"));
-      return Object.entries(template.Resources as Record<string, Omit<Resource, "id" | "stack">>).map(([id, it]) => ({ ...it, Properties: it.Properties ?? {}, id, stack }));
+      return Object.entries(template.Resources as Record<string, Omit<Resource, "id" | "stack">>).map(([id, it]) => ({
+        ...it,
+        Properties: it.Properties ?? {},
+        id,
+        stack,
+      }));
     });
   }
 
@@ -69,7 +74,12 @@ export class Synthesized {
     if (typeof value !== "object" || value === null) return String(value);
     const it = value as Record<string, unknown>;
     if (typeof it.Ref === "string") {
-      const pseudo: Record<string, string> = { "AWS::Partition": "aws", "AWS::Region": "eu-central-1", "AWS::AccountId": "111122223333", "AWS::URLSuffix": "amazonaws.com" };
+      const pseudo: Record<string, string> = {
+        "AWS::Partition": "aws",
+        "AWS::Region": "eu-central-1",
+        "AWS::AccountId": "111122223333",
+        "AWS::URLSuffix": "amazonaws.com",
+      };
       return pseudo[it.Ref] ?? this.reference(it.Ref, undefined);
     }
     if (Array.isArray(it["Fn::GetAtt"])) return this.reference(it["Fn::GetAtt"][0] as string, it["Fn::GetAtt"][1] as string);
@@ -83,7 +93,9 @@ export class Synthesized {
 
   private imported(name: string): string {
     const template = JSON.parse(readFileSync(join(this.folder, "sluice-stateful.template.json"), "utf8"));
-    const output = Object.values(template.Outputs as Record<string, { Value: unknown; Export?: { Name: string } }>).find((it) => it.Export?.Name === name);
+    const output = Object.values(template.Outputs as Record<string, { Value: unknown; Export?: { Name: string } }>).find(
+      (it) => it.Export?.Name === name,
+    );
     if (!output) throw new Error(`${name} is imported, but not exported`);
     return this.text(output.Value);
   }
@@ -95,7 +107,11 @@ export class Synthesized {
       case "AWS::S3::Bucket":
         return attribute === "Arn" ? `arn:aws:s3:::${this.text(Properties.BucketName)}` : this.text(Properties.BucketName);
       case "AWS::SQS::Queue":
-        return attribute === "Arn" ? `arn:aws:sqs:${account}:${Properties.QueueName}` : attribute === "QueueName" ? Properties.QueueName : `https://sqs.eu-central-1.amazonaws.com/111122223333/${Properties.QueueName}`;
+        return attribute === "Arn"
+          ? `arn:aws:sqs:${account}:${Properties.QueueName}`
+          : attribute === "QueueName"
+            ? Properties.QueueName
+            : `https://sqs.eu-central-1.amazonaws.com/111122223333/${Properties.QueueName}`;
       case "AWS::DynamoDB::Table":
         if (attribute === "StreamArn") return `arn:aws:dynamodb:${account}:table/${Properties.TableName}/stream/<label>`;
         return attribute === "Arn" ? `arn:aws:dynamodb:${account}:table/${Properties.TableName}` : Properties.TableName;
@@ -104,13 +120,15 @@ export class Synthesized {
       case "AWS::Lambda::Alias":
         return `arn:aws:lambda:${account}:function:${this.text(Properties.FunctionName)}:${Properties.Name}`;
       case "AWS::KMS::Key":
-        return `arn:aws:kms:${account}:key/${/signs/.test(Properties.Description) ? "sluice-mapper-signing" : "sluice-data"}`;
+        return `arn:aws:kms:${account}:key/${/signs/.test(Properties.Description) ? "sluice-mappers" : "sluice-data"}`;
       case "AWS::Events::EventBus":
         return attribute === "Arn" ? `arn:aws:events:${account}:event-bus/${Properties.Name}` : Properties.Name;
       case "AWS::Logs::LogGroup":
         return attribute === "Arn" ? `arn:aws:logs:${account}:log-group:${Properties.LogGroupName}:*` : Properties.LogGroupName;
       case "AWS::StepFunctions::StateMachine":
-        return attribute === "Name" ? Properties.StateMachineName : `arn:aws:states:${account}:stateMachine:${Properties.StateMachineName}`;
+        return attribute === "Name"
+          ? Properties.StateMachineName
+          : `arn:aws:states:${account}:stateMachine:${Properties.StateMachineName}`;
       default:
         return attribute ? `${id}.${attribute}` : id;
     }
@@ -118,12 +136,21 @@ export class Synthesized {
 }
 
 /** Synthesizes with placeholders for programs, and every rule of cdk-nag: an unexplained finding throws. */
-export function synthesize(context: Record<string, unknown> = {}, topology = join(ROOT, "state-machines", "topology.json")): Synthesized {
+export function synthesize(
+  context: Record<string, unknown> = {},
+  topology = join(ROOT, "state-machines", "topology.json"),
+): Synthesized {
   const folder = mkdtempSync(join(tmpdir(), "sluice-cdk-"));
   const app = newApp({ outdir: folder, analyticsReporting: false });
   const given: Record<string, unknown> = { artefacts: "placeholder", topology, ...context };
-  const { stateful, stateless } = sluice(app, settings(ROOT, (name) => given[name]));
+  const { stateful, stateless } = sluice(
+    app,
+    settings(ROOT, (name) => given[name]),
+  );
   Validations.of(app).addPlugins(new AwsSolutionsChecks(app));
   app.synth();
-  return new Synthesized(folder, topology, { "sluice-stateful": stateful.terminationProtection ?? false, sluice: stateless.terminationProtection ?? false });
+  return new Synthesized(folder, topology, {
+    "sluice-stateful": stateful.terminationProtection ?? false,
+    sluice: stateless.terminationProtection ?? false,
+  });
 }

@@ -38,8 +38,13 @@ function bytes(body: RequestCase["body"]): Buffer {
 
 function integrations(it: Synthesized): { path: string; method: string; integration: Integration }[] {
   const body = it.all("AWS::ApiGateway::RestApi")[0]!.Properties.Body;
-  return Object.entries(body.paths as Record<string, Record<string, { "x-amazon-apigateway-integration": Integration }>>).flatMap(([path, item]) =>
-    Object.entries(item).map(([method, operation]) => ({ path, method, integration: operation["x-amazon-apigateway-integration"] })),
+  return Object.entries(body.paths as Record<string, Record<string, { "x-amazon-apigateway-integration": Integration }>>).flatMap(
+    ([path, item]) =>
+      Object.entries(item).map(([method, operation]) => ({
+        path,
+        method,
+        integration: operation["x-amazon-apigateway-integration"],
+      })),
   );
 }
 
@@ -58,10 +63,18 @@ export function velocityTests(plain: () => Synthesized, withCors: () => Synthesi
 
   test("the request template gives intake the exact bytes, for every request of the corpus", async (check) => {
     const { cases, limits, sourceIp, requestId } = corpus("requests.json");
-    check.equal(limits, { bodyBytesMax: BODY_BYTES_MAX, headersBytesMax: HEADERS_BYTES_MAX }, "the limits are those of the corpus, which a Rust test holds");
+    check.equal(
+      limits,
+      { bodyBytesMax: BODY_BYTES_MAX, headersBytesMax: HEADERS_BYTES_MAX },
+      "the limits are those of the corpus, which a Rust test holds",
+    );
     const synthesized = plain();
     const post = integrations(synthesized).find((it) => it.integration.type === "aws")!.integration;
-    const templates = new Set(integrations(synthesized).filter((it) => it.integration.type === "aws").flatMap((it) => Object.values(it.integration.requestTemplates).map((text) => synthesized.text(text))));
+    const templates = new Set(
+      integrations(synthesized)
+        .filter((it) => it.integration.type === "aws")
+        .flatMap((it) => Object.values(it.integration.requestTemplates).map((text) => synthesized.text(text))),
+    );
     check.equal(templates.size, 1, "every operation and media type has the same request template");
     const template = synthesized.text(post.requestTemplates["application/json"]);
     for (const it of cases as RequestCase[]) {
@@ -89,11 +102,16 @@ export function velocityTests(plain: () => Synthesized, withCors: () => Synthesi
       const { body: sent, ...document } = JSON.parse(call.input);
       check.equal(document, it.expected, it.name);
       check.that(Buffer.from(sent, "base64").equals(body) && sent === body.toString("base64"), `${it.name}: the bytes differ`);
-      check.that(Buffer.byteLength(call.input) <= INPUT_BYTES_MAX, `${it.name}: the input has ${Buffer.byteLength(call.input)} bytes`);
+      check.that(
+        Buffer.byteLength(call.input) <= INPUT_BYTES_MAX,
+        `${it.name}: the input has ${Buffer.byteLength(call.input)} bytes`,
+      );
       // What API Gateway makes of an absent body is not documented.
       if (body.length === 0) {
         for (const absent of [undefined, "{}"]) {
-          const again = JSON.parse((await velocity.render({ ...request, ...(absent === undefined ? {} : { body: absent }) })).output);
+          const again = JSON.parse(
+            (await velocity.render({ ...request, ...(absent === undefined ? {} : { body: absent }) })).output,
+          );
           check.equal(again, call, `${it.name}, given as ${absent}`);
         }
       }
@@ -102,15 +120,29 @@ export function velocityTests(plain: () => Synthesized, withCors: () => Synthesi
 
   test("the largest request that is taken fits the input of Step Functions with the most headers that are taken", async (check) => {
     const synthesized = plain();
-    const template = synthesized.text(integrations(synthesized).find((it) => it.integration.type === "aws")!.integration.requestTemplates["application/json"]);
-    const headers: [string, string][] = Array.from({ length: 50 }, (_, index) => [`x-header-${String(index).padStart(2, "0")}`, "v".repeat(HEADERS_BYTES_MAX / 50 - 11)]);
-    check.equal(headers.reduce((sum, [name, value]) => sum + name.length + value.length, 0), HEADERS_BYTES_MAX, "the headers are at the limit");
+    const template = synthesized.text(
+      integrations(synthesized).find((it) => it.integration.type === "aws")!.integration.requestTemplates["application/json"],
+    );
+    const headers: [string, string][] = Array.from({ length: 50 }, (_, index) => [
+      `x-header-${String(index).padStart(2, "0")}`,
+      "v".repeat(HEADERS_BYTES_MAX / 50 - 11),
+    ]);
+    check.equal(
+      headers.reduce((sum, [name, value]) => sum + name.length + value.length, 0),
+      HEADERS_BYTES_MAX,
+      "the headers are at the limit",
+    );
     const { output } = await velocity.render({
       template,
       body: Buffer.alloc(BODY_BYTES_MAX, 0x7b).toString("base64"),
       headers,
       path: { vendorId: "v".repeat(64) },
-      context: { httpMethod: "POST", resourcePath: "/v1/sources/{vendorId}", requestId: "c6af9ac6-7b61-11e6-9a41-93e8deadbeef", "identity.sourceIp": "2001:0db8:85a3:0000:0000:8a2e:0370:7334" },
+      context: {
+        httpMethod: "POST",
+        resourcePath: "/v1/sources/{vendorId}",
+        requestId: "c6af9ac6-7b61-11e6-9a41-93e8deadbeef",
+        "identity.sourceIp": "2001:0db8:85a3:0000:0000:8a2e:0370:7334",
+      },
     });
     const { input } = JSON.parse(output);
     check.equal(Object.keys(JSON.parse(input).headers).length, 50, "all headers are there");
@@ -121,7 +153,11 @@ export function velocityTests(plain: () => Synthesized, withCors: () => Synthesi
     const synthesized = plain();
     const { responses } = integrations(synthesized).find((it) => it.integration.type === "aws")!.integration;
     for (const it of corpus("answers.json").cases as AnswerCase[]) {
-      const pattern = it.http === undefined ? "200" : (Object.keys(responses).find((key) => key !== "default" && new RegExp(`^(?:${key})$`).test(String(it.http))) ?? "default");
+      const pattern =
+        it.http === undefined
+          ? "200"
+          : (Object.keys(responses).find((key) => key !== "default" && new RegExp(`^(?:${key})$`).test(String(it.http))) ??
+            "default");
       const response = responses[pattern]!;
       await answers(check, velocity, it, response, {});
     }
@@ -145,10 +181,19 @@ export function velocityTests(plain: () => Synthesized, withCors: () => Synthesi
       const requests = new Set(Object.values(integration.requestTemplates));
       check.equal([...requests], ['{"statusCode": 405}'], path);
       const response = integration.responses.default!;
-      const { output, overrides } = await velocity.render({ template: response.responseTemplates["application/json"]!, document: "{}" });
+      const { output, overrides } = await velocity.render({
+        template: response.responseTemplates["application/json"]!,
+        document: "{}",
+      });
       const problem = JSON.parse(output);
-      check.equal([response.statusCode, problem.status, problem.type], ["405", 405, "urn:sluice:problem:method-not-allowed"], path);
-      const methods = integrations(synthesized).filter((it) => it.path === path && it.integration.type === "aws").map((it) => it.method.toUpperCase());
+      check.equal(
+        [response.statusCode, problem.status, problem.type],
+        ["405", 405, "urn:sluice:problem:method-not-allowed"],
+        path,
+      );
+      const methods = integrations(synthesized)
+        .filter((it) => it.path === path && it.integration.type === "aws")
+        .map((it) => it.method.toUpperCase());
       check.equal(overrides["header:Allow"], methods.sort().join(", "), path);
       check.equal(overrides["header:Content-Type"], "application/problem+json", path);
     }
@@ -160,7 +205,14 @@ export function velocityTests(plain: () => Synthesized, withCors: () => Synthesi
     const { responses } = all.find((it) => it.integration.type === "aws")!.integration;
     const accepted = (corpus("answers.json").cases as AnswerCase[])[0]!;
     for (const header of ["origin", "Origin"]) {
-      await answers(check, velocity, accepted, responses["200"]!, { "header:Access-Control-Allow-Origin": "https://ops.example", "header:Vary": "origin" }, [[header, "https://ops.example"]]);
+      await answers(
+        check,
+        velocity,
+        accepted,
+        responses["200"]!,
+        { "header:Access-Control-Allow-Origin": "https://ops.example", "header:Vary": "origin" },
+        [[header, "https://ops.example"]],
+      );
     }
     await answers(check, velocity, accepted, responses["200"]!, {}, [["origin", "https://evil.example"]]);
     await answers(check, velocity, accepted, responses["200"]!, {}, [["origin", "https://ops.example.evil.example"]]);
@@ -175,7 +227,11 @@ export function velocityTests(plain: () => Synthesized, withCors: () => Synthesi
     check.that(allowed.overrides["header:Access-Control-Allow-Headers"]?.includes("webhook-signature"), "headers");
     const refused = await velocity.render({ template, headers: [["Origin", "https://evil.example"]] });
     check.equal(refused.overrides["header:Access-Control-Allow-Origin"], undefined, "refused");
-    check.equal(integrations(plain()).filter((it) => it.method === "options"), [], "without origins, OPTIONS is a method like any other");
+    check.equal(
+      integrations(plain()).filter((it) => it.method === "options"),
+      [],
+      "without origins, OPTIONS is a method like any other",
+    );
   });
 
   test("Velocity stops", (check) => {
@@ -193,7 +249,11 @@ async function answers(
   headers: [string, string][] = [],
 ): Promise<void> {
   const document = JSON.stringify(it.execution ?? it.refusal);
-  const { output, overrides } = await velocity.render({ template: response.responseTemplates["application/json"]!, document, headers });
+  const { output, overrides } = await velocity.render({
+    template: response.responseTemplates["application/json"]!,
+    document,
+    headers,
+  });
   const wanted: Record<string, string> = { ...more };
   for (const [name, value] of Object.entries(it.expected.headers)) {
     wanted[`header:${name === "content-type" ? "Content-Type" : "Retry-After"}`] = value;
@@ -202,6 +262,7 @@ async function answers(
   check.equal(Number(status ?? response.statusCode), it.expected.status, `${it.name}: status`);
   check.equal(found, wanted, `${it.name}: headers`);
   check.equal(JSON.parse(output), it.expected.body, `${it.name}: body`);
-  const answered = it.execution?.status === "SUCCEEDED" && it.expected.status !== 503 ? JSON.parse(JSON.parse(document).output).body : undefined;
+  const answered =
+    it.execution?.status === "SUCCEEDED" && it.expected.status !== 503 ? JSON.parse(JSON.parse(document).output).body : undefined;
   if (answered !== undefined) check.equal(output, answered, `${it.name}: the body's exact text`);
 }

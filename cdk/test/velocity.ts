@@ -32,7 +32,8 @@ function prepare(root: string): string {
   if (!existsSync(join(jars, "velocity.jar"))) {
     const fresh = join(cache, `new-${process.pid}`);
     mkdirSync(fresh, { recursive: true });
-    const run = (command: string, args: string[]) => execFileSync(command, args, { cwd: fresh, stdio: ["ignore", "ignore", "pipe"] });
+    const run = (command: string, args: string[]) =>
+      execFileSync(command, args, { cwd: fresh, stdio: ["ignore", "ignore", "pipe"] });
     run("apt-get", ["download", ...PACKAGES]);
     for (const file of readdirSync(fresh).filter((it) => it.endsWith(".deb"))) run("dpkg", ["-x", file, "packages"]);
     rmSync(join(cache, "packages"), { recursive: true, force: true });
@@ -57,7 +58,9 @@ export class Velocity {
   }
 
   static start(root: string): Velocity {
-    const child = spawn("java", ["-Xmx256m", "-XX:TieredStopAtLevel=1", "-cp", prepare(root), "Render"], { stdio: ["pipe", "pipe", "inherit"] });
+    const child = spawn("java", ["-Xmx256m", "-XX:TieredStopAtLevel=1", "-cp", prepare(root), "Render"], {
+      stdio: ["pipe", "pipe", "inherit"],
+    });
     return new Velocity(child);
   }
 
