@@ -85,7 +85,7 @@ export class Api extends Construct {
     this.url = settings.domainName ? `https://${settings.domainName}` : this.restApi.urlForPath("/").replace(/\/$/, "");
     for (const vendor of settings.vendors) this.vendor(vendor);
     this.domainTarget = this.domain();
-    if (settings.waf) this.firewall(accessLog);
+    if (settings.waf) this.firewall(storage);
   }
 
   /** Throttling holds for each key by itself. The key's value is made by API Gateway: it is in no template. */
@@ -124,7 +124,7 @@ export class Api extends Construct {
   }
 
   /** One source address may not take what all vendors share. Contents are not looked into: a payload is what it is. */
-  private firewall(accessLog: logs.LogGroup): void {
+  private firewall(storage: Storage): void {
     const { partition, region } = Stack.of(this);
     const text = problems(readOpenApi(this.settings.openapi))("too-many-requests", DETAILS.tooMany);
     const visibilityConfig = (metricName: string) => ({
@@ -173,10 +173,10 @@ export class Api extends Construct {
     association.node.addDependency(this.restApi.deploymentStage);
     const log = new logs.LogGroup(this, "FirewallLog", {
       logGroupName: "aws-waf-logs-sluice",
+      encryptionKey: storage.key,
       retention: this.settings.logRetentionDays as logs.RetentionDays,
       removalPolicy: RemovalPolicy.DESTROY,
     });
-    log.node.addDependency(accessLog);
     new wafv2.CfnLoggingConfiguration(this, "FirewallLogging", {
       resourceArn: acl.attrArn,
       logDestinationConfigs: [Fn.select(0, Fn.split(":*", log.logGroupArn))],

@@ -48,7 +48,7 @@ export class Storage extends Construct {
         ["kms:Encrypt", "kms:Decrypt", "kms:ReEncryptFrom", "kms:ReEncryptTo", "kms:GenerateDataKey", "kms:DescribeKey"],
         {
           ArnLike: {
-            "kms:EncryptionContext:aws:logs:arn": ["/aws/lambda/sluice-*", "/aws/vendedlogs/sluice/*"].map(
+            "kms:EncryptionContext:aws:logs:arn": ["/aws/lambda/sluice-*", "/aws/vendedlogs/sluice/*", "aws-waf-logs-sluice"].map(
               (name) => `arn:${partition}:logs:${region}:${account}:log-group:${name}`,
             ),
           },
