@@ -38,9 +38,9 @@ export class Api extends Construct {
     const stateMachineArn = processing.machineArn(intake);
     const role = new iam.Role(this, "Role", {
       description: "API Gateway: starts intake",
-      assumedBy: new iam.ServicePrincipal("apigateway.amazonaws.com", {
-        conditions: { StringEquals: { "aws:SourceAccount": Stack.of(this).account } },
-      }),
+      // Without aws:SourceAccount: that API Gateway sends it when it takes a role is not documented, and a role can be passed
+      // to it within the account only.
+      assumedBy: new iam.ServicePrincipal("apigateway.amazonaws.com"),
     });
     role.addToPolicy(
       new iam.PolicyStatement({ sid: "StartIntake", actions: ["states:StartSyncExecution"], resources: [stateMachineArn] }),

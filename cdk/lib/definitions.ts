@@ -102,8 +102,14 @@ function collect(topology: TopologyFile, machine: Machine, machinery: Machinery,
     if (state.ItemProcessor?.ProcessorConfig?.Mode === "DISTRIBUTED") {
       needs.push({ does: "runChildren", machine: machine.id });
       if (state.ItemReader) needs.push({ does: "readItems", bucket: named(state.ItemReader.Arguments?.Bucket, "BucketName") });
-      if (state.ResultWriter)
-        needs.push({ does: "writeResults", bucket: named(state.ResultWriter.Arguments?.Bucket, "BucketName") });
+      if (state.ResultWriter) {
+        const bucket = find(topology.buckets, named(state.ResultWriter.Arguments?.Bucket, "BucketName"), "bucket", at);
+        if (bucket.writeOnce)
+          throw new Error(
+            `${at}: Step Functions does not write with If-None-Match, so ${bucket.name}, which is write-once, would refuse its results`,
+          );
+        needs.push({ does: "writeResults", bucket: bucket.id });
+      }
     }
     for (const branch of state.Branches ?? []) collect(topology, machine, branch, needs);
     if (state.ItemProcessor) collect(topology, machine, state.ItemProcessor, needs);

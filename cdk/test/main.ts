@@ -22,10 +22,12 @@ templateTests(
   once(() => synthesize({}, fullTopology())),
 );
 iamDocumentTest(plain);
-velocityTests(
+const stop = velocityTests(
   plain,
   once(() => synthesize({ corsOrigins: ["https://ops.example", "https://other.example"] })),
 );
 settingsTests();
 
-process.exitCode = (await run(process.argv[2])) === 0 ? 0 : 1;
+const failed = await run(process.argv[2]);
+stop();
+process.exitCode = failed === 0 ? 0 : 1;

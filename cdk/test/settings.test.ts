@@ -226,6 +226,16 @@ export function settingsTests(): void {
     );
   });
 
+  test("results of a Distributed Map cannot go to a write-once bucket", (check) => {
+    const path = fullTopology((it) =>
+      Object.assign(it.buckets.find((bucket) => bucket.id === "Normalized")!, { writeOnce: true }),
+    );
+    const replay = readFileSync(join(path, "..", "replay.asl.json"), "utf8");
+    const writesThere = replay.includes('"ResultWriter"') && replay.includes("${NormalizedBucketName}");
+    if (writesThere) check.throws(() => synthesize({}, path), /which is write-once, would refuse its results/, "replay");
+    else check.that(true, "the repository's replay writes elsewhere");
+  });
+
   test("archives: missing, made for another architecture, or without a program", (check) => {
     if (!existsSync(join(ROOT, "target", "lambda", "accept", "bootstrap.zip"))) {
       check.throws(() => synthesize({ artefacts: "packages" }), /run `cargo xtask package`/, "missing");
