@@ -52,6 +52,19 @@ function operations(document: OpenApi): { path: string; method: string; operatio
   );
 }
 
+/** What a `$ref` within the file stands for. */
+function resolve<T extends object>(document: OpenApi, node: T): T {
+  const reference = (node as { $ref?: string }).$ref;
+  if (reference === undefined) return node;
+  let at: unknown = document;
+  for (const name of reference.replace(/^#\//, "").split("/")) {
+    at = (at as Json | undefined)?.[name.replaceAll("~1", "/").replaceAll("~0", "~")];
+  }
+  if (!reference.startsWith("#/") || at === undefined)
+    throw new Error(`openapi.yaml refers to ${reference}, which it does not have`);
+  return at as T;
+}
+
 /** Whether every way to authenticate has the API key. Where one has not, `Accept` judges alone. */
 export function keyRequired(document: { security?: Json[] }, operation: { security?: Json[] }): boolean {
   const alternatives = operation.security ?? document.security ?? [];
@@ -68,9 +81,10 @@ export function readOpenApi(path: string): OpenApi {
 export function problems(document: OpenApi): (code: string, detail: string) => string {
   const examples = new Map<string, Json>();
   for (const { operation } of operations(document)) {
-    for (const response of Object.values(operation.responses ?? {})) {
+    for (const stated of Object.values(operation.responses ?? {})) {
+      const response = resolve(document, stated);
       for (const [code, example] of Object.entries(response.content?.["application/problem+json"]?.examples ?? {})) {
-        examples.set(code, example.value);
+        examples.set(code, resolve(document, example).value);
       }
     }
   }
@@ -128,7 +142,9 @@ export function apiDefinition(
   const folder = join(settings.root, "cdk", "templates");
   const problem = problems(document);
   const all = operations(document);
-  const stated = all.flatMap(({ operation }) => Object.keys(operation.requestBody?.content ?? {}));
+  const stated = all.flatMap(({ operation }) =>
+    operation.requestBody ? Object.keys(resolve(document, operation.requestBody).content ?? {}) : [],
+  );
   const mediaTypes = [
     ...new Set(["application/json", ...stated.flatMap((it) => (it.includes("*") ? ANY_MEDIA_TYPE : [it]))]),
   ].sort();

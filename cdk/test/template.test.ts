@@ -462,6 +462,19 @@ export function templateTests(label: string, synthesized: () => Synthesized): vo
     },
   );
 
+  on("each function is given the names that its own settings demand (functions/*/src/config.rs), and no others", (check, it) => {
+    for (const fn of it.topology.functions) {
+      const config = join(ROOT, "functions", fn.package, "src", "config.rs");
+      // A function of the full topology may not be written yet.
+      if (!existsSync(config)) continue;
+      const names = readFileSync(config, "utf8").matchAll(/lookup,\s*"([A-Z_]+)"/g);
+      const demanded = new Set([...names].map((match) => match[1]!).filter((name) => name !== "MAPPER_TRUST_KEYS"));
+      check.that(demanded.size > 0, `${config} names its settings`);
+      const given = new Set(permissionsOf(it.topology, fn).map(variable));
+      check.equal([...given].sort(), [...demanded].sort(), `cdk/lib/permissions.ts and ${fn.package}/src/config.rs`);
+    }
+  });
+
   on("every log group has a retention and our key", (check, it) => {
     const groups = it.all("AWS::Logs::LogGroup");
     check.equal(groups.length, it.topology.functions.length + it.topology.stateMachines.length + 1, "functions, machines, API");
