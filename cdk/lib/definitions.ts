@@ -3,6 +3,7 @@
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { INPUT_BUCKETS } from "./permissions.ts";
 import { find, type Machine, PLACEHOLDER_KINDS, type TopologyFile } from "./topology.ts";
 
 type PlaceholderKind = keyof typeof PLACEHOLDER_KINDS;
@@ -28,7 +29,8 @@ export type Need =
   | { does: "invoke"; function: string }
   | { does: "send"; queue: string }
   | { does: "start"; machine: string }
-  | { does: "runChildren"; machine: string }
+  | { does: "runChildren"; machine: string; label: string }
+  | { does: "describeMapRuns"; machine: string }
   | { does: "readItems"; bucket: string }
   | { does: "writeResults"; bucket: string };
 
@@ -61,6 +63,7 @@ interface State {
   Type: string;
   Resource?: string;
   Arguments?: Record<string, unknown>;
+  Label?: string;
   Branches?: Machinery[];
   ItemProcessor?: Machinery & { ProcessorConfig?: { Mode?: string } };
   ItemReader?: { Resource?: string; Arguments?: Record<string, unknown> };
@@ -95,19 +98,27 @@ function collect(topology: TopologyFile, machine: Machine, machinery: Machinery,
         case "arn:aws:states:::states:startExecution":
           needs.push({ does: "start", machine: named(given.StateMachineArn, "StateMachineArn") });
           break;
+        case "arn:aws:states:::aws-sdk:sfn:describeMapRun":
+          needs.push({ does: "describeMapRuns", machine: machine.id });
+          break;
         default:
           throw new Error(`${at}: nothing is known of the permissions for ${state.Resource}: add them to cdk/lib/definitions.ts`);
       }
     }
     if (state.ItemProcessor?.ProcessorConfig?.Mode === "DISTRIBUTED") {
-      needs.push({ does: "runChildren", machine: machine.id });
-      if (state.ItemReader) needs.push({ does: "readItems", bucket: named(state.ItemReader.Arguments?.Bucket, "BucketName") });
+      needs.push({ does: "runChildren", machine: machine.id, label: state.Label ?? "*" });
+      const bucketOf = (value: unknown) => {
+        const computed = typeof value === "string" && value.startsWith("{%") ? INPUT_BUCKETS[machine.id] : undefined;
+        return find(topology.buckets, computed ?? named(value, "BucketName"), "bucket", at);
+      };
+      if (state.ItemReader) needs.push({ does: "readItems", bucket: bucketOf(state.ItemReader.Arguments?.Bucket).id });
       if (state.ResultWriter) {
-        const bucket = find(topology.buckets, named(state.ResultWriter.Arguments?.Bucket, "BucketName"), "bucket", at);
-        if (bucket.writeOnce)
+        const bucket = bucketOf(state.ResultWriter.Arguments?.Bucket);
+        if (bucket.writeOnce) {
           throw new Error(
             `${at}: Step Functions does not write with If-None-Match, so ${bucket.name}, which is write-once, would refuse its results`,
           );
+        }
         needs.push({ does: "writeResults", bucket: bucket.id });
       }
     }

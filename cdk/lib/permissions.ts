@@ -37,7 +37,7 @@ export const PERMISSIONS: Record<string, Permission[]> = {
     { bucket: "Raw", actions: ["GetObject"], why: "the request as sent" },
     { bucket: "Raw", actions: ["ListBucket"], why: MISSING_IS_404 },
     { bucket: "Normalized", actions: ["PutObject"], why: "the canonical document" },
-    { table: "Ledger", actions: ["UpdateItem"], why: "NORMALIZED" },
+    { table: "Ledger", actions: ["GetItem", "UpdateItem"], why: "what a replay would change; NORMALIZED" },
   ],
   Quarantine: [
     { table: "Quarantine", actions: ["UpdateItem"], why: "record and release" },
@@ -67,6 +67,12 @@ export const PERMISSIONS: Record<string, Permission[]> = {
     { bucket: "Normalized", actions: ["GetObject"], why: "whether a row's document is there" },
     { machine: "Recover", why: "run a stuck event again" },
   ],
+};
+
+/** Where a definition takes a bucket's name from its input: the bucket that may stand there. */
+export const INPUT_BUCKETS: Record<string, string> = {
+  // `sluice replay` writes manifests there, and Step Functions the results.
+  Replay: "Replays",
 };
 
 /** The rows of a function; an error that says what to do if there are none, or if one names what is not declared. */

@@ -23,6 +23,7 @@ const { PolicyStatement } = iam;
 /** Why a statement names all resources. There is no other form; docs/iam.md repeats it. */
 const TRACING = "X-Ray has no resources to name.";
 const OBJECTS = "Objects of one bucket: keys are made of ids that are not known before.";
+const CHILDREN = "Its own executions and Map Runs, whose names Step Functions makes.";
 const LOG_DELIVERY = 'The calls that configure log delivery take no resource ("Logging using CloudWatch Logs", Step Functions).';
 
 /** A role's permissions are a resource of their own: whoever uses the role must not begin before it has them. */
@@ -301,17 +302,25 @@ export class Processing extends Construct {
             resources: [this.machineArn(find(topology.stateMachines, need.machine, "state machine", ""))],
           }),
         ];
+      // "IAM policies for using Distributed Map state", and its section on redriving, Step Functions Developer Guide.
       case "runChildren": {
-        const executions = `arn:${partition}:states:${region}:${account}:execution:${machine.name}/*`;
-        acknowledgeWildcard(role, executions, "Its own children, whose names Step Functions makes.");
+        const executions = `arn:${partition}:states:${region}:${account}:execution:${machine.name}`;
+        const children = `${executions}/${need.label}:*`;
+        for (const arn of [`${executions}:*`, children]) acknowledgeWildcard(role, arn, CHILDREN);
         return [
           new PolicyStatement({ sid, actions: ["states:StartExecution"], resources: [this.machineArn(machine)] }),
           new PolicyStatement({
-            sid: `${sid}Children`,
-            actions: ["states:DescribeExecution", "states:StopExecution", "states:RedriveExecution"],
-            resources: [executions],
+            sid: `${sid}Own`,
+            actions: ["states:DescribeExecution", "states:StopExecution"],
+            resources: [`${executions}:*`],
           }),
+          new PolicyStatement({ sid: `${sid}Redrive`, actions: ["states:RedriveExecution"], resources: [children] }),
         ];
+      }
+      case "describeMapRuns": {
+        const runs = `arn:${partition}:states:${region}:${account}:mapRun:${machine.name}/*`;
+        acknowledgeWildcard(role, runs, CHILDREN);
+        return [new PolicyStatement({ sid, actions: ["states:DescribeMapRun"], resources: [runs] })];
       }
       case "readItems":
       case "writeResults": {

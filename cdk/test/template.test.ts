@@ -512,7 +512,7 @@ export function templateTests(label: string, synthesized: () => Synthesized): vo
             check.that(whyAllResources(actionsOf(statement)), `${grant.who}: ${actionsOf(statement)} on * has no reason`);
           else
             check.that(
-              /^[^*?]+$|^arn:aws:s3:::[^*?/]+\/\*$|:execution:[^*?/]+\/\*$|:log-group:[^*?]+:\*$|\/stream\/<label>$/.test(
+              /^[^*?]+$|^arn:aws:s3:::[^*?/]+\/\*$|:execution:[^*?/]+(?:\/[A-Za-z*]+)?:\*$|:mapRun:[^*?/]+\/\*$|:log-group:[^*?]+:\*$|\/stream\/<label>$/.test(
                 resource,
               ),
               `${grant.who}: ${resource}`,

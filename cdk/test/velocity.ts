@@ -34,7 +34,13 @@ function prepare(root: string): string {
     mkdirSync(fresh, { recursive: true });
     const run = (command: string, args: string[]) =>
       execFileSync(command, args, { cwd: fresh, stdio: ["ignore", "ignore", "pipe"] });
-    run("apt-get", ["download", ...PACKAGES]);
+    try {
+      run("apt-get", ["download", ...PACKAGES]);
+    } catch {
+      // A fresh machine has no lists of packages yet.
+      run("apt-get", ["update"]);
+      run("apt-get", ["download", ...PACKAGES]);
+    }
     for (const file of readdirSync(fresh).filter((it) => it.endsWith(".deb"))) run("dpkg", ["-x", file, "packages"]);
     rmSync(join(cache, "packages"), { recursive: true, force: true });
     renameSync(join(fresh, "packages"), join(cache, "packages"));
