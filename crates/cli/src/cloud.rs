@@ -16,7 +16,7 @@ use sluice_aws::vendors::DynamoVendors;
 
 use crate::args::{API_URL_LOCAL, Global};
 use crate::error::{CliError, ExitKind};
-use crate::names::{Names, names};
+use crate::names::{Names, names, names_on_aws};
 
 /// Region of the local cloud.
 pub const REGION_LOCAL: &str = "us-east-1";
@@ -126,7 +126,7 @@ impl Cloud {
 
     /// Names of tables, buckets and queues.
     pub fn names(&self) -> &'static Names {
-        names()
+        if self.local.is_some() { names() } else { names_on_aws() }
     }
 
     /// The console's page of an execution.

@@ -38,7 +38,20 @@ pub struct Names {
     pub dlq: String,
 }
 
-static NAMES: LazyLock<Names> = LazyLock::new(|| {
+/// What CDK appends to the names of buckets on AWS, where they are global; the setting `bucketSuffix` of `cdk/`.
+pub const BUCKET_SUFFIX: &str = "SLUICE_BUCKET_SUFFIX";
+
+static NAMES: LazyLock<Names> = LazyLock::new(|| read(""));
+
+static NAMES_ON_AWS: LazyLock<Names> = LazyLock::new(|| {
+    read(&match std::env::var(BUCKET_SUFFIX) {
+        Ok(suffix) if !suffix.is_empty() => format!("-{suffix}"),
+        _ => String::new(),
+    })
+});
+
+/// With `suffix` at the end of the names of buckets.
+fn read(suffix: &str) -> Names {
     let topology: Topology = serde_json::from_str(include_str!("../../../state-machines/topology.json"))
         .unwrap_or_else(|error| unreachable!("topology.json is built in and tested: {error}"));
     let name = |list: &[Named], id: &str| {
@@ -51,16 +64,21 @@ static NAMES: LazyLock<Names> = LazyLock::new(|| {
         ledger: name(&topology.tables, "Ledger"),
         vendors: name(&topology.tables, "Vendors"),
         quarantine: name(&topology.tables, "Quarantine"),
-        raw: name(&topology.buckets, "Raw"),
-        normalized: name(&topology.buckets, "Normalized"),
-        mappers: name(&topology.buckets, "Mappers"),
+        raw: name(&topology.buckets, "Raw") + suffix,
+        normalized: name(&topology.buckets, "Normalized") + suffix,
+        mappers: name(&topology.buckets, "Mappers") + suffix,
         dlq: name(&topology.queues, "Dlq"),
     }
-});
+}
 
-/// The names.
+/// The names on the local cloud.
 pub fn names() -> &'static Names {
     &NAMES
+}
+
+/// The names on AWS, with the suffix of [`BUCKET_SUFFIX`].
+pub fn names_on_aws() -> &'static Names {
+    &NAMES_ON_AWS
 }
 
 #[cfg(test)]
@@ -72,6 +90,11 @@ mod tests {
         assert_eq!(
             (names.mappers.as_str(), names.quarantine.as_str()),
             ("sluice-mappers", "sluice-quarantine")
+        );
+        let on_aws = super::read("-111122223333-eu-central-1");
+        assert_eq!(
+            (on_aws.raw.as_str(), on_aws.ledger.as_str()),
+            ("sluice-raw-111122223333-eu-central-1", "sluice-ledger")
         );
     }
 }
