@@ -71,6 +71,23 @@ fn every_canonical_schema_accepts_and_refuses_its_examples() {
     }
 }
 
+/// What an update of an order says, it says in the words of the order.
+#[test]
+fn an_update_has_the_members_of_the_order() {
+    let canonical = root().join("schemas/canonical");
+    let placed = json(&canonical.join("OrderPlaced-1.0.schema.json"));
+    let updated = json(&canonical.join("OrderUpdated-1.0.schema.json"));
+    assert_eq!(placed["$defs"], updated["$defs"]);
+    let members = |schema: &Value| schema["properties"].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(members(&placed), members(&updated));
+    let required: Vec<&str> =
+        placed["required"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+    for (name, member) in updated["properties"].as_object().unwrap() {
+        let null = member["anyOf"].as_array().is_some_and(|either| either[1]["type"] == "null");
+        assert_eq!(null, !required.contains(&name.as_str()), "{name}: what an order must have is never null");
+    }
+}
+
 #[test]
 fn an_event_of_every_fixture_is_canonical_and_its_message_fits_the_vendors_schema() {
     for bundle in bundles() {
@@ -85,11 +102,13 @@ fn an_event_of_every_fixture_is_canonical_and_its_message_fits_the_vendors_schem
                 continue;
             }
             let meta: Value = serde_json::from_slice(&case.meta).unwrap();
-            let own =
-                contract["payload"]["versions"][meta["schemaVersion"].as_str().unwrap()].as_str().unwrap();
-            let message: Value = serde_json::from_slice(&case.payload).unwrap();
-            if let Err(error) = schema(&bundle.join(own)).validate(&message) {
-                panic!("{} {}: {error} at {}", bundle.display(), case.name, error.instance_path());
+            let payload = &contract["payload"];
+            if payload.get("format").is_none_or(|format| format.as_str() == Some("json")) {
+                let own = payload["versions"][meta["schemaVersion"].as_str().unwrap()].as_str().unwrap();
+                let message: Value = serde_json::from_slice(&case.payload).unwrap();
+                if let Err(error) = schema(&bundle.join(own)).validate(&message) {
+                    panic!("{} {}: {error} at {}", bundle.display(), case.name, error.instance_path());
+                }
             }
             for event in json(&expected).as_array().unwrap() {
                 assert_eq!(
