@@ -78,7 +78,8 @@ fn an_update_has_the_members_of_the_order() {
     let placed = json(&canonical.join("OrderPlaced-1.0.schema.json"));
     let updated = json(&canonical.join("OrderUpdated-1.0.schema.json"));
     assert_eq!(placed["$defs"], updated["$defs"]);
-    let members = |schema: &Value| schema["properties"].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    let members =
+        |schema: &Value| schema["properties"].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
     assert_eq!(members(&placed), members(&updated));
     let required: Vec<&str> =
         placed["required"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();

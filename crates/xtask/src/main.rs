@@ -8,6 +8,7 @@
 mod bench;
 mod cloud;
 mod demo;
+mod guests;
 mod load;
 mod project;
 mod steps;

@@ -8,12 +8,11 @@
 //! A file is taken whole or not at all. The refusal names every bad line, up to [`LINES_NAMED_MAX`], so that the vendor can
 //! mend the file at once.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use mapper_sdk::canonical::{Canonical as _, InventoryUpdated, Text};
 use mapper_sdk::csv::{Column, Reader, Record};
-use mapper_sdk::text::{SKU_CHARS_MAX, TITLE_CHARS_MAX, WAREHOUSE_CHARS_MAX, cut, identifier, is_gtin};
+use mapper_sdk::text::{SKU_CHARS_MAX, Seen, TITLE_CHARS_MAX, WAREHOUSE_CHARS_MAX, cut, identifier, is_gtin};
 use mapper_sdk::{CanonicalEvent, MapError, Mapped, Meta, quantity, time};
 
 /// Most lines of a file: the host takes this many events from one message.
@@ -50,7 +49,7 @@ pub fn map<'a>(meta: &Meta<'a>, payload: &'a [u8]) -> Mapped<InventoryUpdated<'a
     let columns = Columns::find(&reader)?;
     let received_at = time::utc(&meta.occurred_at, "")?;
     let mut events = Vec::new();
-    let mut lines = BTreeMap::new();
+    let mut lines = Seen::default();
     let mut faults = Faults::default();
     loop {
         let record = match reader.next_record() {

@@ -15,7 +15,7 @@ use crate::MapError;
 pub struct Reader<'a> {
     rest: &'a str,
     line: usize,
-    separator: char,
+    separator: u8,
     header: Vec<Cow<'a, str>>,
 }
 
@@ -105,40 +105,42 @@ impl<'a> Reader<'a> {
     }
 
     fn read(&mut self) -> Result<Option<Record<'a>>, MapError> {
-        while let Some(first) = self.rest.chars().next() {
-            let blank = match first {
-                '\r' if self.rest[1..].starts_with('\n') => 2,
-                '\n' | '\r' => 1,
-                _ => break,
-            };
-            self.rest = &self.rest[blank..];
-            self.line += 1;
-        }
+        while self.line_break() {}
         if self.rest.is_empty() {
             return Ok(None);
         }
         let line = self.line;
         let mut fields = Vec::with_capacity(self.header.len());
         loop {
-            let field = if self.rest.starts_with('"') { self.quoted(line)? } else { self.plain() };
+            let field = if self.rest.as_bytes()[0] == b'"' { self.quoted(line)? } else { self.plain() };
             fields.push(field);
-            if let Some(rest) = self.rest.strip_prefix(self.separator) {
-                self.rest = rest;
-                continue;
+            if self.rest.as_bytes().first() != Some(&self.separator) {
+                self.line_break();
+                return Ok(Some(Record { line, fields }));
             }
-            if let Some(rest) =
-                self.rest.strip_prefix("\r\n").or_else(|| self.rest.strip_prefix(['\n', '\r']))
-            {
-                self.rest = rest;
-                self.line += 1;
+            self.rest = &self.rest[1..];
+            if self.rest.is_empty() {
+                fields.push(Cow::Borrowed(""));
+                return Ok(Some(Record { line, fields }));
             }
-            return Ok(Some(Record { line, fields }));
         }
     }
 
+    /// Steps over one line break, if one is here.
+    fn line_break(&mut self) -> bool {
+        let bytes = match self.rest.as_bytes() {
+            [b'\r', b'\n', ..] => 2,
+            [b'\r' | b'\n', ..] => 1,
+            _ => return false,
+        };
+        self.rest = &self.rest[bytes..];
+        self.line += 1;
+        true
+    }
+
     fn plain(&mut self) -> Cow<'a, str> {
-        let separator = self.separator as u8;
-        let end = self.rest.bytes().position(|byte| byte == separator || matches!(byte, b'\n' | b'\r'));
+        let separator = self.separator;
+        let end = self.rest.bytes().position(|byte| byte == separator || byte == b'\n' || byte == b'\r');
         let (field, rest) = self.rest.split_at(end.unwrap_or(self.rest.len()));
         self.rest = rest;
         Cow::Borrowed(field)
@@ -161,7 +163,7 @@ impl<'a> Reader<'a> {
             }
         };
         let (field, rest) = (&within[..end], &within[end + 1..]);
-        if !rest.is_empty() && !rest.starts_with([self.separator, '\n', '\r']) {
+        if rest.bytes().next().is_some_and(|next| next != self.separator && next != b'\n' && next != b'\r') {
             return Err(fault("text follows a closed quote"));
         }
         self.line += field.bytes().filter(|byte| *byte == b'\n').count();
@@ -171,10 +173,9 @@ impl<'a> Reader<'a> {
 }
 
 /// The separator of a header: the one of the three that is in it most often, the comma when none is.
-fn separator(header: &str) -> char {
-    let count = |separator: char| header.matches(separator).count();
-    let most = [',', ';', '\t'].into_iter().rev().max_by_key(|separator| count(*separator));
-    most.unwrap_or(',')
+fn separator(header: &str) -> u8 {
+    let count = |separator: &u8| header.bytes().filter(|byte| byte == separator).count();
+    [b'\t', b';', b','].into_iter().max_by_key(count).unwrap_or(b',')
 }
 
 impl<'a> Record<'a> {

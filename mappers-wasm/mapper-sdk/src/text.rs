@@ -13,6 +13,11 @@ pub fn known(text: Option<Cow<'_, str>>) -> Option<Cow<'_, str>> {
 /// Without the blanks around it.
 #[must_use]
 pub fn trimmed(text: Cow<'_, str>) -> Cow<'_, str> {
+    // Nearly always there is nothing to do, and looking at every character's properties is dear in a guest.
+    let plain = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_graphic);
+    if plain(text.as_bytes().first()) && plain(text.as_bytes().last()) {
+        return text;
+    }
     match text {
         Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
         Cow::Owned(text) if text.trim().len() == text.len() => Cow::Owned(text),
@@ -49,6 +54,33 @@ pub const WAREHOUSE_CHARS_MAX: usize = 64;
 pub const SKU_CHARS_MAX: usize = 128;
 /// Longest `title` of an article, in characters, by the canonical schema.
 pub const TITLE_CHARS_MAX: usize = 512;
+
+/// What was seen already, by hash: cheaper in a guest than a sorted set. The keys are the vendor's, so they may collide on
+/// purpose; what that costs is bounded by the host's fuel.
+pub type Seen<K, V = ()> = std::collections::HashMap<K, V, std::hash::BuildHasherDefault<Fnv>>;
+
+/// FNV-1a, 64 bits.
+#[derive(Debug)]
+pub struct Fnv(u64);
+
+impl Default for Fnv {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl std::hash::Hasher for Fnv {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        // hashbrown takes its tags from the high bits, which FNV mixes least.
+        self.0 ^ (self.0 << 32)
+    }
+}
 
 /// Whether `text` has the form of a GTIN: 8, 12, 13 or 14 digits. The check digit is not judged.
 #[must_use]

@@ -7,6 +7,8 @@
 //! Invariants: nothing is copied; segments are numbered from 1 (`ISA`) in the order of the file, and a refusal names the
 //! segment and the element, as in `/12/LIN03`.
 
+use std::rc::Rc;
+
 use crate::MapError;
 
 /// Length of `ISA` with the segment terminator, in bytes.
@@ -35,39 +37,39 @@ pub struct Set<'a> {
 }
 
 /// One segment.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Segment<'a> {
     /// Its number in the file; `ISA` is 1.
     pub at: usize,
-    text: &'a str,
-    separators: Separators,
+    /// The identifier, then the elements, without the blanks around them.
+    elements: Rc<[&'a str]>,
+    component: u8,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Separators {
-    element: char,
-    component: char,
+    element: u8,
+    component: u8,
+    terminator: u8,
 }
 
 impl<'a> Segment<'a> {
     /// Its identifier, e.g. `LIN`.
     #[must_use]
     pub fn id(&self) -> &'a str {
-        self.text.split(self.separators.element).next().unwrap_or_default()
+        self.elements[0]
     }
 
     /// Element `n`, from 1, without the blanks around it; nothing when it is empty or not there.
     #[must_use]
     pub fn get(&self, n: usize) -> Option<&'a str> {
-        self.text.split(self.separators.element).nth(n).map(str::trim).filter(|text| !text.is_empty())
+        self.elements.get(n).copied().filter(|text| !text.is_empty())
     }
 
     /// The components of element `n`; none when it is not there.
     pub fn components(&self, n: usize) -> impl Iterator<Item = &'a str> + use<'a> {
-        self.get(n).into_iter().flat_map({
-            let component = self.separators.component;
-            move |element| element.split(component)
-        })
+        let component = char::from(self.component);
+        self.get(n).into_iter().flat_map(move |element| element.split(component))
     }
 
     /// Element `n`, which must not be empty.
@@ -80,10 +82,8 @@ impl<'a> Segment<'a> {
 
     /// Pairs of a qualifier and a value, the first qualifier being element `n`: `LIN*1*SK*KT-17*UP*012345678905` from 2.
     /// Pairs without a value are left out.
-    pub fn pairs(&self, n: usize) -> impl Iterator<Item = (usize, &'a str, &'a str)> + use<'a> {
-        let segment = *self;
-        let last = self.text.split(self.separators.element).count();
-        (n..last).step_by(2).filter_map(move |at| Some((at + 1, segment.get(at)?, segment.get(at + 1)?)))
+    pub fn pairs(&self, n: usize) -> impl Iterator<Item = (usize, &'a str, &'a str)> {
+        (n..self.elements.len()).step_by(2).filter_map(|at| Some((at + 1, self.get(at)?, self.get(at + 1)?)))
     }
 
     /// A refusal of element `n`, which names it: `segment 12, LIN03 is empty`.
@@ -113,8 +113,7 @@ impl<'a> Interchange<'a> {
         let text = str::from_utf8(payload).map_err(|e| {
             MapError::new("payload_not_utf8", "", format!("not UTF-8 after byte {}", e.valid_up_to()))
         })?;
-        let (separators, terminator) = separators(text)?;
-        let mut segments = Segments { rest: text, read: 0, separators, terminator };
+        let mut segments = Segments { rest: text, read: 0, separators: separators(text)? };
 
         let header = segments.expect("ISA")?;
         let mut sets = Vec::new();
@@ -130,7 +129,7 @@ impl<'a> Interchange<'a> {
             let end = loop {
                 let start = segments.expect("ST or GE")?;
                 match start.id() {
-                    "ST" => sets.push(set(group, start, &mut segments)?),
+                    "ST" => sets.push(set(group.clone(), start, &mut segments)?),
                     "GE" => break start,
                     _ => return Err(unexpected(&start, "ST or GE")),
                 }
@@ -198,25 +197,42 @@ struct Segments<'a> {
     rest: &'a str,
     read: usize,
     separators: Separators,
-    terminator: char,
 }
 
 impl<'a> Segments<'a> {
     fn expect(&mut self, what: &str) -> Result<Segment<'a>, MapError> {
+        let Separators { element, component, terminator } = self.separators;
         // Many senders put a line break behind every terminator, for people.
-        self.rest = self.rest.trim_start_matches(['\r', '\n', self.terminator]);
+        let breaks = self.rest.bytes().take_while(|byte| [b'\r', b'\n', terminator].contains(byte)).count();
+        self.rest = &self.rest[breaks..];
         let at = self.read + 1;
-        let Some((text, rest)) = self.rest.split_once(self.terminator) else {
-            let why = format!("the file ends in segment {at}, where {what} is to come");
-            return Err(MapError::new("x12_truncated", format!("/{at}"), why));
-        };
-        self.rest = rest;
-        self.read = at;
-        Ok(Segment { at, text, separators: self.separators })
+        let mut elements = Vec::with_capacity(16);
+        let mut from = 0;
+        for (end, byte) in self.rest.bytes().enumerate() {
+            if byte != element && byte != terminator {
+                continue;
+            }
+            elements.push(trimmed(&self.rest[from..end]));
+            from = end + 1;
+            if byte == terminator {
+                self.rest = &self.rest[from..];
+                self.read = at;
+                return Ok(Segment { at, elements: elements.into(), component });
+            }
+        }
+        let why = format!("the file ends in segment {at}, where {what} is to come");
+        Err(MapError::new("x12_truncated", format!("/{at}"), why))
     }
 }
 
-fn separators(text: &str) -> Result<(Separators, char), MapError> {
+fn trimmed(text: &str) -> &str {
+    if text.bytes().next().is_some_and(|first| first == b' ') || text.bytes().next_back() == Some(b' ') {
+        return text.trim_matches(' ');
+    }
+    text
+}
+
+fn separators(text: &str) -> Result<Separators, MapError> {
     let fault = |why: &str| MapError::new("x12_isa", "/1/ISA", format!("segment 1, ISA: {why}"));
     let bytes = text.as_bytes();
     if !text.starts_with("ISA") {
@@ -239,8 +255,7 @@ fn separators(text: &str) -> Result<(Separators, char), MapError> {
     {
         return Err(fault("the separators of segments, elements and components are not three"));
     }
-    let separators = Separators { element: char::from(element), component: char::from(component) };
-    Ok((separators, char::from(terminator)))
+    Ok(Separators { element, component, terminator })
 }
 
 fn unexpected(segment: &Segment<'_>, expected: &str) -> MapError {

@@ -9,10 +9,10 @@
 //!
 //! The whole file is taken or refused. At most [`LINES_MAX`] events: the host takes no more from one message.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use mapper_sdk::canonical::{Canonical as _, InventoryUpdated, Text};
-use mapper_sdk::text::{SKU_CHARS_MAX, TITLE_CHARS_MAX, WAREHOUSE_CHARS_MAX, cut, identifier, is_gtin};
+use mapper_sdk::text::{SKU_CHARS_MAX, Seen, TITLE_CHARS_MAX, WAREHOUSE_CHARS_MAX, cut, identifier, is_gtin};
 use mapper_sdk::x12::{Interchange, Segment, Set};
 use mapper_sdk::{CanonicalEvent, MapError, Mapped, Meta, quantity, time};
 
@@ -26,7 +26,7 @@ const WAREHOUSE_CODES: [&str; 3] = ["WH", "SF", "LW"];
 
 type Events<'a> = Vec<CanonicalEvent<InventoryUpdated<'a>>>;
 /// Warehouse and article of every event so far.
-type Seen<'a> = BTreeSet<(Text<'a>, Text<'a>)>;
+type Known<'a> = Seen<(Text<'a>, Text<'a>)>;
 
 /// The levels of one interchange.
 ///
@@ -37,7 +37,7 @@ type Seen<'a> = BTreeSet<(Text<'a>, Text<'a>)>;
 pub fn map<'a>(_: &Meta<'a>, payload: &'a [u8]) -> Mapped<InventoryUpdated<'a>> {
     let interchange = Interchange::of("846", payload)?;
     let mut events = Vec::new();
-    let mut seen = Seen::new();
+    let mut seen = Known::default();
     for set in &interchange.sets {
         advice(set, &mut events, &mut seen)?;
     }
@@ -51,7 +51,7 @@ pub fn map<'a>(_: &Meta<'a>, payload: &'a [u8]) -> Mapped<InventoryUpdated<'a>> 
     Ok(events)
 }
 
-fn advice<'a>(set: &Set<'a>, events: &mut Events<'a>, seen: &mut Seen<'a>) -> Result<(), MapError> {
+fn advice<'a>(set: &Set<'a>, events: &mut Events<'a>, seen: &mut Known<'a>) -> Result<(), MapError> {
     let occurred_at = occurred_at(set)?;
     let mut lines = 0;
     let mut everywhere: Option<Text<'a>> = None;
@@ -156,7 +156,7 @@ impl<'a> Line<'a> {
             return Err(segment.refused("article_missing", 2, &why));
         };
         Ok(Self {
-            segment: *segment,
+            segment: segment.clone(),
             sku: identifier(sku.into(), SKU_CHARS_MAX, || segment.path(element))?,
             gtin: named(&GTIN_QUALIFIERS)
                 .map(|(_, _, gtin)| gtin.into())
@@ -180,7 +180,7 @@ impl<'a> Line<'a> {
         };
         let pieces = self.pieces(level, segment.required(2)?, segment, 2)?;
         self.same_unit(segment.components(3).next(), segment, 3)?;
-        self.pending = Some((level, pieces, *segment));
+        self.pending = Some((level, pieces, segment.clone()));
         Ok(())
     }
 
@@ -270,7 +270,7 @@ impl<'a> Line<'a> {
         Ok(())
     }
 
-    fn close(mut self, events: &mut Events<'a>, seen: &mut Seen<'a>) -> Result<(), MapError> {
+    fn close(mut self, events: &mut Events<'a>, seen: &mut Known<'a>) -> Result<(), MapError> {
         self.settle()?;
         if self.levels.is_empty() {
             return Err(self.segment.refused("quantity_missing", 3, "has no QTY with 17, 33 or 63"));
@@ -288,7 +288,7 @@ impl<'a> Line<'a> {
                 title: self.title.clone(),
                 ..InventoryUpdated::default()
             };
-            if !seen.insert((data.warehouse_id.clone(), data.sku.clone())) {
+            if seen.insert((data.warehouse_id.clone(), data.sku.clone()), ()).is_some() {
                 let why = format!("is in the file already, for the warehouse {}", data.warehouse_id);
                 return Err(self.segment.refused("level_doubled", 3, &why));
             }

@@ -73,7 +73,7 @@ fn order<'a>(set: &Set<'a>, test: bool) -> Result<CanonicalEvent<OrderPlaced<'a>
             ("PO1", _) => lines.push(LineParts::open(segment, currency, lines.len())?),
             ("CTT", _) => line::counted(segment, &lines)?,
             ("AMT", _) if segment.get(1) == Some("TT") => {
-                heading.stated = Some((amount(currency, segment, 2)?, *segment));
+                heading.stated = Some((amount(currency, segment, 2)?, segment.clone()));
             }
             (_, Some(line)) => line.detail(segment, currency)?,
             (_, None) => heading.read(segment)?,
@@ -267,8 +267,8 @@ impl<'a> Heading<'a> {
         let tax = total(&mut self.taxes.iter().map(|line| line.amount_minor).chain(line_taxes))?;
         let all = total(&mut [goods, -off, fees, shipping, tax].into_iter())?;
         let gross = total(&mut lines.iter().map(|line| line.subtotal))?;
-        if let Some((stated, segment)) = self.stated
-            && ![all, goods, gross].contains(&stated)
+        if let Some((stated, segment)) = &self.stated
+            && ![all, goods, gross].contains(stated)
         {
             let why = format!("states {stated} in minor units; the goods are {goods}, and all of it {all}");
             return Err(segment.refused("total_mismatch", 2, &why));
