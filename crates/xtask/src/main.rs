@@ -9,6 +9,7 @@ mod bench;
 mod cloud;
 mod demo;
 mod fuzz;
+mod guests;
 mod load;
 mod project;
 mod steps;

@@ -1,4 +1,5 @@
-//! Builds every mapper of `mappers-wasm` as a core module for `wasm32-unknown-unknown`, with nothing installed by hand.
+//! Builds every mapper of `mappers-wasm` as a core module for `wasm32-unknown-unknown`, with nothing installed by hand. Those that
+//! are not in Rust are built by [`guests`].
 //!
 //! The target's standard library comes from the first of: the toolchain in use, if the target is installed; Debian's Rust
 //! as laid out below by an earlier run; `rustup target add`; Debian's Rust, fetched now. The last is for machines that
@@ -17,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::guests::{self, Language};
 use crate::project::Project;
 use crate::steps;
 
@@ -66,10 +68,23 @@ pub(crate) fn build_mappers(project: &Project) -> Result<Vec<BuiltMapper>> {
     toolchain.apply(&mut build);
     steps::run(&mut build).context("the mappers did not build")?;
 
+    let bundles = bundles(&workspace)?;
+    let guests = workspace.join("target/guests");
+    guests::build(project, &workspace, &bundles, &guests)?;
+
     let built = workspace.join("target").join(TARGET).join("release");
     let modules = project.root.join("target/mappers");
     fs::create_dir_all(&modules).with_context(|| format!("could not make {}", modules.display()))?;
-    bundles(&workspace)?.into_iter().map(|bundle| published(&bundle, &built, &modules)).collect()
+    bundles
+        .into_iter()
+        .map(|bundle| {
+            let source = match Language::of(&workspace.join(&bundle))? {
+                Language::Rust => built.join(format!("{}.wasm", bundle.replace('-', "_"))),
+                Language::C | Language::AssemblyScript => guests.join(format!("{bundle}.wasm")),
+            };
+            published(&bundle, &source, &modules)
+        })
+        .collect()
 }
 
 /// Names of the bundles, in order.
@@ -87,9 +102,8 @@ fn bundles(workspace: &Path) -> Result<Vec<String>> {
 }
 
 /// Copies one module to its place, whole or not at all, and not when it is there already.
-fn published(bundle: &str, built: &Path, modules: &Path) -> Result<BuiltMapper> {
-    let source = built.join(format!("{}.wasm", bundle.replace('-', "_")));
-    let bytes = fs::read(&source).with_context(|| {
+fn published(bundle: &str, source: &Path, modules: &Path) -> Result<BuiltMapper> {
+    let bytes = fs::read(source).with_context(|| {
         format!(
             "{bundle} has a mapper.toml but built no {}: is it a member with crate-type cdylib?",
             source.display()
