@@ -30,6 +30,7 @@ pub mod record;
 pub mod schema;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod x12;
 
 pub use jiff;
 
