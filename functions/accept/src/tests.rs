@@ -41,7 +41,12 @@ fn world() -> World {
 }
 
 fn deps(world: &World) -> Deps {
-    Deps { vendors: Arc::new(world.clone()), ledger: Arc::new(world.clone()), clock: Arc::new(world.clone()) }
+    Deps {
+        vendors: Arc::new(world.clone()),
+        ledger: Arc::new(world.clone()),
+        clock: Arc::new(world.clone()),
+        schemas: Schemas::default(),
+    }
 }
 
 fn envelope(vendor: &str) -> Vec<u8> {

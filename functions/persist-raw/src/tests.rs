@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
 use sluice_core::id::IngestId;
 use sluice_core::port::Clock as _;
-use sluice_core::record::Status;
+use sluice_core::record::{Form, Status};
 use sluice_core::testing::{Failure, World};
 
 use super::*;
@@ -32,6 +32,8 @@ fn accepted(world: &World, external_event_id: &str, body: &[u8]) -> Accepted {
         raw_sha256: Sha256Hex::of(body),
         raw_bytes: body.len() as u64,
         payload_sha256: Sha256Hex::of(body),
+        form: Form::Envelope,
+        window_seconds: None,
         content_type: "application/json".into(),
         content_encoding: None,
         conflicts: false,
