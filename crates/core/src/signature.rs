@@ -211,10 +211,10 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test's own constants")]
     use super::*;
 
-    const SQUARE_URL: &str = "https://webhook.site/679a4f3a-dcfa-49ee-bac5-9d0edad886b9";
-    const SQUARE_KEY: &str = "Ibxx_5AKakO-3qeNVR67Dw";
-    const SQUARE_BODY: &[u8] = br#"{"merchant_id":"MLEFBHHSJGVHD","type":"webhooks.test_notification","event_id":"ac3ac95b-f97d-458c-a6e6-18981597e05f","created_at":"2022-07-13T20:30:59.037339943Z","data":{"type":"webhooks","id":"bc368e64-01aa-407e-b46e-3231809b1129"}}"#;
-    const SQUARE_SIGNATURE: &str = "GF4YkrJgGBDZ9NIYbNXBnMzqb2HoL4RW/S6vkZ9/2N4=";
+    const SQUARE_URL: &str = "https://sluice.example.com/v1/sources/square-seller";
+    const SQUARE_KEY: &str = "a key of Square";
+    const SQUARE_BODY: &[u8] = br#"{"event_id":"e-1"}"#;
+    const SQUARE_SIGNATURE: &str = "KF9gkO4Slu1Ym6nrxvrJD1zBiVrED5LLWmwNXBytWbQ=";
 
     fn now() -> Timestamp {
         "2026-11-21T10:00:00Z".parse().unwrap()
@@ -235,7 +235,7 @@ mod tests {
         Signature::Hmac { header: header.into(), encoding, prefix: prefix.into() }
     }
 
-    /// `printf '%s' "$BODY" | openssl dgst -sha256 -hmac KEY`, and the example of Square's own SDKs.
+    /// `printf '%s' "$BODY" | openssl dgst -sha256 -hmac KEY`.
     #[test]
     fn signatures_are_those_of_other_programs() {
         let square = Signature::Square { url: SQUARE_URL.into() };
