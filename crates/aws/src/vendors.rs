@@ -13,6 +13,7 @@ use aws_sdk_dynamodb::error::SdkError;
 use moka::future::Cache;
 use serde::de::DeserializeOwned;
 use sluice_core::bundle::ActiveMapper;
+use sluice_core::contract::Contract;
 use sluice_core::digest::Sha256Hex;
 use sluice_core::id::{EventType, VendorId};
 use sluice_core::port::{Freshness, VendorDirectory};
@@ -159,9 +160,28 @@ impl DynamoVendors {
         Ok(())
     }
 
+    /// Two contracts of which no message could tell apart would be an error of every message: refused while a person is looking.
+    async fn refuse_ambiguous(&self, contract: &Contract) -> Result<(), Fault> {
+        if contract.envelope.is_none() {
+            return Ok(());
+        }
+        let held = self.load_contracts(&contract.vendor_id).await?;
+        match held.iter().find(|other| contract.is_ambiguous_with(&other.contract)) {
+            None => Ok(()),
+            Some(other) => Err(Fault::new(
+                Code::ConfigurationInvalid,
+                format!(
+                    "{} has the contract {} at the same path and in the same format, and {} could not be told from it: one of them takes every message as its own (a constant eventType)",
+                    contract.vendor_id, other.contract.event_type, contract.event_type
+                ),
+            )),
+        }
+    }
+
     /// Makes a bundle the active one, if the pointer still has `seen_revision` (0: there is none yet). `Ok(false)`: someone else
     /// was quicker; read again and decide anew.
     pub async fn activate(&self, mapper: &ActiveMapper, seen_revision: u64) -> Result<bool, Fault> {
+        self.refuse_ambiguous(&mapper.contract).await?;
         let vendor_id = &mapper.contract.vendor_id;
         let record = mapper_record(&mapper.contract.event_type);
         let mut item = to_item(mapper)?;

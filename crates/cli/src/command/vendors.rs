@@ -9,6 +9,7 @@ use sluice_core::digest::Sha256Hex;
 use sluice_core::id::VendorId;
 use sluice_core::port::VendorDirectory as _;
 use sluice_core::record::{RateLimit, VendorProfile};
+use sluice_core::signature::STANDARD_PREFIX;
 
 use crate::args::{VendorsAddArgs, VendorsCommand};
 use crate::cloud::Cloud;
@@ -156,8 +157,15 @@ pub(crate) fn check_key(key: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// A secret must be one that `accept` can verify with.
+/// A secret must be one that `accept` can verify with: of Standard Webhooks, or the key of a vendor's own scheme, verbatim.
 pub(crate) fn check_secret(secret: &str) -> Result<(), String> {
+    if !secret.starts_with(STANDARD_PREFIX) {
+        let fits = (1..=KEY_CHARS_MAX).contains(&secret.len()) && secret.chars().all(|c| c.is_ascii_graphic());
+        let wrong = || {
+            format!("a secret is whsec_… (Standard Webhooks), or 1 to {KEY_CHARS_MAX} visible ASCII characters")
+        };
+        return if fits { Ok(()) } else { Err(wrong()) };
+    }
     secret.parse::<Secret>().map(drop).map_err(|error: InvalidSecret| error.to_string())
 }
 
@@ -233,7 +241,8 @@ mod tests {
         for bad in ["", "a b", "é", &"x".repeat(257)] {
             assert!(check_key(bad).is_err(), "{bad:?}");
         }
-        for bad in ["", "whsec_", "secret", "whsec_%%%"] {
+        check_secret("shpss_0123456789abcdef").unwrap();
+        for bad in ["", "whsec_", "two words", "whsec_%%%"] {
             assert!(check_secret(bad).is_err(), "{bad:?}");
         }
     }
