@@ -363,6 +363,18 @@ pub enum VendorsCommand {
     Add(VendorsAddArgs),
     /// List vendors.
     Ls,
+    /// Answer a vendor 403 from now on. What it has sent stays and is processed as before.
+    Disable(VendorArgs),
+    /// Let a disabled vendor send again, with the keys and secrets that it has.
+    Enable(VendorArgs),
+}
+
+/// One vendor.
+#[derive(Debug, Args)]
+pub struct VendorArgs {
+    /// vendorId.
+    #[arg(value_name = "VENDOR")]
+    pub vendor: VendorId,
 }
 
 /// `sluice vendors add`.

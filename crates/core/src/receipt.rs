@@ -77,6 +77,12 @@ impl EventReceipt {
     }
 }
 
+/// Every code that a receipt may have.
+pub fn codes() -> Vec<&'static str> {
+    let own = Code::ALL.iter().filter(|code| concerns_the_message(**code));
+    own.map(|code| code.as_str()).chain([OPERATOR]).collect()
+}
+
 fn reason(note: &QuarantineNote, form: Form) -> Reason {
     let code = Code::ALL.iter().copied().find(|code| code.as_str() == note.code);
     let Some(code) = code.filter(|code| concerns_the_message(*code)) else {

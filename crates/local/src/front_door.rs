@@ -291,7 +291,17 @@ mod tests {
         ] {
             assert_eq!(route(path).map(|(template, _)| template), Some(template), "{path}");
         }
-        for path in ["", "/", "/v1", "/v1/events/", "/v1/events/a/b", "/v1/sources", "/v1/sources/", "/v1/orders/1", "v1/events"] {
+        for path in [
+            "",
+            "/",
+            "/v1",
+            "/v1/events/",
+            "/v1/events/a/b",
+            "/v1/sources",
+            "/v1/sources/",
+            "/v1/orders/1",
+            "v1/events",
+        ] {
             assert_eq!(route(path), None, "{path}");
         }
     }

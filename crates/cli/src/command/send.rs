@@ -223,7 +223,11 @@ fn prepare(
     }
     let mut webhook_id = None;
     if let (Some(secret), Some(scheme)) = (&args.secret, own_scheme(args, url)) {
-        let unusable = || CliError::usage("the signature cannot be a header: --signature-prefix has a character that a header cannot carry");
+        let unusable = || {
+            CliError::usage(
+                "the signature cannot be a header: --signature-prefix has a character that a header cannot carry",
+            )
+        };
         let (name, value) = sign_body(&scheme, secret, &body).ok_or_else(unusable)?;
         let name = HeaderName::try_from(name).map_err(|_| unusable())?;
         headers.insert(name, HeaderValue::try_from(value).map_err(|_| unusable())?);
@@ -511,12 +515,14 @@ mod tests {
         let own = "--scheme hmac --signature-header X-Sig";
         assert_eq!(sent(&format!("{own} --signature-prefix sha256="))["x-sig"], format!("sha256={hex}"));
         assert_eq!(sent(&format!("{own} --signature-encoding base64"))["x-sig"], base64);
-        let (here, there) = (sent("--scheme square"), sent("--scheme square --signature-url https://x.test/hook"));
+        let (here, there) =
+            (sent("--scheme square"), sent("--scheme square --signature-url https://x.test/hook"));
         let name = "x-square-hmacsha256-signature";
         assert_eq!(here[name], sent(&format!("--scheme square --signature-url {}", url()))[name]);
         assert_ne!(here[name], there[name]);
         assert!(!here.contains_key(HEADER_ID));
-        let header_missing = Cli::try_parse_from(["sluice", "send", "f", "--scheme", "hmac", "--secret", "k"]);
+        let header_missing =
+            Cli::try_parse_from(["sluice", "send", "f", "--scheme", "hmac", "--secret", "k"]);
         assert!(header_missing.is_err());
     }
 
