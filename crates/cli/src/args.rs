@@ -73,7 +73,7 @@ pub enum Command {
     /// Run the local cloud: the same state machines and handlers as on AWS, in one process.
     Dev(DevArgs),
     /// Post a file to the ingest API, exactly as it is.
-    Send(SendArgs),
+    Send(Box<SendArgs>),
     /// Show one event: its life cycle, raw and normalized documents, cause of quarantine, recovery.
     Show(ShowArgs),
     /// List events, newest first.

@@ -569,3 +569,143 @@ impl Signature {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test's own constants")]
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn native() -> Value {
+        json!({"vendorId": "shop", "eventType": "orders/create",
+            "payload": {"versions": {"1": "schema/1.schema.json"}},
+            "envelope": {"eventType": {"header": "X-Shopify-Topic"}, "externalEventId": {"header": "x-shopify-webhook-id"},
+                "occurredAt": {"pointer": "/updated_at", "zone": "utc"}},
+            "signature": {"scheme": "hmac", "header": "X-Sig", "encoding": "hex", "prefix": "sha256="},
+            "canonical": {"type": "OrderPlaced", "version": "1.0"}})
+    }
+
+    fn changed(pointer: &str, value: Value) -> Value {
+        let mut contract = native();
+        let (parent, name) = pointer.rsplit_once('/').unwrap();
+        contract.pointer_mut(parent).unwrap()[name] = value;
+        contract
+    }
+
+    fn refused(contract: Value) -> String {
+        match serde_json::from_value::<Contract>(contract) {
+            Err(error) => error.to_string(),
+            Ok(contract) => contract.check().unwrap_err().to_string(),
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_what_is_read() {
+        let payload_hash = json!({"policy": "payloadHash", "windowSeconds": 15});
+        for contract in [
+            native(),
+            changed("/envelope/eventType", json!({"constant": "orders/create"})),
+            changed("/envelope/occurredAt", json!({"received": true})),
+            changed("/envelope/path", json!("/v1/orders")),
+            changed("/signature", json!({"scheme": "square", "url": "https://x.test/hook"})),
+            changed("/signature", json!({"scheme": "none"})),
+        ] {
+            let contract: Contract = serde_json::from_value(contract).unwrap();
+            contract.check().unwrap();
+            let written = serde_json::to_value(&contract).unwrap();
+            assert_eq!(serde_json::from_value::<Contract>(written).unwrap(), contract);
+            let written = toml::to_string(&contract).unwrap();
+            assert_eq!(toml::from_str::<Contract>(&written).unwrap(), contract, "{written}");
+        }
+        let mut orders = changed("/idempotency", payload_hash);
+        orders["envelope"].as_object_mut().unwrap().remove("externalEventId");
+        serde_json::from_value::<Contract>(orders).unwrap().check().unwrap();
+        let plain: Contract = serde_json::from_value(json!({"vendorId": "v", "eventType": "t",
+            "payload": {"defaultVersion": "1", "versions": {"1": "s.json"}}, "canonical": {"type": "T", "version": "1.0"}}))
+        .unwrap();
+        let written = serde_json::to_value(&plain).unwrap();
+        let names: Vec<&String> = written.as_object().unwrap().keys().collect();
+        assert_eq!(
+            names,
+            ["vendorId", "eventType", "payload", "canonical", "idempotency", "limits"],
+            "a bundle that has nothing new keeps its digest"
+        );
+        assert_eq!(written["payload"].as_object().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn what_could_not_work_is_refused_in_words() {
+        for (pointer, value, words) in [
+            ("/envelope/eventType", json!({}), "exactly one of"),
+            ("/envelope/eventType", json!({"header": "a", "pointer": "/a"}), "exactly one of"),
+            ("/envelope/eventType", json!({"digest": false}), "exactly one of"),
+            ("/envelope/eventType", json!({"heder": "a"}), "heder"),
+            ("/envelope/eventType", json!({"header": "a b"}), "not a header name"),
+            ("/envelope/eventType", json!({"pointer": "type"}), "starts with '/'"),
+            ("/envelope/eventType", json!({"x12": "ST"}), "ST01"),
+            ("/envelope/eventType", json!({"x12": "ST01"}), "only payload.format x12"),
+            ("/envelope/eventType", json!({"constant": "other"}), "never equals"),
+            ("/envelope/eventType", json!({"digest": true}), "nothing else"),
+            ("/envelope/eventType", json!({"received": true}), "that is a time"),
+            ("/envelope/eventType", json!({"header": "a", "zone": "utc"}), "only a time has a zone"),
+            ("/envelope/externalEventId", json!({"constant": "x"}), "differs from message to message"),
+            ("/envelope/occurredAt", json!({"pointer": "/t", "zone": "cet"}), "cet"),
+            ("/envelope/path", json!("/v1/other"), "/v1/other"),
+            ("/signature", json!({"scheme": "square", "url": "x.test"}), "registered with Square"),
+            ("/signature", json!({"scheme": "hmac", "header": "", "encoding": "hex"}), "name of a header"),
+            ("/signature", json!({"scheme": "md5"}), "md5"),
+            (
+                "/idempotency",
+                json!({"policy": "payloadHash", "windowSeconds": 15}),
+                "without externalEventId",
+            ),
+            ("/payload/format", json!("csv"), "only json has schemas"),
+            ("/payload/versions", json!({"2": "s.json"}), "defaultVersion 1"),
+            ("/limits", json!({"payloadBytesMax": 0}), "payloadBytesMax"),
+        ] {
+            let said = refused(changed(pointer, value.clone()));
+            assert!(said.contains(words), "{pointer} {value}: {said}");
+        }
+        let mut window = changed("/idempotency", json!({"policy": "payloadHash", "windowSeconds": 0}));
+        window["envelope"]["externalEventId"] = json!({"digest": true});
+        assert!(refused(window).contains("windowSeconds is 0"));
+        let mut enveloped = native();
+        enveloped.as_object_mut().unwrap().remove("envelope");
+        assert!(refused(enveloped.clone()).contains("[signature] is for native messages"));
+        enveloped["signature"] = json!({"scheme": "none"});
+        enveloped["payload"] = json!({"format": "csv"});
+        assert!(refused(enveloped).contains("an envelope cannot carry"));
+        let mut csv = changed("/payload", json!({"format": "csv"}));
+        assert!(refused(csv.clone()).contains("only payload.format json has JSON pointers"));
+        csv["payload"]["validate"] = "accept".into();
+        assert!(refused(csv).contains("only json has schemas"));
+    }
+
+    #[test]
+    fn schemas_travel_only_if_acceptance_needs_them() {
+        let mut contract: Contract = serde_json::from_value(native()).unwrap();
+        contract.embed_schemas(|path| Ok::<_, ()>(format!("text of {path}"))).unwrap();
+        assert!(contract.payload.accept_schemas.is_empty());
+        contract.payload.validate = Validate::Accept;
+        contract.embed_schemas(|path| Ok::<_, ()>(format!("text of {path}"))).unwrap();
+        let texts: Vec<&String> = contract.payload.accept_schemas.values().collect();
+        assert_eq!(texts, ["text of schema/1.schema.json"]);
+        contract.embed_schemas(|_| Ok::<_, ()>(" ".repeat(ACCEPT_SCHEMAS_BYTES_MAX + 1))).unwrap();
+        assert!(contract.check().unwrap_err().to_string().contains("make them smaller"));
+    }
+
+    #[test]
+    fn contracts_that_take_each_others_messages_are_ambiguous() {
+        let read = |contract: Value| serde_json::from_value::<Contract>(contract).unwrap();
+        let header = read(native());
+        let mut other = native();
+        other["eventType"] = "orders/cancelled".into();
+        assert!(!header.is_ambiguous_with(&read(other.clone())), "the header tells them apart");
+        other["envelope"]["eventType"] = json!({"constant": "orders/cancelled"});
+        let constant = read(other.clone());
+        assert!(header.is_ambiguous_with(&constant) && constant.is_ambiguous_with(&header));
+        assert!(!constant.is_ambiguous_with(&constant), "itself, published again");
+        other["envelope"]["path"] = "/v1/orders".into();
+        assert!(!header.is_ambiguous_with(&read(other)));
+    }
+}

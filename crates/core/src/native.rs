@@ -249,3 +249,52 @@ fn x12_time(text: &str) -> Option<Timestamp> {
     let time = Time::new(small(&time[..2])?, small(&time[2..4])?, seconds, 0).ok()?;
     date.to_datetime(time).to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn times_are_read_as_vendors_write_them() {
+        for (text, utc, expected) in [
+            ("2026-01-10T14:03:22-05:00", false, Some("2026-01-10T19:03:22Z")),
+            ("2022-07-13T20:30:59.037339943Z", false, Some("2022-07-13T20:30:59.037339943Z")),
+            ("2026-01-10T14:03:22", false, None),
+            ("2026-01-10T14:03:22", true, Some("2026-01-10T14:03:22Z")),
+            ("2026-01-10 14:03:22", true, Some("2026-01-10T14:03:22Z")),
+            ("2026-02-30T00:00:00Z", false, None),
+            ("1768053802", false, Some("2026-01-10T14:03:22Z")),
+            ("1768053802500", false, Some("2026-01-10T14:03:22.5Z")),
+            ("20260110", true, None),
+            ("17680538025", false, None),
+            ("-1768053802", false, None),
+            ("", true, None),
+            ("yesterday", true, None),
+        ] {
+            assert_eq!(time(text, utc).map(|at| at.to_string()).as_deref(), expected, "{text:?} {utc}");
+        }
+        for (text, expected) in [
+            ("20260115", Some("2026-01-15T00:00:00Z")),
+            ("260115", Some("2026-01-15T00:00:00Z")),
+            ("260115 1030", Some("2026-01-15T10:30:00Z")),
+            ("20260115 103059", Some("2026-01-15T10:30:59Z")),
+            ("20260115 10305999", Some("2026-01-15T10:30:59Z")),
+            ("20260230", None),
+            ("20260115 2460", None),
+            ("20260115 10", None),
+            ("2026-01-15", None),
+            ("２６０１１５", None),
+            ("", None),
+        ] {
+            assert_eq!(x12_time(text).map(|at| at.to_string()).as_deref(), expected, "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in r"[0-9 T:Z+.é-]{0,24}") {
+            let _ = (time(&text, true), x12_time(&text));
+        }
+    }
+}

@@ -414,3 +414,55 @@ impl std::fmt::Debug for VendorProfile {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test's own constants")]
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn row(more: &Value) -> LedgerRow {
+        let mut row = json!({
+            "vendorId": "v", "externalEventId": "e", "ingestId": "01KF0Q4S8R6D1ZJ8W9T3C5V7XN", "eventType": "t",
+            "schemaVersion": "1", "occurredAt": "2026-01-15T10:30:00Z", "receivedAt": "2026-01-15T10:30:00.500Z",
+            "updatedAt": "2026-01-15T10:30:00Z", "status": "RECEIVED", "statusShard": "x", "rawBytes": 1,
+            "rawRef": {"bucket": "raw", "key": "k"}, "rawSha256": "1".repeat(64), "payloadSha256": "1".repeat(64),
+            "contentType": "application/json"
+        });
+        row.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        serde_json::from_value(row).unwrap()
+    }
+
+    #[test]
+    fn a_row_says_its_form_and_an_old_one_is_an_envelope() {
+        let old = row(&json!({}));
+        assert_eq!((old.form, old.detail().form), (Form::Envelope, Form::Envelope));
+        assert!(serde_json::to_value(&old).unwrap().get("form").is_none());
+        let native = row(&json!({"form": "native"}));
+        assert_eq!(serde_json::to_value(native.detail()).unwrap()["form"], "native");
+    }
+
+    #[test]
+    fn what_quotes_the_message_is_never_on_the_bus() {
+        let fault = json!({"pointer": "/qty", "code": "type", "message": "is \"secret\""});
+        let row = row(
+            &json!({"quarantine": {"code": "c", "message": "m", "at": "2026-01-15T10:30:00Z", "errors": [fault]}}),
+        );
+        assert_eq!(row.quarantine.as_ref().unwrap().errors.len(), 1);
+        let note = row.detail().quarantine.unwrap();
+        assert!(note.errors.is_empty() && note.code == "c");
+    }
+
+    #[test]
+    fn a_window_begins_with_its_row_and_a_clock_behind_it_is_within() {
+        let row = row(&json!({}));
+        for (at, within) in [
+            ("2026-01-15T10:30:00.500Z", true),
+            ("2026-01-15T10:30:15.499Z", true),
+            ("2026-01-15T10:30:15.500Z", false),
+            ("2026-01-15T09:00:00Z", true),
+        ] {
+            assert_eq!(row.is_within_window(15, at.parse().unwrap()), within, "{at}");
+        }
+    }
+}

@@ -434,7 +434,7 @@ mod tests {
     fn args(line: &str) -> SendArgs {
         let line = format!("sluice send f {line}");
         match Cli::try_parse_from(line.split_whitespace()).unwrap().command {
-            Command::Send(args) => args,
+            Command::Send(args) => *args,
             other => panic!("{other:?}"),
         }
     }
