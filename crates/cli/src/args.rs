@@ -73,7 +73,7 @@ pub enum Command {
     /// Run the local cloud: the same state machines and handlers as on AWS, in one process.
     Dev(DevArgs),
     /// Post a file to the ingest API, exactly as it is.
-    Send(SendArgs),
+    Send(Box<SendArgs>),
     /// Show one event: its life cycle, raw and normalized documents, cause of quarantine, recovery.
     Show(ShowArgs),
     /// List events, newest first.
@@ -122,6 +122,30 @@ pub struct DevArgs {
     pub examples_dir: Option<PathBuf>,
 }
 
+/// How `sluice send` signs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Scheme {
+    /// webhook-id, webhook-timestamp and webhook-signature.
+    StandardWebhooks,
+    /// X-Shopify-Hmac-SHA256 over the body.
+    Shopify,
+    /// X-WC-Webhook-Signature over the body.
+    Woocommerce,
+    /// x-square-hmacsha256-signature over the notification URL and the body.
+    Square,
+    /// A header of the vendor's own over the body.
+    Hmac,
+}
+
+/// How a signature is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SignatureEncoding {
+    /// Hexadecimal.
+    Hex,
+    /// Base64.
+    Base64,
+}
+
 /// `sluice send`.
 #[derive(Debug, Args)]
 pub struct SendArgs {
@@ -131,9 +155,24 @@ pub struct SendArgs {
     /// API key, sent as x-api-key.
     #[arg(long, env = "SLUICE_KEY", hide_env_values = true)]
     pub key: Option<String>,
-    /// Sign by Standard Webhooks with this secret (whsec_…).
+    /// Sign with this secret, by --scheme.
     #[arg(long, env = "SLUICE_WEBHOOK_SECRET", hide_env_values = true)]
     pub secret: Option<String>,
+    /// How the vendor signs. Standard Webhooks takes a secret whsec_…, every other scheme takes it verbatim.
+    #[arg(long, value_enum, default_value = "standard-webhooks")]
+    pub scheme: Scheme,
+    /// With --scheme hmac: the header that carries the signature.
+    #[arg(long, value_name = "NAME", required_if_eq("scheme", "hmac"))]
+    pub signature_header: Option<HeaderName>,
+    /// With --scheme hmac: how the signature is written.
+    #[arg(long, value_enum, default_value = "hex")]
+    pub signature_encoding: SignatureEncoding,
+    /// With --scheme hmac: what stands before the signature, such as sha256=.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub signature_prefix: String,
+    /// With --scheme square: the notification URL that is registered with Square [default: where it is posted to].
+    #[arg(long, value_name = "URL")]
+    pub signature_url: Option<String>,
     /// Compress the body, with `content-encoding: gzip`.
     #[arg(long)]
     pub gzip: bool,
@@ -324,6 +363,18 @@ pub enum VendorsCommand {
     Add(VendorsAddArgs),
     /// List vendors.
     Ls,
+    /// Answer a vendor 403 from now on. What it has sent stays and is processed as before.
+    Disable(VendorArgs),
+    /// Let a disabled vendor send again, with the keys and secrets that it has.
+    Enable(VendorArgs),
+}
+
+/// One vendor.
+#[derive(Debug, Args)]
+pub struct VendorArgs {
+    /// vendorId.
+    #[arg(value_name = "VENDOR")]
+    pub vendor: VendorId,
 }
 
 /// `sluice vendors add`.
@@ -335,7 +386,8 @@ pub struct VendorsAddArgs {
     /// API key; made and shown once if left out.
     #[arg(long)]
     pub key: Option<String>,
-    /// The vendor signs by Standard Webhooks with this secret (whsec_…); a second one for a rotation.
+    /// The vendor signs with this secret: whsec_… for Standard Webhooks, any other verbatim for the scheme of its contracts; a second one
+    /// for a rotation.
     #[arg(long, conflicts_with = "generate_secret")]
     pub secret: Vec<String>,
     /// The vendor signs by Standard Webhooks with a secret made now and shown once.

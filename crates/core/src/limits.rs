@@ -30,3 +30,10 @@ pub const STATUS_SHARDS: u8 = 16;
 
 /// Most canonical events that one vendor message may carry.
 pub const EVENTS_PER_MESSAGE_MAX: usize = 1_000;
+
+/// Longest window of `payloadHash` idempotency, in seconds: a day.
+pub const IDEMPOTENCY_WINDOW_SECONDS_MAX: u32 = 86_400;
+
+/// Largest schemas of a contract that are checked at acceptance, together, in bytes: they lie in the pointer to the active bundle, and a
+/// row of DynamoDB has at most 400 KB.
+pub const ACCEPT_SCHEMAS_BYTES_MAX: usize = 65_536;

@@ -3,6 +3,8 @@
 //!
 //! Every error is a [`Fault`] already classified by the adapter: callers never look at an HTTP status.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -91,6 +93,11 @@ pub enum Marked {
 pub trait Ledger: Send + Sync {
     /// The row of a key. May lag behind a commit: [`Ledger::commit`] decides.
     async fn find(&self, key: &LedgerKey) -> Result<Option<LedgerRow>, Fault>;
+    /// The row of the last generation of a key whose id is a digest ([`crate::id::ExternalEventId::next_generation`]). May lag behind a
+    /// commit, as [`Ledger::find`].
+    async fn find_last(&self, first: &LedgerKey) -> Result<Option<LedgerRow>, Fault>;
+    /// The row of an `ingestId`. May lag behind a commit.
+    async fn find_by_ingest_id(&self, ingest_id: IngestId) -> Result<Option<LedgerRow>, Fault>;
     /// Writes the row unless its key exists, atomically.
     async fn commit(&self, row: &LedgerRow) -> Result<Commit, Fault>;
     /// Sets NORMALIZED with its result. [`crate::Code::LedgerRowMissing`] unless the key has this `ingest_id`.
@@ -125,6 +132,8 @@ pub trait VendorDirectory: Send + Sync {
     async fn owner_of_key(&self, api_key_sha256: &Sha256Hex) -> Result<Option<VendorId>, Fault>;
     /// A vendor.
     async fn profile(&self, vendor_id: &VendorId) -> Result<Option<VendorProfile>, Fault>;
+    /// Every active mapper of the vendor, and so its contracts; empty for a vendor that is not known. In the order of event types.
+    async fn contracts(&self, vendor_id: &VendorId) -> Result<Arc<[ActiveMapper]>, Fault>;
     /// The active mapper of an event type.
     async fn active_mapper(
         &self,

@@ -182,6 +182,20 @@ impl Ledger for World {
         self.call(|state| Ok(state.ledger.get(key).cloned()))
     }
 
+    async fn find_last(&self, first: &LedgerKey) -> Result<Option<LedgerRow>, Fault> {
+        let prefix = first.external_event_id.as_str();
+        self.call(|state| {
+            let rows = state.ledger.range(first..).take_while(|(key, _)| {
+                key.vendor_id == first.vendor_id && key.external_event_id.as_str().starts_with(prefix)
+            });
+            Ok(rows.last().map(|(_, row)| row.clone()))
+        })
+    }
+
+    async fn find_by_ingest_id(&self, ingest_id: IngestId) -> Result<Option<LedgerRow>, Fault> {
+        self.call(|state| Ok(state.ledger.values().find(|row| row.ingest_id == ingest_id).cloned()))
+    }
+
     async fn commit(&self, row: &LedgerRow) -> Result<Commit, Fault> {
         self.call(|state| match state.ledger.get(&row.key) {
             Some(held) => Ok(Commit::Exists(Box::new(held.clone()))),
@@ -244,6 +258,13 @@ impl VendorDirectory for World {
 
     async fn profile(&self, vendor_id: &VendorId) -> Result<Option<VendorProfile>, Fault> {
         self.call(|state| Ok(state.vendors.get(vendor_id).cloned()))
+    }
+
+    async fn contracts(&self, vendor_id: &VendorId) -> Result<Arc<[ActiveMapper]>, Fault> {
+        self.call(|state| {
+            let own = state.mappers.iter().filter(|((vendor, _), _)| vendor == vendor_id);
+            Ok(own.map(|(_, mapper)| mapper.clone()).collect())
+        })
     }
 
     async fn active_mapper(
