@@ -51,7 +51,7 @@ pub(crate) fn functions(setup: &FunctionSetup<'_>) -> Result<Arc<dyn Functions>,
         })?;
         packages.insert(function.name.clone(), package);
     }
-    let environment = setup.topology.environment();
+    let environment = setup.topology.environment(setup.sdk_config.endpoint_url().unwrap_or_default());
     let lookup = |name: &str| environment.get(name).cloned();
     let sdk = setup.sdk_config;
     Ok(Arc::new(Product {
