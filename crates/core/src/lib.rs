@@ -28,6 +28,7 @@ pub mod port;
 pub mod problem;
 pub mod record;
 pub mod schema;
+pub mod state;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 

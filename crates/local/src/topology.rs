@@ -411,7 +411,8 @@ impl Topology {
         unique("schedule", self.schedules.iter().map(|it| [&it.name, &it.name]))?;
         for schedule in &self.schedules {
             let from = format!("schedule {}", schedule.name);
-            self.function(&schedule.function).ok_or_else(|| unknown(&from, "function", &schedule.function))?;
+            self.function(&schedule.function)
+                .ok_or_else(|| unknown(&from, "function", &schedule.function))?;
             if schedule.rate_minutes == 0 {
                 let fault = "rateMinutes must be 1 or more".to_owned();
                 return Err(TopologyError::Schedule { schedule: schedule.name.clone(), fault });
@@ -427,8 +428,7 @@ impl Topology {
         let mut taken: BTreeMap<(&str, &VendorId), &str> = BTreeMap::new();
         let mut mappings: BTreeMap<&str, (&str, QueueMapping)> = BTreeMap::new();
         for route in &self.routes {
-            let refuse =
-                |fault: String| Err(TopologyError::Route { route: route.id.clone(), fault });
+            let refuse = |fault: String| Err(TopologyError::Route { route: route.id.clone(), fault });
             let from = format!("route {}", route.id);
             if route.id.is_empty()
                 || route.id.len() > 48
@@ -441,7 +441,10 @@ impl Topology {
             }
             if !types.contains(route.event_type.as_str()) {
                 let known = types.iter().copied().collect::<Vec<_>>().join(", ");
-                return refuse(format!("{:?} is no canonical event type; those are {known}", route.event_type));
+                return refuse(format!(
+                    "{:?} is no canonical event type; those are {known}",
+                    route.event_type
+                ));
             }
             if route.sources.is_empty()
                 && let Some(other) = general.insert(&route.event_type, &route.id)
@@ -573,10 +576,9 @@ impl Topology {
         let buckets =
             self.buckets.iter().map(|it| (format!("{}_BUCKET", upper_snake(&it.id)), it.name.clone()));
         let bus = std::iter::once(("BUS_NAME".to_owned(), self.bus.name.clone()));
-        let queues = self
-            .queues
-            .iter()
-            .map(|it| (format!("{}_QUEUE_URL", upper_snake(&it.id)), crate::arn::queue_url(aws_url, &it.name)));
+        let queues = self.queues.iter().map(|it| {
+            (format!("{}_QUEUE_URL", upper_snake(&it.id)), crate::arn::queue_url(aws_url, &it.name))
+        });
         tables.chain(buckets).chain(bus).chain(queues).collect()
     }
 }
@@ -589,21 +591,23 @@ impl Route {
 }
 
 /// AWS's bounds of an event source mapping ("CreateEventSourceMapping", Lambda API Reference), and its advice for queues
-/// ("Using Lambda with Amazon SQS", Developer Guide): a visibility timeout of six times the function's, and a dead-letter queue.
+/// ("Using Lambda with Amazon SQS", Developer Guide): a visibility timeout of six times the function's and the batching window, and
+/// a dead-letter queue.
 fn mapping_fault(route: &Route, queue: &Queue, function: &Function) -> Option<String> {
     let window = route.maximum_batching_window_seconds;
-    if u64::from(queue.visibility_timeout_seconds) < 6 * function.timeout_seconds {
+    let least = 6 * function.timeout_seconds + window;
+    if u64::from(queue.visibility_timeout_seconds) < least {
         return Some(format!(
-            "the visibility timeout of {} is {} s; six times the timeout of {} would be {} s, and less delivers messages \
-             again while they are being worked on",
-            queue.name,
-            queue.visibility_timeout_seconds,
-            function.name,
-            6 * function.timeout_seconds
+            "the visibility timeout of {} is {} s; six times the timeout of {} and the batching window are {least} s, and less \
+             delivers messages again while they are being worked on",
+            queue.name, queue.visibility_timeout_seconds, function.name,
         ));
     }
     if queue.redrive.is_none() {
-        return Some(format!("{} has no redrive policy: a message that always fails would never end", queue.name));
+        return Some(format!(
+            "{} has no redrive policy: a message that always fails would never end",
+            queue.name
+        ));
     }
     if window > 300 {
         return Some("maximumBatchingWindowSeconds is at most 300".to_owned());
@@ -697,9 +701,13 @@ mod tests {
         }
         let mut topology = shipped();
         topology["schedules"] = json!([{"name": "s", "rateMinutes": 0, "function": "Apply"}]);
-        assert!(Topology::parse(&topology.to_string()).unwrap_err().to_string().contains("rateMinutes must be"));
+        assert!(
+            Topology::parse(&topology.to_string()).unwrap_err().to_string().contains("rateMinutes must be")
+        );
         topology["schedules"] = json!([{"name": "s", "rateMinutes": 1, "function": "Nope"}]);
-        assert!(Topology::parse(&topology.to_string()).unwrap_err().to_string().contains("function \"Nope\""));
+        assert!(
+            Topology::parse(&topology.to_string()).unwrap_err().to_string().contains("function \"Nope\"")
+        );
         let mut topology = shipped();
         topology["surprise"] = true.into();
         assert!(Topology::parse(&topology.to_string()).unwrap_err().to_string().contains("surprise"));
@@ -729,7 +737,10 @@ mod tests {
             assert!(error.contains(&format!("the event type {type_name} has no route")), "{error}");
         }
         let error = refused(|it| it["routes"][0]["eventType"] = "PriceChanged".into());
-        assert!(error.contains("\"PriceChanged\" is no canonical event type; those are InventoryUpdated,"), "{error}");
+        assert!(
+            error.contains("\"PriceChanged\" is no canonical event type; those are InventoryUpdated,"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -744,8 +755,16 @@ mod tests {
             (|it| it["routes"][0]["maximumConcurrency"] = 1.into(), "maximumConcurrency is 2 to 1,000"),
             (|it| it["routes"][0]["maximumBatchingWindowSeconds"] = 301.into(), "at most 300"),
             (|it| it["routes"][1]["priority"] = 3.into(), "a queue has one mapping"),
-            (|it| it["queues"][1]["visibilityTimeoutSeconds"] = 119.into(), "six times the timeout of sluice-apply"),
-            (|it| { it["queues"][1].as_object_mut().unwrap().remove("redrive"); }, "no redrive policy"),
+            (
+                |it| it["queues"][1]["visibilityTimeoutSeconds"] = 119.into(),
+                "six times the timeout of sluice-apply",
+            ),
+            (
+                |it| {
+                    it["queues"][1].as_object_mut().unwrap().remove("redrive");
+                },
+                "no redrive policy",
+            ),
             (
                 |it| {
                     let mut route = it["routes"][0].clone();

@@ -1,7 +1,7 @@
 //! `relay`: the ledger's stream becomes events on the bus. The ledger is the outbox: there is no dual write anywhere.
 //!
-//! An insert is `ingest.accepted`; a change of status is `event.normalized` or `event.quarantined`; anything else is silent. The
-//! answer lists the records that the bus did not take, so that the stream gives them again: at least once, in order.
+//! An insert is `ingest.accepted`; a change of status is `event.normalized` or `event.quarantined`, and so is another document of
+//! an event that was normalized before; anything else is silent. The answer lists the records that the bus did not take, so that the stream gives them again: at least once, in order.
 
 mod config;
 
@@ -108,9 +108,13 @@ fn read(record: Value) -> Result<Option<(BusEvent, String)>, Fault> {
         row.map(Some).map_err(|error| malformed("a stream image that is no ledger row").with_source(error))
     };
     let Some(new) = row(change.new_image)? else { return Ok(None) };
-    let old_status = row(change.old_image)?.map(|old| old.status);
-    let detail_type = match (old_status, new.status) {
+    let old = row(change.old_image)?;
+    let document = |row: &LedgerRow| row.normalized.as_ref().map(|normalized| normalized.sha256.clone());
+    // Normalized again by a changed mapper, with another result.
+    let remapped = old.as_ref().is_some_and(|old| document(old) != document(&new));
+    let detail_type = match (old.map(|old| old.status), new.status) {
         (None, _) => DetailType::IngestAccepted,
+        (Some(Status::Normalized), Status::Normalized) if remapped => DetailType::EventNormalized,
         (Some(old), new) if old == new => return Ok(None),
         (Some(_), Status::Normalized) => DetailType::EventNormalized,
         (Some(_), Status::Quarantined) => DetailType::EventQuarantined,
