@@ -595,6 +595,9 @@ impl Route {
 /// a dead-letter queue.
 fn mapping_fault(route: &Route, queue: &Queue, function: &Function) -> Option<String> {
     let window = route.maximum_batching_window_seconds;
+    if window > 300 {
+        return Some("maximumBatchingWindowSeconds is at most 300".to_owned());
+    }
     let least = 6 * function.timeout_seconds + window;
     if u64::from(queue.visibility_timeout_seconds) < least {
         return Some(format!(
@@ -608,9 +611,6 @@ fn mapping_fault(route: &Route, queue: &Queue, function: &Function) -> Option<St
             "{} has no redrive policy: a message that always fails would never end",
             queue.name
         ));
-    }
-    if window > 300 {
-        return Some("maximumBatchingWindowSeconds is at most 300".to_owned());
     }
     let batch_max = if window == 0 { 10 } else { 10_000 };
     if !(1..=batch_max).contains(&route.batch_size) {
