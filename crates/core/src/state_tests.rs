@@ -209,7 +209,8 @@ fn statements() -> impl Strategy<Value = Vec<Contribution>> {
     let types = prop::sample::select(vec![LEVEL, "OrderPlaced", "OrderUpdated", "OrderCancelled"]);
     let fields = prop::collection::vec((prop::sample::select(vec!["a", "b", "c"]), 0..3_u8), 0..4);
     prop::collection::vec((types, 0..12_i64, fields), 1..200).prop_map(|all| {
-        let statement = |(index, (event_type, occurred, fields)): (usize, (&str, i64, Vec<(&str, u8)>))| {
+        type Drawn = (&'static str, i64, Vec<(&'static str, u8)>);
+        let statement = |(index, (event_type, occurred, fields)): (usize, Drawn)| {
             let fields: Vec<(&str, String)> =
                 fields.into_iter().map(|(name, value)| (name, value.to_string())).collect();
             let fields: Vec<(&str, &str)> =

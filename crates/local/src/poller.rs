@@ -50,6 +50,8 @@ struct Pending {
     due: Option<Instant>,
 }
 
+type NextBatch = (Arc<Mapping>, Vec<Taken>);
+
 impl Poller {
     /// The topology must have been checked.
     pub(crate) fn new(topology: &Topology, sqs: Arc<Sqs>, functions: FunctionHost) -> Self {
@@ -114,7 +116,7 @@ impl Poller {
     }
 
     /// The next batch, of the first mapping that has one.
-    fn next(&self, pending: &mut [Pending]) -> Result<Option<(Arc<Mapping>, Vec<Taken>)>, String> {
+    fn next(&self, pending: &mut [Pending]) -> Result<Option<NextBatch>, String> {
         for (mapping, pending) in self.mappings.iter().zip(pending) {
             let settings = &mapping.settings;
             let limit = settings.maximum_concurrency.unwrap_or(usize::MAX);

@@ -242,3 +242,27 @@ async fn a_vendor_with_a_route_of_its_own_takes_only_that_one() {
     let expected = [("b", "sluice-orders-priority"), ("s", "sluice-orders")];
     assert_eq!(seen, expected.map(|(id, queue)| (id.to_owned(), queue.to_owned())));
 }
+
+#[tokio::test]
+async fn a_batching_window_waits_for_a_full_batch_and_no_longer() {
+    let sizes: Arc<Mutex<Vec<usize>>> = Arc::default();
+    let calls = Arc::clone(&sizes);
+    let functions = Scripted::new(move |name, payload| {
+        if name == "sluice-apply" {
+            calls.lock().unwrap().push(records(&payload).len());
+        }
+        async { Ok(json!({})) }
+    });
+    let mut topology: Value =
+        serde_json::from_str(include_str!("../../../state-machines/topology.json")).unwrap();
+    let route = &mut topology["routes"][0];
+    (route["batchSize"], route["maximumBatchingWindowSeconds"]) = (json!(8), json!(2));
+    topology["queues"][1]["visibilityTimeoutSeconds"] = 150.into();
+    let definitions = Definitions::with_topology(topology.to_string());
+    let cloud = start(Options { definitions, ..options() }, functions).await;
+    for part in ["a", "b", "c"] {
+        put(&cloud, "InventoryUpdated", "vendorA", &names(part, 4)).await;
+    }
+    cloud.wait_idle().await;
+    assert_eq!(*sizes.lock().unwrap(), [8, 4], "full at once, the rest when the window ends");
+}

@@ -224,7 +224,7 @@ async fn apply(deps: &Deps, details: impl Iterator<Item = &Detail>) -> Done {
         }
     }
     // Of two documents of one event the newer one last, and all in the order of acceptance, which costs least.
-    events.sort_by(|a, b| (a.ingest_id, a.normalized_at).cmp(&(b.ingest_id, b.normalized_at)));
+    events.sort_by_key(|event| (event.ingest_id, event.normalized_at));
     done.extend(merge::all(deps, &events).await);
     done
 }

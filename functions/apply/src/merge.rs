@@ -5,7 +5,7 @@
 //! itself, so no event fails for another.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use sluice_core::digest::Sha256Hex;
@@ -27,6 +27,9 @@ const WAIT_FIRST: Duration = Duration::from_millis(8);
 
 /// Longest wait between two tries.
 const WAIT_MAX: Duration = Duration::from_millis(400);
+
+/// After which no further event of a batch is begun: well before the function's own time-out, which would fail those that are done.
+const TIME_MAX: Duration = Duration::from_secs(10);
 
 /// A normalized document, read.
 pub(crate) struct Event {
@@ -82,9 +85,15 @@ pub(crate) async fn all(
     {
         return events.iter().map(Event::work).zip(outcomes.into_iter().map(Ok)).collect();
     }
+    let started = Instant::now();
     let mut results = Vec::with_capacity(events.len());
     for event in events {
-        results.push((event.work(), alone(deps, event).await));
+        let result = if started.elapsed() < TIME_MAX {
+            alone(deps, event).await
+        } else {
+            Err(Fault::new(Code::TimedOut, "the batch took too long for this event to be begun"))
+        };
+        results.push((event.work(), result));
     }
     results
 }
@@ -190,8 +199,9 @@ async fn attempt(deps: &Deps, events: &[&Event], progress: &mut Progress) -> Res
             finished.insert(entity.clone());
             continue;
         };
-        let first = change.entities.is_empty();
-        if next.rows() > room && !(first && !whole_or_nothing) {
+        // What no transaction holds even alone is the adapter's to split.
+        let may_overflow = change.entities.is_empty() && !whole_or_nothing;
+        if next.rows() > room && !may_overflow {
             all_in = false;
             break;
         }

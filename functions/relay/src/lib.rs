@@ -1,7 +1,7 @@
 //! `relay`: the ledger's stream becomes events on the bus. The ledger is the outbox: there is no dual write anywhere.
 //!
-//! An insert is `ingest.accepted`; a change of status is `event.normalized` or `event.quarantined`, and so is another document of
-//! an event that was normalized before; anything else is silent. The answer lists the records that the bus did not take, so that the stream gives them again: at least once, in order.
+//! An insert is `ingest.accepted`; a change of status is `event.normalized` or `event.quarantined`; anything else is silent. The
+//! answer lists the records that the bus did not take, so that the stream gives them again: at least once, in order.
 
 mod config;
 
@@ -109,12 +109,12 @@ fn read(record: Value) -> Result<Option<(BusEvent, String)>, Fault> {
     };
     let Some(new) = row(change.new_image)? else { return Ok(None) };
     let old = row(change.old_image)?;
+    // A replay may give another document: downstream must hear of it. The same one again is no news.
     let document = |row: &LedgerRow| row.normalized.as_ref().map(|normalized| normalized.sha256.clone());
-    // Normalized again by a changed mapper, with another result.
-    let remapped = old.as_ref().is_some_and(|old| document(old) != document(&new));
+    let has_changed = old.as_ref().is_some_and(|old| document(old) != document(&new));
     let detail_type = match (old.map(|old| old.status), new.status) {
         (None, _) => DetailType::IngestAccepted,
-        (Some(Status::Normalized), Status::Normalized) if remapped => DetailType::EventNormalized,
+        (Some(Status::Normalized), Status::Normalized) if has_changed => DetailType::EventNormalized,
         (Some(old), new) if old == new => return Ok(None),
         (Some(_), Status::Normalized) => DetailType::EventNormalized,
         (Some(_), Status::Quarantined) => DetailType::EventQuarantined,
