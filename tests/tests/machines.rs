@@ -153,9 +153,16 @@ fn placeholders_and_the_topology_name_the_same_things() {
             used.insert((list, id.clone()));
         }
     }
-    // The topology itself uses some: what the stream calls and the rules start, and what the API fronts.
+    // The topology itself uses some: what the stream, routes and schedules call, what the rules start, and what the API fronts.
     for stream in items(&topology, "streams") {
         used.insert(("functions", text(stream, "function").to_owned()));
+    }
+    for route in items(&topology, "routes") {
+        used.insert(("functions", text(route, "function").to_owned()));
+        used.insert(("queues", text(route, "queue").to_owned()));
+    }
+    for schedule in items(&topology, "schedules") {
+        used.insert(("functions", text(schedule, "function").to_owned()));
     }
     for rule in items(&topology, "rules") {
         used.insert(("stateMachines", text(&rule["target"], "stateMachine").to_owned()));

@@ -28,8 +28,14 @@ fn edges(metadata: &Metadata) -> Vec<(String, String, bool)> {
     edges
 }
 
-const FUNCTIONS: [&str; 5] =
-    ["sluice-accept", "sluice-persist-raw", "sluice-relay", "sluice-normalize", "sluice-quarantine"];
+const FUNCTIONS: [&str; 6] = [
+    "sluice-accept",
+    "sluice-persist-raw",
+    "sluice-relay",
+    "sluice-normalize",
+    "sluice-quarantine",
+    "sluice-apply",
+];
 
 /// Which of our own crates a crate may be built on. Its tests may also use [`FOR_TESTS`].
 fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {

@@ -5,10 +5,10 @@ use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
-use sluice_core::Fault;
 use sluice_core::digest::Sha256Hex;
 use sluice_core::id::ObjectRef;
 use sluice_core::port::NormalizedStore;
+use sluice_core::{Code, Fault};
 
 use crate::error::fault;
 use crate::raw::checksum;
@@ -41,5 +41,9 @@ impl NormalizedStore for S3NormalizedStore {
             .await
             .map_err(|error| fault("write the normalized document", error))?;
         Ok(ObjectRef { bucket: self.bucket.clone(), key: key.to_owned() })
+    }
+
+    async fn get(&self, at: &ObjectRef) -> Result<Bytes, Fault> {
+        crate::raw::get(&self.client, &at.bucket, &at.key, Code::NormalizedMissing).await
     }
 }

@@ -8,6 +8,7 @@ use reqwest::Url;
 use reqwest::header::{HeaderName, HeaderValue};
 use sluice_core::id::{EventType, ExternalEventId, IngestId, SchemaVersion, VendorId};
 use sluice_core::record::Status;
+use sluice_core::state::Entity;
 
 /// The local cloud's AWS endpoint, unless told otherwise.
 pub const AWS_URL_LOCAL: &str = "http://127.0.0.1:8788";
@@ -86,6 +87,12 @@ pub enum Command {
     /// The dead-letter queue.
     #[command(subcommand)]
     Dlq(DlqCommand),
+    /// Canonical state: what the vendors' statements come to.
+    #[command(subcommand)]
+    State(StateCommand),
+    /// Where statements of vendors contradict each other.
+    #[command(subcommand)]
+    Divergence(DivergenceCommand),
     /// Prove that nothing was lost: accepted = normalized + quarantined + in flight.
     Balance(BalanceArgs),
     /// Vendors and their keys.
@@ -341,6 +348,46 @@ pub enum DlqCommand {
     Ls {
         /// Most messages shown.
         #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+        limit: u32,
+    },
+}
+
+/// `sluice state`.
+#[derive(Debug, Subcommand)]
+pub enum StateCommand {
+    /// List entities with their data. Scans the table.
+    Ls {
+        /// Only entities whose key begins so, e.g. inventory#ROA#
+        #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+        prefix: String,
+        /// Most entities listed.
+        #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        limit: u32,
+    },
+    /// Show one entity: every member's value, when it was said and by which event.
+    Show {
+        /// inventory#<warehouseId>#<sku> or order#<vendorId>#<orderId>; a # within a part is %23, a % is %25.
+        #[arg(value_name = "ENTITY")]
+        entity: Entity,
+        /// Every statement about it too, in the order of acceptance.
+        #[arg(long)]
+        history: bool,
+    },
+}
+
+/// `sluice divergence`.
+#[derive(Debug, Subcommand)]
+pub enum DivergenceCommand {
+    /// List contradictions with both values, newest first.
+    Ls {
+        /// Only those about this entity, or this ledger key (ledger#<vendorId>#<externalEventId>). Without it the table is scanned.
+        #[arg(long, value_name = "SUBJECT")]
+        subject: Option<String>,
+        /// Only of this kind, e.g. stale or conflict.
+        #[arg(long, value_name = "KIND")]
+        kind: Option<String>,
+        /// Most rows listed.
+        #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
         limit: u32,
     },
 }

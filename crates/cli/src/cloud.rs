@@ -9,6 +9,8 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsProvider};
 use reqwest::Url;
 use sluice_aws::bundles::S3BundleStore;
+use sluice_aws::canonical::DynamoCanonical;
+use sluice_aws::divergence::DynamoDivergence;
 use sluice_aws::ledger::DynamoLedger;
 use sluice_aws::quarantine::DynamoQuarantine;
 use sluice_aws::raw::S3RawStore;
@@ -92,6 +94,16 @@ impl Cloud {
     /// The quarantine.
     pub fn quarantine(&self) -> DynamoQuarantine {
         DynamoQuarantine::new(&self.sdk, &self.names().quarantine)
+    }
+
+    /// Canonical state.
+    pub fn canonical(&self) -> DynamoCanonical {
+        DynamoCanonical::new(&self.sdk, &self.names().canonical_state, &self.names().divergence)
+    }
+
+    /// Divergence.
+    pub fn divergence(&self) -> DynamoDivergence {
+        DynamoDivergence::new(&self.sdk, &self.names().divergence)
     }
 
     /// Vendors and pointers.

@@ -2,6 +2,7 @@
 
 pub mod balance;
 pub mod dev;
+pub mod divergence;
 pub mod dlq;
 pub mod execution;
 pub mod exit_codes;
@@ -11,6 +12,7 @@ pub mod quarantine;
 pub mod redrive;
 pub mod send;
 pub mod show;
+pub mod state;
 pub mod vendors;
 
 use sluice_core::record::Status;
@@ -32,6 +34,10 @@ pub async fn run(command: Command, global: &Global, output: &Output) -> Result<(
         }
         Command::Redrive(args) => redrive::run(&args, &Cloud::connect(global).await?, output).await,
         Command::Dlq(command) => dlq::run(command, &Cloud::connect(global).await?, output).await,
+        Command::State(command) => state::run(command, &Cloud::connect(global).await?, output).await,
+        Command::Divergence(command) => {
+            divergence::run(command, &Cloud::connect(global).await?, output).await
+        }
         Command::Balance(args) => balance::run(&args, &Cloud::connect(global).await?, output).await,
         Command::Vendors(command) => vendors::run(command, &Cloud::connect(global).await?, output).await,
         Command::Mapper(command) => mapper::run(command, &Cloud::connect(global).await?, output).await,

@@ -28,6 +28,10 @@ pub struct Names {
     pub vendors: String,
     /// Table of quarantined events.
     pub quarantine: String,
+    /// Table of canonical state.
+    pub canonical_state: String,
+    /// Table of divergence.
+    pub divergence: String,
     /// Bucket of verbatim requests.
     pub raw: String,
     /// Bucket of canonical documents.
@@ -64,6 +68,8 @@ fn read(suffix: &str) -> Names {
         ledger: name(&topology.tables, "Ledger"),
         vendors: name(&topology.tables, "Vendors"),
         quarantine: name(&topology.tables, "Quarantine"),
+        canonical_state: name(&topology.tables, "CanonicalState"),
+        divergence: name(&topology.tables, "Divergence"),
         raw: name(&topology.buckets, "Raw") + suffix,
         normalized: name(&topology.buckets, "Normalized") + suffix,
         mappers: name(&topology.buckets, "Mappers") + suffix,

@@ -187,6 +187,12 @@ impl IngestId {
     pub fn mint(at: Timestamp, random: u128) -> Self {
         Self(ulid::Ulid::from_parts(u64::try_from(at.as_millisecond()).unwrap_or(0), random))
     }
+
+    /// When the event was received, to the millisecond.
+    pub fn received_at(self) -> Timestamp {
+        let millis = i64::try_from(self.0.timestamp_ms()).unwrap_or(i64::MAX);
+        Timestamp::from_millisecond(millis).unwrap_or(Timestamp::MAX)
+    }
 }
 
 impl TryFrom<String> for IngestId {

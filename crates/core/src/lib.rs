@@ -31,6 +31,7 @@ pub mod receipt;
 pub mod record;
 pub mod schema;
 pub mod signature;
+pub mod state;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod x12;

@@ -17,6 +17,7 @@ use crate::record::{
     DetailType, Divergence, EventDetail, LedgerKey, LedgerRow, Normalized, QuarantineNote, QuarantineRow,
     VendorProfile,
 };
+use crate::state::{Change, Contribution, Effects, Entity, Source, State};
 
 /// Tells the time and mints ids; the one source of both.
 pub trait Clock: Send + Sync {
@@ -59,6 +60,8 @@ pub trait RawStore: Send + Sync {
 pub trait NormalizedStore: Send + Sync {
     /// Stores a document.
     async fn put(&self, key: &str, bytes: Bytes, sha256: &Sha256Hex) -> Result<ObjectRef, Fault>;
+    /// The bytes; [`crate::Code::NormalizedMissing`] if there are none.
+    async fn get(&self, at: &ObjectRef) -> Result<Bytes, Fault>;
 }
 
 /// Published bundles, by digest.
@@ -175,4 +178,41 @@ pub struct BusEvent {
 pub trait EventBus: Send + Sync {
     /// Publishes in order; the result has one entry per event, `Err` for each that the bus did not take.
     async fn publish(&self, events: &[BusEvent]) -> Result<Vec<Result<(), Fault>>, Fault>;
+}
+
+/// Rows of canonical state as they were at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Of the events asked for, those that have a row.
+    pub effects: Vec<Effects>,
+    /// Of the entities asked for, those that have a row.
+    pub states: Vec<State>,
+}
+
+/// Outcome of a conditional write to canonical state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// All of it is there.
+    Written,
+    /// A row had another version than was seen: nothing was written. Read again and decide anew.
+    Conflict,
+}
+
+/// Canonical state: per entity a state row and one row per contribution, per event one row of effects.
+#[async_trait]
+pub trait CanonicalStore: Send + Sync {
+    /// Reads rows, each strongly consistent.
+    async fn read(&self, events: &[IngestId], entities: &[Entity]) -> Result<Snapshot, Fault>;
+    /// The contributions to an entity after `after`, or all, in order of acceptance.
+    async fn history(&self, entity: &Entity, after: Option<Source>) -> Result<Vec<Contribution>, Fault>;
+    /// Writes all or nothing, if every row has the version before. Divergences that one transaction does not hold are written
+    /// before it: they are computed again, and are the same, if the transaction is not reached.
+    async fn commit(&self, change: &Change) -> Result<Written, Fault>;
+}
+
+/// The dead-letter queue.
+#[async_trait]
+pub trait DeadLetters: Send + Sync {
+    /// Sends a letter. Durable when it returns.
+    async fn send(&self, letter: &serde_json::Value) -> Result<(), Fault>;
 }

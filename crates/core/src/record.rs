@@ -8,6 +8,7 @@ use crate::fault::{Cause, Code, Fault, FieldFault};
 use crate::id::{CanonicalType, EventType, ExternalEventId, IngestId, ObjectRef, SchemaVersion, VendorId};
 use crate::intake::Accepted;
 use crate::limits::STATUS_SHARDS;
+use crate::state::StateDivergence;
 
 /// Where an accepted event is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -346,7 +347,7 @@ pub struct QuarantineRow {
     pub last_seen_at: Timestamp,
 }
 
-/// Two statements of a vendor that contradict each other.
+/// A submission under a key that was taken, with another payload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Divergence {
@@ -367,6 +368,16 @@ pub struct Divergence {
     /// When.
     #[serde(with = "crate::id::millis")]
     pub at: Timestamp,
+}
+
+/// A row of the divergence table, as its readers meet it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum DivergenceRow {
+    /// About canonical state.
+    State(Box<StateDivergence>),
+    /// About a submission.
+    Submission(Box<Divergence>),
 }
 
 impl Divergence {

@@ -15,13 +15,15 @@ use crate::digest::Sha256Hex;
 use crate::fault::{Code, Fault};
 use crate::id::{EventType, IngestId, ObjectRef, VendorId};
 use crate::port::{
-    BundleStore, BusEvent, Clock, Commit, DivergenceStore, EventBus, Freshness, Ledger, Marked,
-    NormalizedStore, QuarantineStore, RawHeaders, RawStore, VendorDirectory,
+    BundleStore, BusEvent, CanonicalStore, Clock, Commit, DeadLetters, DivergenceStore, EventBus, Freshness,
+    Ledger, Marked, NormalizedStore, QuarantineStore, RawHeaders, RawStore, Snapshot, VendorDirectory,
+    Written,
 };
 use crate::record::{
     Divergence, LedgerKey, LedgerRow, Normalized, QuarantineNote, QuarantineRow, QuarantineStatus, Status,
     VendorProfile,
 };
+use crate::state;
 
 /// What happens to a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +57,16 @@ pub struct State {
     pub quarantine: BTreeMap<(VendorId, IngestId), QuarantineRow>,
     /// Divergence.
     pub divergence: BTreeMap<(String, String), Divergence>,
+    /// Canonical state, by entity.
+    pub states: BTreeMap<state::Entity, state::State>,
+    /// Contributions, by entity and source.
+    pub contributions: BTreeMap<(state::Entity, state::Source), state::Contribution>,
+    /// Effects, by event.
+    pub effects: BTreeMap<IngestId, state::Effects>,
+    /// Divergence of canonical state, by entity and id.
+    pub state_divergence: BTreeMap<(state::Entity, String), state::StateDivergence>,
+    /// Dead letters, in order.
+    pub dead_letters: Vec<serde_json::Value>,
     /// What the bus took, in order.
     pub bus: Vec<BusEvent>,
     failures: VecDeque<Failure>,
@@ -155,6 +167,13 @@ impl NormalizedStore for World {
         self.call(|state| {
             state.normalized.insert(key.to_owned(), bytes);
             Ok(ObjectRef { bucket: "normalized".into(), key: key.into() })
+        })
+    }
+
+    async fn get(&self, at: &ObjectRef) -> Result<Bytes, Fault> {
+        self.call(|state| {
+            let held = state.normalized.get(&at.key).cloned();
+            held.ok_or_else(|| Fault::new(Code::NormalizedMissing, format!("no object {}", at.key)))
         })
     }
 }
@@ -321,6 +340,75 @@ impl EventBus for World {
         self.call(|state| {
             state.bus.extend_from_slice(events);
             Ok(events.iter().map(|_| Ok(())).collect())
+        })
+    }
+}
+
+#[async_trait]
+impl CanonicalStore for World {
+    async fn read(&self, events: &[IngestId], entities: &[state::Entity]) -> Result<Snapshot, Fault> {
+        self.call(|world| {
+            Ok(Snapshot {
+                effects: events.iter().filter_map(|id| world.effects.get(id)).cloned().collect(),
+                states: entities.iter().filter_map(|entity| world.states.get(entity)).cloned().collect(),
+            })
+        })
+    }
+
+    async fn history(
+        &self,
+        entity: &state::Entity,
+        after: Option<state::Source>,
+    ) -> Result<Vec<state::Contribution>, Fault> {
+        self.call(|world| {
+            let first = state::Source { ingest_id: IngestId::mint(Timestamp::UNIX_EPOCH, 0), line: 0 };
+            let rows = world.contributions.range((entity.clone(), after.unwrap_or(first))..);
+            let rows = rows.take_while(|((held, _), _)| held == entity);
+            Ok(rows.filter(|((_, source), _)| Some(*source) > after).map(|(_, row)| row.clone()).collect())
+        })
+    }
+
+    async fn commit(&self, change: &state::Change) -> Result<Written, Fault> {
+        self.call(|world| {
+            let version = |row: Option<u64>| row.unwrap_or(0) + 1;
+            let same = change.effects.iter().all(|next| {
+                version(world.effects.get(&next.ingest_id).map(|row| row.version)) == next.version
+            }) && change.entities.iter().all(|change| {
+                version(world.states.get(&change.next.entity).map(|row| row.version)) == change.next.version
+            });
+            if !same {
+                return Ok(Written::Conflict);
+            }
+            for next in &change.effects {
+                world.effects.insert(next.ingest_id, next.clone());
+            }
+            for change in &change.entities {
+                let entity = &change.next.entity;
+                for row in &change.put {
+                    world.contributions.insert((entity.clone(), row.mark.source), row.clone());
+                }
+                for source in &change.remove {
+                    world.contributions.remove(&(entity.clone(), *source));
+                }
+                for row in &change.diverged {
+                    world.state_divergence.insert((entity.clone(), row.id.clone()), row.clone());
+                }
+                for id in &change.undiverged {
+                    world.state_divergence.remove(&(entity.clone(), id.clone()));
+                }
+                world.states.insert(entity.clone(), change.next.clone());
+            }
+            Ok(Written::Written)
+        })
+    }
+}
+
+#[async_trait]
+impl DeadLetters for World {
+    async fn send(&self, letter: &serde_json::Value) -> Result<(), Fault> {
+        self.call(|world| {
+            world.dead_letters.push(letter.clone());
+            Ok(())
         })
     }
 }

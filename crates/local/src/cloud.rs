@@ -28,8 +28,10 @@ use crate::front_door::FrontDoor;
 use crate::functions::{FunctionHost, Functions};
 use crate::integrations::Integrations;
 use crate::machines::StateMachines;
+use crate::poller::Poller;
 use crate::relay::{Checkpoints, Relay};
 use crate::s3::S3;
+use crate::schedule::Scheduled;
 use crate::server::serve;
 use crate::sqs::Sqs;
 use crate::topology::{MachineType, Topology, TopologyError};
@@ -284,6 +286,7 @@ pub struct Cloud {
     machines: MachinesHandle,
     front_door: Arc<FrontDoorHandle>,
     relays: Vec<Arc<Relay>>,
+    poller: Arc<Poller>,
     tasks: JoinSet<()>,
     connections: TaskTracker,
     stop: CancellationToken,
@@ -443,6 +446,8 @@ impl Cloud {
         events.connect(&machines);
         let checkpoints = Arc::new(Checkpoints::open(&folder.file("relay.sqlite"))?);
         let relays = relays(&topology, &dynamodb, &functions, &checkpoints);
+        let poller = Arc::new(Poller::new(&topology, Arc::clone(&sqs), functions.clone()));
+        let scheduled = Scheduled::all(&topology, &functions);
         // Both are set here and nowhere else.
         let _ = endpoint.functions.set(functions);
         let _ = endpoint.machines.set(Machines(Arc::downgrade(&machines)));
@@ -465,6 +470,11 @@ impl Cloud {
             let relay = Arc::clone(relay);
             tasks.spawn(async move { relay.run().await });
         }
+        let polling = Arc::clone(&poller);
+        tasks.spawn(async move { polling.run().await });
+        for schedule in scheduled {
+            tasks.spawn(schedule.run());
+        }
         tasks.spawn(maintain(relays.clone(), Arc::clone(&dynamodb), Arc::clone(&sqs)));
         let handler = Arc::clone(&front_door);
         tasks.spawn(serve(ingest_listener, stop.clone(), connections.clone(), move |request, client| {
@@ -486,6 +496,7 @@ impl Cloud {
             machines,
             front_door,
             relays,
+            poller,
             tasks,
             connections,
             stop,
@@ -530,8 +541,8 @@ impl Cloud {
         &self.machines.0
     }
 
-    /// Waits until no request is being answered, every stream record has been handled and no execution is running. An
-    /// execution that waits for a person has failed, and is not running.
+    /// Waits until no request is being answered, every stream record has been handled, no execution is running, and no queue of a
+    /// route has a message. An execution that waits for a person has failed, and is not running.
     pub async fn wait_idle(&self) {
         let mut quiet = 0;
         // Twice in a row: work passes from one part to the next between two looks, never in both directions.
@@ -539,6 +550,7 @@ impl Cloud {
             self.machines.0.idle().await;
             let idle = self.front_door.0.in_flight() == 0
                 && self.relays.iter().all(|relay| relay.is_caught_up())
+                && self.poller.is_idle()
                 && self.machines.0.unfinished() == 0;
             quiet = if idle { quiet + 1 } else { 0 };
             if !idle {

@@ -110,7 +110,13 @@ async fn a_table_describes_itself_in_this_account_and_region() {
     let tables = client.list_tables().send().await.unwrap();
     assert_eq!(
         tables.table_names(),
-        ["sluice-divergence", "sluice-ledger", "sluice-quarantine", "sluice-vendors"]
+        [
+            "sluice-canonical-state",
+            "sluice-divergence",
+            "sluice-ledger",
+            "sluice-quarantine",
+            "sluice-vendors"
+        ]
     );
     let missing = client.describe_table().table_name("nope").send().await.unwrap_err();
     assert!(missing.into_service_error().is_resource_not_found_exception());
