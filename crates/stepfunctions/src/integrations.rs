@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::engine::{Inner, Payload};
@@ -35,6 +36,42 @@ pub trait Integrations: Send + Sync + 'static {
         arguments: Value,
         context: &TaskContext,
     ) -> std::result::Result<Value, TaskError>;
+
+    /// Reads a part of an object, for an `ItemReader` of `s3:getObject`: at most `bytes_max` bytes from `offset` on. At the end of
+    /// the object, and beyond, no bytes.
+    ///
+    /// # Errors
+    /// Why not, as the service names it (`S3.NoSuchKey`, …); it becomes the cause of `States.ItemReaderFailed`.
+    async fn read_object(
+        &self,
+        bucket: &str,
+        key: &str,
+        offset: u64,
+        bytes_max: u64,
+    ) -> std::result::Result<ObjectPart, TaskError> {
+        let _ = (offset, bytes_max);
+        Err(TaskError::new("S3.NotImplemented", format!("there is no s3://{bucket}/{key}: nothing here reads objects")))
+    }
+
+    /// Writes an object of JSON, for a `ResultWriter` of `s3:putObject`; one that is there is replaced.
+    ///
+    /// # Errors
+    /// Why not, as the service names it; it becomes the cause of `States.ResultWriterFailed`.
+    async fn write_object(&self, bucket: &str, key: &str, body: Bytes) -> std::result::Result<(), TaskError> {
+        let _ = body;
+        Err(TaskError::new("S3.NotImplemented", format!("s3://{bucket}/{key} was not written: nothing here writes objects")))
+    }
+}
+
+/// A part of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectPart {
+    /// The bytes that were asked for, as far as there are any.
+    pub bytes: Bytes,
+    /// The object's entity tag: another one is another object.
+    pub etag: String,
+    /// Bytes of the whole object.
+    pub size: u64,
 }
 
 /// Which task is run.
