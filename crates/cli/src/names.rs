@@ -11,6 +11,7 @@ struct Topology {
     tables: Vec<Named>,
     buckets: Vec<Named>,
     queues: Vec<Named>,
+    state_machines: Vec<Named>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -34,8 +35,12 @@ pub struct Names {
     pub normalized: String,
     /// Bucket of published bundles.
     pub mappers: String,
+    /// Bucket of replays: manifests and results.
+    pub replays: String,
     /// The dead-letter queue.
     pub dlq: String,
+    /// The state machine that replays.
+    pub replay: String,
 }
 
 static NAMES: LazyLock<Names> = LazyLock::new(|| {
@@ -54,7 +59,9 @@ static NAMES: LazyLock<Names> = LazyLock::new(|| {
         raw: name(&topology.buckets, "Raw"),
         normalized: name(&topology.buckets, "Normalized"),
         mappers: name(&topology.buckets, "Mappers"),
+        replays: name(&topology.buckets, "Replays"),
         dlq: name(&topology.queues, "Dlq"),
+        replay: name(&topology.state_machines, "Replay"),
     }
 });
 
@@ -73,5 +80,6 @@ mod tests {
             (names.mappers.as_str(), names.quarantine.as_str()),
             ("sluice-mappers", "sluice-quarantine")
         );
+        assert_eq!((names.replay.as_str(), names.replays.as_str()), ("sluice-replay", "sluice-replays"));
     }
 }

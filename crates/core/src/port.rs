@@ -57,6 +57,8 @@ pub trait RawStore: Send + Sync {
 pub trait NormalizedStore: Send + Sync {
     /// Stores a document.
     async fn put(&self, key: &str, bytes: Bytes, sha256: &Sha256Hex) -> Result<ObjectRef, Fault>;
+    /// Stores a document unless there is an object of this key.
+    async fn put_if_absent(&self, key: &str, bytes: Bytes, sha256: &Sha256Hex) -> Result<(), Fault>;
 }
 
 /// Published bundles, by digest.

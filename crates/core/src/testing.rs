@@ -157,6 +157,13 @@ impl NormalizedStore for World {
             Ok(ObjectRef { bucket: "normalized".into(), key: key.into() })
         })
     }
+
+    async fn put_if_absent(&self, key: &str, bytes: Bytes, _sha256: &Sha256Hex) -> Result<(), Fault> {
+        self.call(|state| {
+            state.normalized.entry(key.to_owned()).or_insert(bytes);
+            Ok(())
+        })
+    }
 }
 
 #[async_trait]

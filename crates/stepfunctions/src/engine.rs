@@ -26,8 +26,8 @@ use crate::express::{Express, SyncResult};
 use crate::integrations::Integrations;
 use crate::journal::{Commits, Journal, Location};
 use crate::limits::DATA_BYTES_MAX;
-use crate::map_run::Maps;
 use crate::machine::{StateMachine, StateMachineSpec, StateMachineUpdate, Version, load_all};
+use crate::map_run::Maps;
 use crate::standard::{Description, ExecutionFilter, ExecutionPage, Standard};
 
 /// Settings of an engine.

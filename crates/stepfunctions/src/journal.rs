@@ -500,7 +500,8 @@ mod tests {
         drop(before);
         let journal = Journal::open(&location, Commits::Inline).await.unwrap();
         assert_eq!(count(&journal).await, 1);
-        let runs = journal.read(|c| c.query_row("SELECT count(*) FROM map_runs", [], |row| row.get::<_, i64>(0)));
+        let runs =
+            journal.read(|c| c.query_row("SELECT count(*) FROM map_runs", [], |row| row.get::<_, i64>(0)));
         assert_eq!(runs.await.unwrap(), 0);
     }
 

@@ -19,7 +19,9 @@ use sluice_asl::{Effect, InputKind, ScheduledTask, TaskId, TimerId, Timestamp};
 use tokio::time::{Instant, Sleep};
 
 use crate::engine::Inner;
-use crate::integrations::{START_EXECUTION, TaskContext, TaskError, start_execution};
+use crate::integrations::{
+    DESCRIBE_MAP_RUN, START_EXECUTION, TaskContext, TaskError, describe_map_run, start_execution,
+};
 
 /// What has ended, whether it is a Map Run, and how.
 type TaskResult = (TaskId, Kind, Result<Value, TaskError>);
@@ -93,6 +95,8 @@ impl Worker {
             let invocation = async {
                 if *resource == *START_EXECUTION {
                     start_execution(&inner, arguments).await
+                } else if *resource == *DESCRIBE_MAP_RUN {
+                    describe_map_run(&inner, arguments).await
                 } else {
                     inner.integrations.invoke(&resource, arguments, &context).await
                 }
@@ -141,7 +145,9 @@ impl Worker {
                 }
                 return Poll::Ready(Some(match (kind, result) {
                     (Kind::Task, Ok(output)) => InputKind::TaskSucceeded { task, output },
-                    (Kind::Task, Err(TaskError { error, cause })) => InputKind::TaskFailed { task, error, cause },
+                    (Kind::Task, Err(TaskError { error, cause })) => {
+                        InputKind::TaskFailed { task, error, cause }
+                    }
                     (Kind::MapRun, Ok(output)) => InputKind::MapRunSucceeded { task, output },
                     (Kind::MapRun, Err(TaskError { error, cause })) => {
                         InputKind::MapRunFailed { task, error, cause }

@@ -704,7 +704,13 @@ impl<'o> Checker<'o> {
             self.schema(&fields.at("HeartbeatSeconds"), "must be smaller than 'TimeoutSeconds'");
         }
         let mut parts = resource.split(':').skip(5);
-        let resource_type = parts.next().unwrap_or_default().into();
+        let mut resource_type = parts.next().unwrap_or_default().to_owned();
+        if resource_type == "aws-sdk"
+            && let Some(service) = parts.next()
+        {
+            resource_type = format!("{resource_type}:{service}");
+        }
+        let resource_type = resource_type.into();
         let action = parts.collect::<Vec<_>>().join(":").into();
         let then = self.transition(fields, index, scope);
         Task { resource: resource.into(), resource_type, action, arguments, timeout, heartbeat, then }

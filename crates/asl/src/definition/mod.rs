@@ -34,6 +34,7 @@ pub const SUPPORTED_RESOURCES: &[&str] = &[
     "arn:aws:states:::sqs:sendMessage",
     "arn:aws:states:::states:startExecution",
     "arn:aws:states:::events:putEvents",
+    "arn:aws:states:::aws-sdk:sfn:describeMapRun",
 ];
 
 /// What a definition may use.

@@ -280,7 +280,7 @@ fn fields_of_the_other_query_language() {
 #[test]
 fn resources() {
     let refused = |resource: &str| fault(json!({"Type": "Task", "Resource": resource, "End": true}));
-    let known = "the local engine, which dispatches arn:aws:states:::lambda:invoke, arn:aws:states:::sqs:sendMessage, arn:aws:states:::states:startExecution, arn:aws:states:::events:putEvents";
+    let known = "the local engine, which dispatches arn:aws:states:::lambda:invoke, arn:aws:states:::sqs:sendMessage, arn:aws:states:::states:startExecution, arn:aws:states:::events:putEvents, arn:aws:states:::aws-sdk:sfn:describeMapRun";
     for (resource, why) in [
         (
             "arn:aws:states:::sqs:sendMessage.waitForTaskToken",

@@ -1258,7 +1258,8 @@ fn a_map_run_is_started_anew_when_the_state_is_retried_or_its_data_was_too_large
 /// The run ended well and the state could not be left: its children are not run again for that.
 #[test]
 fn a_result_is_not_computed_a_second_time() {
-    let map = spread(json!({"Output": ["{% $states.context.Execution.RedriveCount %}", "{% $states.result %}"]}));
+    let map =
+        spread(json!({"Output": ["{% $states.context.Execution.RedriveCount %}", "{% $states.result %}"]}));
     let mut run = standard("M", json!({"M": map}), json!({}));
     run.map_succeeds(json!("done"));
     assert_eq!(run.failed().0, "States.QueryEvaluationError");

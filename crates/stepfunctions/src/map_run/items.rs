@@ -83,7 +83,16 @@ impl Items {
         mark: Mark,
         version: Option<Version>,
     ) -> Self {
-        Items { run, store, mark, item: mark.item, splitter: None, position: mark.offset, version, held: VecDeque::new() }
+        Items {
+            run,
+            store,
+            mark,
+            item: mark.item,
+            splitter: None,
+            position: mark.offset,
+            version,
+            held: VecDeque::new(),
+        }
     }
 
     /// Where the next child stands.
@@ -173,8 +182,7 @@ impl Items {
             return Ok(None);
         }
         loop {
-            let splitter =
-                self.splitter.get_or_insert_with(|| Splitter::new(input_type, self.mark.offset));
+            let splitter = self.splitter.get_or_insert_with(|| Splitter::new(input_type, self.mark.offset));
             match splitter.next() {
                 Ok(Some(piece)) => {
                     let text = std::str::from_utf8(piece.text).map(str::to_owned);

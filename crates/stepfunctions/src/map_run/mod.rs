@@ -30,10 +30,10 @@ use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::arn::{expect_execution, expect_map_run};
 use self::items::{Child, Items, Mark};
 use self::results::{child_arn, child_index, child_name};
 use self::rows::{ChildRow, ChildStatus, Children, Counts, End, Progress, RunRow};
+use crate::arn::{expect_execution, expect_map_run};
 use crate::engine::{Engine, Inner, Options};
 use crate::error::{Error, Result};
 use crate::integrations::TaskError;
@@ -128,8 +128,6 @@ pub struct MapRunDescription {
     pub error: Option<String>,
     /// What is known beyond the name.
     pub cause: Option<String>,
-    /// For [`Engine::list_map_runs`].
-    pub(crate) id: i64,
 }
 
 /// What `UpdateMapRun` changes; `None` leaves a setting as it is.
@@ -226,6 +224,16 @@ pub struct MapChild {
     pub error: Option<String>,
     /// What is known beyond the name.
     pub cause: Option<String>,
+}
+
+impl MapChild {
+    /// `redriveStatus` and its reason.
+    pub(crate) fn redrive_status(&self) -> (&'static str, Option<String>) {
+        match self.status.row_status() {
+            Some(status) => results::redrive_status(status),
+            None => ("NOT_REDRIVABLE", Some("Execution is RUNNING and cannot be redriven".to_owned())),
+        }
+    }
 }
 
 /// What can be changed while a run goes on.
@@ -332,8 +340,10 @@ impl Inner {
                 match all.get(&run.arn) {
                     Some(before) => Arc::clone(before),
                     None => {
-                        let settings = Settings { max_concurrency: 0, tolerated_count: 0, tolerated_percentage: 0.0 };
-                        let state = LiveState { settings, counts: Counts::default(), running: BTreeMap::new() };
+                        let settings =
+                            Settings { max_concurrency: 0, tolerated_count: 0, tolerated_percentage: 0.0 };
+                        let state =
+                            LiveState { settings, counts: Counts::default(), running: BTreeMap::new() };
                         let live = Arc::new(Live {
                             state: Mutex::new(state),
                             changed: Notify::new(),
@@ -391,7 +401,8 @@ impl Inner {
             MapRunStatus::Running => {}
             MapRunStatus::Succeeded => {
                 let output = row.output.as_deref().unwrap_or("null");
-                let output = serde_json::from_str(output).map_err(|error| Error::Internal(error.to_string()))?;
+                let output =
+                    serde_json::from_str(output).map_err(|error| Error::Internal(error.to_string()))?;
                 return Ok(Some(Ok(output)));
             }
             MapRunStatus::Failed => {
@@ -743,12 +754,10 @@ impl<'r> Runner<'r> {
     }
 
     fn flush(&mut self) -> BoxFuture<'static, Result<()>> {
-        let progress = Arc::new(Progress {
-            run: self.row,
-            ended: std::mem::take(&mut self.done),
-            counts: self.live.state().counts,
-            mark: self.mark(),
-        });
+        let mark = self.mark();
+        let counts = self.live.state().counts;
+        let progress =
+            Arc::new(Progress { run: self.row, ended: std::mem::take(&mut self.done), counts, mark });
         let (inner, arn) = (Arc::clone(self.inner), Arc::clone(&self.run.arn));
         async move { inner.journal_surely(&arn, move |c| progress.write(c)).await }.boxed()
     }
@@ -800,16 +809,22 @@ impl Inner {
         }
     }
 
+    pub(crate) async fn map_run(&self, arn: &str) -> Result<MapRunDescription> {
+        expect_map_run(arn)?;
+        let row = self.run_row(arn).await?;
+        Ok(self.describe_run(row))
+    }
+
     fn describe_run(&self, row: RunRow) -> MapRunDescription {
         let live = self.maps.live().get(row.arn.as_str()).cloned();
-        let (counts, running) = match &live {
-            // The runner has not read the row yet.
-            Some(live) if live.state().settings.max_concurrency > 0 => {
-                let state = live.state();
-                (state.counts, state.running.values().copied().collect())
+        let (mut counts, mut running): (Counts, Vec<Running>) = (row.counts, Vec::new());
+        if let Some(live) = &live {
+            let state = live.state();
+            // Otherwise the runner has not read the row yet.
+            if state.settings.max_concurrency > 0 {
+                (counts, running) = (state.counts, state.running.values().copied().collect());
             }
-            _ => (row.counts, Vec::new()),
-        };
+        }
         let total = row.items.unwrap_or(0);
         let sum = |again: bool, count: fn(&Running) -> u64| -> u64 {
             running.iter().filter(|running| running.again.is_some() == again).map(count).sum()
@@ -835,7 +850,6 @@ impl Inner {
         let per_child = (counts.items.known() + sum(false, |running| running.items)).div_ceil(known.max(1));
         let children = if per_child <= 1 { total } else { known + items.pending.div_ceil(per_child) };
         MapRunDescription {
-            id: row.id,
             status: MapRunStatus::from_name(&row.status),
             map_run_arn: row.arn,
             execution_arn: row.execution_arn,
@@ -854,11 +868,10 @@ impl Inner {
     }
 }
 
-
 fn child_of(run_arn: &str, uuid: &str, row: ChildRow) -> MapChild {
     let name = child_name(uuid, row.index);
     MapChild {
-        state_machine_arn: machine_of(run_arn),
+        state_machine_arn: map_machine(run_arn),
         execution_arn: child_arn(run_arn, &name),
         name: format!("{name}:{uuid}"),
         map_run_arn: run_arn.to_owned(),
@@ -877,7 +890,7 @@ fn child_of(run_arn: &str, uuid: &str, row: ChildRow) -> MapChild {
 }
 
 /// `…:mapRun:<machine>/<label>:<id>` as `…:stateMachine:<machine>/<label>`.
-fn machine_of(run_arn: &str) -> String {
+pub(crate) fn map_machine(run_arn: &str) -> String {
     let (machine, _) = run_arn.rsplit_once(':').unwrap_or((run_arn, ""));
     machine.replacen(":mapRun:", ":stateMachine:", 1)
 }
@@ -885,7 +898,7 @@ fn machine_of(run_arn: &str) -> String {
 fn running_child(run_arn: &str, uuid: &str, index: u64, running: Running) -> MapChild {
     let name = child_name(uuid, index);
     MapChild {
-        state_machine_arn: machine_of(run_arn),
+        state_machine_arn: map_machine(run_arn),
         execution_arn: child_arn(run_arn, &name),
         name: format!("{name}:{uuid}"),
         map_run_arn: run_arn.to_owned(),
@@ -920,9 +933,7 @@ impl Engine {
     /// # Errors
     /// [`Error::ResourceNotFound`], [`Error::InvalidArn`].
     pub async fn describe_map_run(&self, arn: &str) -> Result<MapRunDescription> {
-        expect_map_run(arn)?;
-        let row = self.inner.run_row(arn).await?;
-        Ok(self.inner.describe_run(row))
+        self.inner.map_run(arn).await
     }
 
     /// `ListMapRuns`: the runs of an execution, the latest first, and where the next page begins.
@@ -955,7 +966,8 @@ impl Engine {
         let inner = &self.inner;
         let row = inner.run_row(arn).await?;
         let most = sluice_asl::limits::MAP_RUN_CONCURRENCY_MAX;
-        let max_concurrency = update.max_concurrency.map(|limit| if limit == 0 { most } else { limit.min(most) });
+        let max_concurrency =
+            update.max_concurrency.map(|limit| if limit == 0 { most } else { limit.min(most) });
         let (id, count, percentage) =
             (row.id, update.tolerated_failure_count, update.tolerated_failure_percentage);
         let updated =
@@ -1017,9 +1029,11 @@ impl Engine {
             .map(|row| (row.index, child_of(arn, &run.uuid, row)))
             .collect();
         if status.is_none_or(|status| status == MapChildStatus::Execution(ExecutionStatus::Running)) {
-            found.extend(running.into_iter().map(|(index, running)| {
-                (index, running_child(arn, &run.uuid, index, running))
-            }));
+            found.extend(
+                running
+                    .into_iter()
+                    .map(|(index, running)| (index, running_child(arn, &run.uuid, index, running))),
+            );
         }
         let more = found.len() > limit;
         let page: Vec<MapChild> = found.into_values().rev().take(limit).collect();
@@ -1037,7 +1051,8 @@ impl Engine {
         let (Some(uuid), Some(name)) = (parts.next(), parts.next()) else { return Err(missing()) };
         let key = uuid.to_owned();
         let run = self.inner.journal.read(move |c| rows::run_by_uuid(c, &key)).await?.ok_or_else(missing)?;
-        let index = child_index(uuid, name).filter(|_| child_arn(&run.arn, name) == arn).ok_or_else(missing)?;
+        let index =
+            child_index(uuid, name).filter(|_| child_arn(&run.arn, name) == arn).ok_or_else(missing)?;
         let live = self.inner.maps.live().get(run.arn.as_str()).cloned();
         if let Some(running) = live.and_then(|live| live.state().running.get(&index).copied()) {
             return Ok(running_child(&run.arn, uuid, index, running));

@@ -203,7 +203,8 @@ impl Pages {
     /// Empty after the last.
     async fn next(&mut self, inner: &Inner) -> Result<Vec<ChildRow>, TaskError> {
         let Pages { run, status, from } = *self;
-        let wanted = Children { status, from, descending: false, limit: PAGE_CHILDREN, bytes_max: PAGE_BYTES };
+        let wanted =
+            Children { status, from, descending: false, limit: PAGE_CHILDREN, bytes_max: PAGE_BYTES };
         let page = inner.journal.read(move |c| rows::children(c, run, wanted)).await.map_err(|error| {
             TaskError::new("States.Runtime", format!("The journal could not be read: {error}"))
         })?;
@@ -325,7 +326,13 @@ mod tests {
         }
         assert_eq!(child_index(run, "nonsense"), None);
         let arn = "arn:aws:states:us-east-1:000000000000:mapRun:m/Label:0f1d6b1c-5f4e-4c3a-9a55-1f2e3d4c5b6a";
-        assert_eq!(child_arn(arn, "n"), format!("arn:aws:states:us-east-1:000000000000:express:m/Label:n:{run}"));
-        assert_eq!(crate::arn::parse(&child_arn(arn, "n")).unwrap(), crate::arn::Arn::Express { machine: "m/Label" });
+        assert_eq!(
+            child_arn(arn, "n"),
+            format!("arn:aws:states:us-east-1:000000000000:express:m/Label:n:{run}")
+        );
+        assert_eq!(
+            crate::arn::parse(&child_arn(arn, "n")).unwrap(),
+            crate::arn::Arn::Express { machine: "m/Label" }
+        );
     }
 }

@@ -199,17 +199,15 @@ fn read_run(row: &Row<'_>) -> rusqlite::Result<RunRow> {
 
 /// The run of this ARN.
 pub(super) fn run_by_arn(c: &Connection, arn: &str) -> rusqlite::Result<Option<RunRow>> {
-    let sql = format!(
-        "SELECT {RUN} FROM map_runs r JOIN executions e ON e.id = r.execution_id WHERE r.arn = ?1"
-    );
+    let sql =
+        format!("SELECT {RUN} FROM map_runs r JOIN executions e ON e.id = r.execution_id WHERE r.arn = ?1");
     c.prepare_cached(&sql)?.query_row([arn], read_run).optional()
 }
 
 /// The run of this UUID.
 pub(super) fn run_by_uuid(c: &Connection, uuid: &str) -> rusqlite::Result<Option<RunRow>> {
-    let sql = format!(
-        "SELECT {RUN} FROM map_runs r JOIN executions e ON e.id = r.execution_id WHERE r.uuid = ?1"
-    );
+    let sql =
+        format!("SELECT {RUN} FROM map_runs r JOIN executions e ON e.id = r.execution_id WHERE r.uuid = ?1");
     c.prepare_cached(&sql)?.query_row([uuid], read_run).optional()
 }
 
@@ -353,7 +351,8 @@ pub(super) struct ChildRow {
     pub(super) redriven_at: Option<Timestamp>,
 }
 
-const CHILD: &str = "key & 4294967295, status, items, input, output, error, cause, started_at, stopped_at, redrive_count,
+const CHILD: &str =
+    "key & 4294967295, status, items, input, output, error, cause, started_at, stopped_at, redrive_count,
     redriven_at";
 
 fn read_child(row: &Row<'_>) -> rusqlite::Result<ChildRow> {
@@ -394,11 +393,8 @@ pub(super) struct Children {
 /// Children of a run in the order of their indexes.
 pub(super) fn children(c: &Connection, run: i64, wanted: Children) -> rusqlite::Result<Vec<ChildRow>> {
     let (first, last) = keys(run);
-    let (first, last) = if wanted.descending {
-        (first, key(run, wanted.from))
-    } else {
-        (key(run, wanted.from), last)
-    };
+    let (first, last) =
+        if wanted.descending { (first, key(run, wanted.from)) } else { (key(run, wanted.from), last) };
     // Written so that the partial index can be used.
     let by_status = match wanted.status {
         None => "?3 IS NULL",
@@ -473,13 +469,20 @@ impl Progress {
 }
 
 /// Notes what is read.
-pub(super) fn counted(c: &Connection, run: i64, items: u64, version: Option<&Version>) -> rusqlite::Result<()> {
-    c.prepare_cached("UPDATE map_runs SET items = ?2, etag = ?3, size = ?4 WHERE id = ?1")?.execute(params![
-        run,
-        items,
-        version.map(|version| &version.etag),
-        version.map(|version| version.size.cast_signed()),
-    ])?;
+pub(super) fn counted(
+    c: &Connection,
+    run: i64,
+    items: u64,
+    version: Option<&Version>,
+) -> rusqlite::Result<()> {
+    c.prepare_cached("UPDATE map_runs SET items = ?2, etag = ?3, size = ?4 WHERE id = ?1")?.execute(
+        params![
+            run,
+            items,
+            version.map(|version| &version.etag),
+            version.map(|version| version.size.cast_signed()),
+        ],
+    )?;
     Ok(())
 }
 

@@ -62,15 +62,7 @@ impl Splitter {
             (InputType::Json, _) => At::Between,
             (InputType::JsonLines, _) => At::Item,
         };
-        Splitter {
-            input_type,
-            buffer: Vec::new(),
-            taken: 0,
-            offset,
-            whole: false,
-            at,
-            scan: Scan::default(),
-        }
+        Splitter { input_type, buffer: Vec::new(), taken: 0, offset, whole: false, at, scan: Scan::default() }
     }
 
     pub(super) fn push(&mut self, bytes: &[u8]) {
@@ -216,7 +208,12 @@ mod tests {
     use super::*;
 
     /// All items of a text that arrives in chunks, with the place after each.
-    fn split(input_type: InputType, text: &str, chunk: usize, from: u64) -> Result<Vec<(String, u64)>, String> {
+    fn split(
+        input_type: InputType,
+        text: &str,
+        chunk: usize,
+        from: u64,
+    ) -> Result<Vec<(String, u64)>, String> {
         let mut splitter = Splitter::new(input_type, from);
         let mut items = Vec::new();
         let mut chunks = text.as_bytes()[usize::try_from(from).unwrap()..].chunks(chunk);
