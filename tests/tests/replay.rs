@@ -15,7 +15,9 @@ const EVENTS: usize = 40;
 fn envelope(number: usize) -> Value {
     let payload = match number {
         _ if number % 10 == 9 => json!({"warehouse": "ROA", "sku": format!("SKU-{number}"), "qty": "many"}),
-        _ if number % 4 == 1 => json!({"warehouse": "ROA", "sku": format!("SKU-{number}"), "quantity": number}),
+        _ if number % 4 == 1 => {
+            json!({"warehouse": "ROA", "sku": format!("SKU-{number}"), "quantity": number})
+        }
         _ => json!({"warehouse": "ROA", "sku": format!("SKU-{number}"), "qty": number}),
     };
     json!({"vendorId": "vendorA", "externalEventId": format!("r-{number}"), "eventType": "inventory_update",
@@ -66,9 +68,9 @@ fn document(dev: &Dev, ingest_id: &Value) -> Vec<u8> {
 }
 
 fn publish(dev: &Dev, bundle: &Path) {
-    let module = root().join("mappers-wasm/target/wasm32-unknown-unknown/release/vendor_a_inventory_fixed.wasm");
-    let arguments =
-        ["mapper", "publish", bundle.to_str().unwrap(), "--wasm", module.to_str().unwrap()];
+    let module =
+        root().join("mappers-wasm/target/wasm32-unknown-unknown/release/vendor_a_inventory_fixed.wasm");
+    let arguments = ["mapper", "publish", bundle.to_str().unwrap(), "--wasm", module.to_str().unwrap()];
     let (published, code) = sluice(dev, &arguments);
     assert_eq!((&published["outcome"], code), (&json!("activated"), 0), "{published}");
 }
@@ -102,7 +104,7 @@ fn replay(dev: &Dev) -> (Value, i32) {
             .iter()
             .map(|failure| (failure["code"].clone(), failure["count"].clone()))
             .collect();
-        let members = ["succeeded", "failed", "changed", "unchanged", "released"];
+        let members = ["succeeded", "failed", "changed", "unchanged", "released", "kept"];
         (members.map(|member| outcome[member].as_u64().unwrap()), failures)
     };
     assert_eq!(counts(&replayed), counts(&predicted), "{replayed}\n{predicted}");
@@ -146,7 +148,10 @@ async fn a_replay_does_what_its_dry_run_predicts() {
     let outcome = &predicted["outcome"];
     assert_eq!(code, 1);
     assert_eq!(outcome["failed"], beyond, "{outcome}");
-    assert_eq!((&outcome["released"], &outcome["changed"]), (&json!(quarantined - beyond), &json!(quarantined - beyond)));
+    assert_eq!(
+        (&outcome["released"], &outcome["changed"]),
+        (&json!(quarantined - beyond), &json!(quarantined - beyond))
+    );
     let third = rows(&dev);
     assert_eq!(with_status(&third, "QUARANTINED"), beyond);
     for (event, row) in normalized(&first) {

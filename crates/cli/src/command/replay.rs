@@ -7,7 +7,7 @@
 //! Invariants: an event counts once, however often the index shows it; the manifests are complete before anything is started;
 //! what became of an event is read from the results that the Map Run has written, never assumed.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -191,7 +191,7 @@ pub async fn run(args: &ReplayArgs, cloud: &Cloud, output: &Output) -> Result<()
     } else {
         follow(cloud, &mut executions, events, |text| progress.say(text)).await?;
         progress.say("reading the results");
-        outcome = Some(results(cloud, &mut executions).await?);
+        outcome = Some(results(cloud, &mut executions, &rows.seen).await?);
         drop(progress);
     }
     let replay = Replay { name: Some(name), window, dry_run: false, events, executions, outcome };
@@ -212,13 +212,14 @@ struct Rows<'a> {
     window: (Timestamp, Timestamp),
     shards: VecDeque<String>,
     from: Option<HashMap<String, AttributeValue>>,
-    seen: HashSet<IngestId>,
+    /// Every event so far, with its status then.
+    seen: HashMap<IngestId, Status>,
 }
 
 impl<'a> Rows<'a> {
     fn new(cloud: &'a Cloud, args: &'a ReplayArgs, window: &Window) -> Self {
         let shards = STATUSES.into_iter().flat_map(Status::shards).collect();
-        Rows { cloud, args, window: (window.from, window.to), shards, from: None, seen: HashSet::new() }
+        Rows { cloud, args, window: (window.from, window.to), shards, from: None, seen: HashMap::new() }
     }
 
     /// `None` after the last page.
@@ -247,7 +248,10 @@ impl<'a> Rows<'a> {
                     .with_source(error)
             })?;
             // The end of the window is not part of it, which BETWEEN cannot say.
-            if row.received_at < to && self.wants(&row) && self.seen.insert(row.ingest_id) {
+            if row.received_at < to
+                && self.wants(&row)
+                && self.seen.insert(row.ingest_id, row.status).is_none()
+            {
                 page.push(row);
             }
         }
@@ -520,7 +524,11 @@ struct Answer {
 }
 
 /// Reads what became of each event.
-async fn results(cloud: &Cloud, runs: &mut [Run]) -> Result<Outcome, CliError> {
+async fn results(
+    cloud: &Cloud,
+    runs: &mut [Run],
+    before: &HashMap<IngestId, Status>,
+) -> Result<Outcome, CliError> {
     let mut outcome = Outcome::default();
     for run in runs.iter_mut() {
         // A replay that failed as a whole has results as well, which its output does not name.
@@ -542,7 +550,7 @@ async fn results(cloud: &Cloud, runs: &mut [Run]) -> Result<Outcome, CliError> {
                 let at = ObjectRef { bucket: manifest.bucket.clone(), key: file.key };
                 let records: Vec<Record> = read(&at, &objects.get(&at).await?)?;
                 for record in records {
-                    tell(&mut outcome, &status, &record);
+                    tell(&mut outcome, &status, &record, before);
                 }
             }
         }
@@ -550,7 +558,7 @@ async fn results(cloud: &Cloud, runs: &mut [Run]) -> Result<Outcome, CliError> {
     Ok(outcome.sorted())
 }
 
-fn tell(outcome: &mut Outcome, status: &str, record: &Record) {
+fn tell(outcome: &mut Outcome, status: &str, record: &Record, before: &HashMap<IngestId, Status>) {
     let answer = record.output.as_deref().and_then(|output| serde_json::from_str::<Answer>(output).ok());
     match (status, answer) {
         ("SUCCEEDED", Some(answer)) => outcome.succeeds(answer.changed, answer.previous),
@@ -560,7 +568,8 @@ fn tell(outcome: &mut Outcome, status: &str, record: &Record) {
             let cause =
                 Cause::from(&CaughtError { error: record.error.clone(), cause: record.cause.clone() });
             if let Ok(event) = event {
-                outcome.fails(&cause.code, &cause.message, event.ingest_id, None);
+                let before = before.get(&event.ingest_id).copied();
+                outcome.fails(&cause.code, &cause.message, event.ingest_id, before);
             }
         }
         // Never started: the run failed before. Its execution says so.
@@ -710,9 +719,10 @@ mod tests {
         ]);
         let records: Vec<Record> = serde_json::from_value(records).unwrap();
         let mut outcome = Outcome::default();
-        tell(&mut outcome, "SUCCEEDED", &records[0]);
-        tell(&mut outcome, "FAILED", &records[1]);
-        assert_eq!((outcome.changed, outcome.released, outcome.failed), (1, 1, 1));
+        let before = HashMap::from([(event, Status::Normalized)]);
+        tell(&mut outcome, "SUCCEEDED", &records[0], &before);
+        tell(&mut outcome, "FAILED", &records[1], &before);
+        assert_eq!((outcome.changed, outcome.released, outcome.failed, outcome.kept), (1, 1, 1, 1));
         assert_eq!(
             (outcome.failures[0].code.as_str(), outcome.failures[0].example),
             ("mapper_refused", event)

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use aws_sdk_sfn::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_sfn::error::ProvideErrorMetadata;
 use aws_sdk_sfn::types::{
-    ExecutionRedriveStatus, ExecutionStatus, HistoryEventType, MapRunStatus, StateMachineType, SyncExecutionStatus,
+    ExecutionRedriveStatus, ExecutionStatus, HistoryEventType, MapRunStatus, StateMachineType,
+    SyncExecutionStatus,
 };
 use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
@@ -164,7 +165,8 @@ async fn the_sdk_follows_changes_and_redrives_a_map_run() {
     let (client, _) = client(&engine);
     let map = spread(serde_json::json!({"MaxConcurrency": 1, "ToleratedFailurePercentage": 0.5}));
     let machine = put(&engine, "m", sluice_stepfunctions::MachineType::Standard, map).await;
-    let arn = client.start_execution().state_machine_arn(&machine).name("e").send().await.unwrap().execution_arn;
+    let arn =
+        client.start_execution().state_machine_arn(&machine).name("e").send().await.unwrap().execution_arn;
     idle(&engine).await;
 
     let listed = client.list_map_runs().execution_arn(&arn).send().await.unwrap().map_runs;
@@ -174,12 +176,16 @@ async fn the_sdk_follows_changes_and_redrives_a_map_run() {
     let run = listed[0].map_run_arn.clone();
     let described = client.describe_map_run().map_run_arn(&run).send().await.unwrap();
     assert_eq!((described.status, described.max_concurrency), (MapRunStatus::Failed, 1));
-    assert_eq!((described.execution_arn.as_str(), described.tolerated_failure_percentage), (arn.as_str(), 0.5));
+    assert_eq!(
+        (described.execution_arn.as_str(), described.tolerated_failure_percentage),
+        (arn.as_str(), 0.5)
+    );
     let counts = described.item_counts.unwrap();
     assert_eq!((counts.total, counts.succeeded, counts.failed, counts.pending), (6, 3, 1, 2));
     assert_eq!(described.execution_counts.unwrap().failures_not_redrivable, Some(0));
 
-    let failed = client.list_executions().map_run_arn(&run).status_filter(ExecutionStatus::Failed).send().await;
+    let failed =
+        client.list_executions().map_run_arn(&run).status_filter(ExecutionStatus::Failed).send().await;
     let failed = failed.unwrap().executions;
     assert_eq!((failed.len(), failed[0].item_count), (1, Some(1)));
     assert_eq!(failed[0].map_run_arn.as_deref(), Some(run.as_str()));
@@ -192,7 +198,8 @@ async fn the_sdk_follows_changes_and_redrives_a_map_run() {
     assert_eq!(refused.into_service_error().message(), Some("Map Run is FAILED and cannot be updated"));
     let nobody = client.describe_map_run().map_run_arn(format!("{run}0")).send().await.unwrap_err();
     assert!(nobody.into_service_error().is_resource_not_found());
-    let both = client.list_executions().map_run_arn(&run).state_machine_arn(&machine).send().await.unwrap_err();
+    let both =
+        client.list_executions().map_run_arn(&run).state_machine_arn(&machine).send().await.unwrap_err();
     assert_eq!(both.into_service_error().code(), Some("ValidationException"));
 
     client.redrive_execution().execution_arn(&arn).send().await.unwrap();
@@ -208,7 +215,10 @@ async fn the_sdk_follows_changes_and_redrives_a_map_run() {
     while let Some(event) = events.next().await {
         let event = event.unwrap();
         if let Some(details) = event.map_run_redriven_event_details {
-            assert_eq!((details.map_run_arn.as_deref(), details.redrive_count), (Some(run.as_str()), Some(1)));
+            assert_eq!(
+                (details.map_run_arn.as_deref(), details.redrive_count),
+                (Some(run.as_str()), Some(1))
+            );
         }
         types.push(event.r#type);
     }
