@@ -46,4 +46,25 @@ impl NormalizedStore for S3NormalizedStore {
     async fn get(&self, at: &ObjectRef) -> Result<Bytes, Fault> {
         crate::raw::get(&self.client, &at.bucket, &at.key, Code::NormalizedMissing).await
     }
+
+    async fn put_if_absent(&self, key: &str, bytes: Bytes, sha256: &Sha256Hex) -> Result<(), Fault> {
+        let put = self
+            .client
+            .put_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .if_none_match("*")
+            .content_type("application/x-ndjson")
+            .checksum_sha256(checksum(sha256))
+            .body(ByteStream::from(bytes))
+            .send()
+            .await;
+        match put {
+            Ok(_) => Ok(()),
+            Err(error) if error.raw_response().is_some_and(|answer| answer.status().as_u16() == 412) => {
+                Ok(())
+            }
+            Err(error) => Err(fault("restore the normalized document", error)),
+        }
+    }
 }

@@ -84,6 +84,8 @@ pub enum Command {
     Quarantine(QuarantineCommand),
     /// Run failed events again, from the state that failed, once the cause is mended.
     Redrive(RedriveArgs),
+    /// Normalize stored events again, after a mapper, a schema or the code has changed; or predict what that would do.
+    Replay(ReplayArgs),
     /// The dead-letter queue.
     #[command(subcommand)]
     Dlq(DlqCommand),
@@ -341,6 +343,38 @@ pub struct RedriveArgs {
     pub timeout: u64,
 }
 
+/// `sluice replay`.
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// Only this vendor's.
+    #[arg(long, value_name = "ID")]
+    pub vendor: Option<VendorId>,
+    /// Only events of this type.
+    #[arg(long = "type", id = "event_type", value_name = "TYPE")]
+    pub event_type: Option<EventType>,
+    /// Only events of this version of the vendor's payload schema.
+    #[arg(long, value_name = "VERSION")]
+    pub schema_version: Option<SchemaVersion>,
+    /// Events received from then on: a time (RFC 3339), or how long ago (90s, 15m, 2h, 7d).
+    #[arg(long, value_name = "TIME", value_parser = parse_since)]
+    pub from: Since,
+    /// Events received before then [default: now].
+    #[arg(long, value_name = "TIME", value_parser = parse_since)]
+    pub to: Option<Since>,
+    /// Map the events here, as `normalize` would, say what would change, and write nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Events normalized at once.
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub concurrency: u32,
+    /// Stop when more than this share of the events fails, in percent.
+    #[arg(long, value_name = "PERCENT", default_value_t = 100.0, value_parser = parse_percent)]
+    pub tolerate: f64,
+    /// Start it and do not wait for its end.
+    #[arg(long, conflicts_with = "dry_run")]
+    pub no_wait: bool,
+}
+
 /// `sluice dlq`.
 #[derive(Debug, Subcommand)]
 pub enum DlqCommand {
@@ -502,6 +536,15 @@ fn parse_header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
     let name = name.trim().parse::<HeaderName>().map_err(|error| error.to_string())?;
     let value = HeaderValue::from_str(value.trim()).map_err(|error| error.to_string())?;
     Ok((name, value))
+}
+
+fn parse_percent(text: &str) -> Result<f64, String> {
+    let percent: f64 = text.parse().map_err(|_| "expected a number between 0 and 100".to_owned())?;
+    if (0.0..=100.0).contains(&percent) {
+        Ok(percent)
+    } else {
+        Err("expected a number between 0 and 100".into())
+    }
 }
 
 fn parse_path(text: &str) -> Result<String, String> {

@@ -116,6 +116,11 @@ impl Cloud {
         S3BundleStore::new(&self.sdk, &self.names().mappers)
     }
 
+    /// Manifests and results of replays, under keys that are never used twice.
+    pub fn replays(&self) -> S3BundleStore {
+        S3BundleStore::new(&self.sdk, &self.names().replays)
+    }
+
     /// Verbatim requests, and any object by its reference.
     pub fn objects(&self) -> S3RawStore {
         S3RawStore::new(&self.sdk, &self.names().raw)

@@ -10,6 +10,7 @@ pub mod ls;
 pub mod mapper;
 pub mod quarantine;
 pub mod redrive;
+pub mod replay;
 pub mod send;
 pub mod show;
 pub mod state;
@@ -33,6 +34,7 @@ pub async fn run(command: Command, global: &Global, output: &Output) -> Result<(
             quarantine::run(command, &Cloud::connect(global).await?, output).await
         }
         Command::Redrive(args) => redrive::run(&args, &Cloud::connect(global).await?, output).await,
+        Command::Replay(args) => replay::run(&args, &Cloud::connect(global).await?, output).await,
         Command::Dlq(command) => dlq::run(command, &Cloud::connect(global).await?, output).await,
         Command::State(command) => state::run(command, &Cloud::connect(global).await?, output).await,
         Command::Divergence(command) => {

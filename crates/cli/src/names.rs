@@ -11,6 +11,7 @@ struct Topology {
     tables: Vec<Named>,
     buckets: Vec<Named>,
     queues: Vec<Named>,
+    state_machines: Vec<Named>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -38,8 +39,12 @@ pub struct Names {
     pub normalized: String,
     /// Bucket of published bundles.
     pub mappers: String,
+    /// Bucket of replays: manifests and results.
+    pub replays: String,
     /// The dead-letter queue.
     pub dlq: String,
+    /// The state machine that replays.
+    pub replay: String,
 }
 
 /// What CDK appends to the names of buckets on AWS, where they are global; the setting `bucketSuffix` of `cdk/`.
@@ -73,7 +78,9 @@ fn read(suffix: &str) -> Names {
         raw: name(&topology.buckets, "Raw") + suffix,
         normalized: name(&topology.buckets, "Normalized") + suffix,
         mappers: name(&topology.buckets, "Mappers") + suffix,
+        replays: name(&topology.buckets, "Replays") + suffix,
         dlq: name(&topology.queues, "Dlq"),
+        replay: name(&topology.state_machines, "Replay"),
     }
 }
 
@@ -102,5 +109,6 @@ mod tests {
             (on_aws.raw.as_str(), on_aws.ledger.as_str()),
             ("sluice-raw-111122223333-eu-central-1", "sluice-ledger")
         );
+        assert_eq!((names.replay.as_str(), names.replays.as_str()), ("sluice-replay", "sluice-replays"));
     }
 }

@@ -62,6 +62,8 @@ pub trait NormalizedStore: Send + Sync {
     async fn put(&self, key: &str, bytes: Bytes, sha256: &Sha256Hex) -> Result<ObjectRef, Fault>;
     /// The bytes; [`crate::Code::NormalizedMissing`] if there are none.
     async fn get(&self, at: &ObjectRef) -> Result<Bytes, Fault>;
+    /// Stores a document unless there is an object of this key.
+    async fn put_if_absent(&self, key: &str, bytes: Bytes, sha256: &Sha256Hex) -> Result<(), Fault>;
 }
 
 /// Published bundles, by digest.

@@ -176,6 +176,13 @@ impl NormalizedStore for World {
             held.ok_or_else(|| Fault::new(Code::NormalizedMissing, format!("no object {}", at.key)))
         })
     }
+
+    async fn put_if_absent(&self, key: &str, bytes: Bytes, _sha256: &Sha256Hex) -> Result<(), Fault> {
+        self.call(|state| {
+            state.normalized.entry(key.to_owned()).or_insert(bytes);
+            Ok(())
+        })
+    }
 }
 
 #[async_trait]

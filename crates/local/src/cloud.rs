@@ -124,6 +124,7 @@ const EMBEDDED: &[(&str, &str)] = &[
     ("intake.asl.json", include_str!("../../../state-machines/intake.asl.json")),
     ("normalize.asl.json", include_str!("../../../state-machines/normalize.asl.json")),
     ("recover.asl.json", include_str!("../../../state-machines/recover.asl.json")),
+    ("replay.asl.json", include_str!("../../../state-machines/replay.asl.json")),
 ];
 
 impl Definitions {
@@ -418,6 +419,7 @@ impl Cloud {
         }
         let s3 = S3::open(&folder.file("s3.sqlite"))?;
         s3.ensure_buckets(&topology.buckets)?;
+        let objects = s3.objects();
         let sqs = Arc::new(Sqs::open(&folder.file("sqs.sqlite"), &aws_url)?);
         sqs.ensure_queues(&topology.queues)?;
         let events = Arc::new(Events::new(&topology, Arc::clone(&sqs)));
@@ -440,7 +442,12 @@ impl Cloud {
         let machines = make_machines(MachineSetup {
             journal: folder.file("stepfunctions.sqlite"),
             machines: machine_definitions(&topology, &options.definitions, &aws_url)?,
-            integrations: Integrations::new(functions.clone(), Arc::clone(&sqs), Arc::clone(&events)),
+            integrations: Integrations::new(
+                functions.clone(),
+                Arc::clone(&sqs),
+                Arc::clone(&events),
+                objects,
+            ),
         });
         let machines = machines.await.map_err(StartError::Machines)?;
         events.connect(&machines);
