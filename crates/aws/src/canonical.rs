@@ -60,7 +60,11 @@ pub struct StatePage {
 impl DynamoCanonical {
     /// Over the two tables.
     pub fn new(sdk: &SdkConfig, table: impl Into<String>, divergence_table: impl Into<String>) -> Self {
-        Self { client: Client::new(sdk), table: table.into(), divergence_table: divergence_table.into() }
+        Self {
+            client: crate::client::dynamodb(sdk),
+            table: table.into(),
+            divergence_table: divergence_table.into(),
+        }
     }
 
     /// State rows of entities whose key begins with `prefix`, at most `limit`, by a scan of the table: for people, not for the

@@ -22,6 +22,12 @@ pub(crate) fn eventbridge(sdk: &SdkConfig) -> aws_sdk_eventbridge::Client {
     aws_sdk_eventbridge::Client::from_conf(config.build())
 }
 
+pub(crate) fn sqs(sdk: &SdkConfig) -> aws_sdk_sqs::Client {
+    let config = aws_sdk_sqs::config::Builder::from(sdk);
+    let config = if signs(sdk) { config } else { config.allow_no_auth() };
+    aws_sdk_sqs::Client::from_conf(config.build())
+}
+
 /// Path style at an endpoint of its own (the local cloud has no names for buckets), AWS's style on AWS. No checksum but the
 /// SHA-256 that we send: every object is stored with its digest and verified against it when it is read.
 pub(crate) fn s3(sdk: &SdkConfig) -> aws_sdk_s3::Client {

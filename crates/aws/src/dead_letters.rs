@@ -19,7 +19,7 @@ pub struct SqsDeadLetters {
 impl SqsDeadLetters {
     /// Over a queue, by its URL.
     pub fn new(sdk: &SdkConfig, queue_url: impl Into<String>) -> Self {
-        Self { client: Client::new(sdk), queue_url: queue_url.into() }
+        Self { client: crate::client::sqs(sdk), queue_url: queue_url.into() }
     }
 }
 

@@ -21,6 +21,9 @@ use crate::topology::{QueueMapping, Topology};
 /// Invocations at once, of all mappings together. On AWS it would be thousands; here they share a machine.
 const INVOCATIONS_MAX: usize = 4;
 
+/// How long the first message waits for others: a batch costs an invocation and two transactions, however small it is.
+const LINGER: Duration = Duration::from_millis(3);
+
 /// How long to wait after the queues could not be read.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 
@@ -98,7 +101,12 @@ impl Poller {
                 }
                 let due = self.next_due(&pending);
                 tokio::select! {
-                    changed = sent.changed() => if changed.is_err() { return },
+                    changed = sent.changed() => {
+                        if changed.is_err() {
+                            return;
+                        }
+                        tokio::time::sleep(LINGER).await;
+                    }
                     () = self.freed.notified() => {}
                     () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
                 }
