@@ -20,8 +20,8 @@ const MISSING_IS_404 = "so that a missing object is told from a denied one";
 
 export const PERMISSIONS: Record<string, Permission[]> = {
   Accept: [
-    { table: "Vendors", actions: ["GetItem"], why: "whose key, which secret, which contract" },
-    { table: "Ledger", actions: ["GetItem"], why: "seen before?" },
+    { table: "Vendors", actions: ["GetItem", "Query"], why: "whose key, which secret, which contracts" },
+    { table: "Ledger", actions: ["GetItem", "Query"], why: "seen before? the last window of the same message" },
     { table: "Ledger", index: "by-ingest-id", actions: ["Query"], why: "GET /v1/events/{ingestId}" },
   ],
   PersistRaw: [

@@ -478,6 +478,87 @@ mod sources {
     }
 }
 
+/// The messages of `examples/native/`, each as its vendor sends it, by the contract that the repository has for it.
+mod examples {
+    use serde::Deserialize;
+    use sluice_core::contract::Contract;
+
+    use super::*;
+
+    /// An entry of `examples/native/messages.json`.
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Message {
+        file: String,
+        vendor_id: String,
+        event_type: String,
+        content_type: String,
+        headers: std::collections::BTreeMap<String, String>,
+    }
+
+    fn contracts() -> Vec<Contract> {
+        let folders =
+            std::fs::read_dir(root().join("mappers-wasm")).unwrap().map(|entry| entry.unwrap().path());
+        let texts = folders.filter_map(|folder| std::fs::read_to_string(folder.join("mapper.toml")).ok());
+        texts.map(|text| toml::from_str(&text).unwrap()).collect()
+    }
+
+    #[tokio::test]
+    async fn are_taken_normalized_and_refused_with_one_byte_changed() {
+        let dev = Dev::start(&["--ephemeral", "--examples"]);
+        let read = |path: &str| std::fs::read(root().join("examples").join(path)).unwrap();
+        let messages: Vec<Message> = serde_json::from_slice(&read("native/messages.json")).unwrap();
+        let vendors: Value = serde_json::from_slice(&read("vendors.json")).unwrap();
+        let contracts = contracts();
+        let mut vendors_seen = BTreeSet::new();
+        for message in &messages {
+            let vendor =
+                vendors.as_array().unwrap().iter().find(|it| it["vendorId"] == message.vendor_id).unwrap();
+            let contract = contracts
+                .iter()
+                .find(|it| {
+                    it.vendor_id.as_str() == message.vendor_id && it.event_type.as_str() == message.event_type
+                })
+                .unwrap();
+            let body = read(&format!("native/{}", message.file));
+            let signature = contract.signature.as_ref().filter(|it| **it != Signature::None).map(|scheme| {
+                let (name, value) = sign_body(scheme, text(vendor, "webhookSecret"), &body).unwrap();
+                (name.to_owned(), value)
+            });
+            let post = |body: &[u8]| {
+                let mut request = Client::new()
+                    .post(format!("{}/v1/sources/{}", dev.api(), message.vendor_id))
+                    .header("content-type", &message.content_type)
+                    .body(body.to_vec());
+                for (name, value) in &message.headers {
+                    request = request.header(name, value);
+                }
+                match &signature {
+                    Some((name, value)) => request.header(name, value),
+                    None => request.header("x-api-key", text(vendor, "apiKey")),
+                }
+            };
+            if signature.is_some() {
+                for at in [0, body.len() / 2, body.len() - 1] {
+                    let mut changed = body.clone();
+                    changed[at] ^= 1;
+                    let (status, refused) = answer(post(&changed)).await;
+                    assert_eq!(status, 401, "{}: {refused}", message.file);
+                }
+            }
+            let (status, accepted) = answer(post(&body)).await;
+            assert_eq!(status, 202, "{}: {accepted}", message.file);
+            let receipt = settled(&dev, text(vendor, "apiKey"), text(&accepted, "ingestId")).await;
+            assert_eq!(receipt["status"], "NORMALIZED", "{}: {receipt}", message.file);
+            assert_eq!(receipt["eventType"], message.event_type.as_str());
+            let (status, again) = answer(post(&body)).await;
+            assert_eq!((status, &again["ingestId"]), (200, &accepted["ingestId"]), "{}", message.file);
+            vendors_seen.insert(message.vendor_id.as_str());
+        }
+        assert!(messages.len() >= 8 && vendors_seen.len() >= 4, "{vendors_seen:?}");
+    }
+}
+
 /// The front door has the paths and methods of the OpenAPI document, and no others.
 #[tokio::test]
 async fn paths_are_those_of_the_document() {
