@@ -166,6 +166,10 @@ export class Processing extends Construct {
           sid,
           actions: row.actions.map((it) => `dynamodb:${it}`),
           resources: [storage.tableArn(row.table, row.index)],
+          // "Using IAM policy conditions for fine-grained access control", DynamoDB Developer Guide.
+          ...(row.exceptPartitions
+            ? { conditions: { "ForAllValues:StringNotLike": { "dynamodb:LeadingKeys": [row.exceptPartitions] } } }
+            : {}),
         });
       }
       if ("bucket" in row) {
