@@ -8,7 +8,7 @@ type TableAction = "GetItem" | "BatchGetItem" | "Query" | "PutItem" | "UpdateIte
 type BucketAction = "GetObject" | "PutObject" | "ListBucket";
 
 export type Permission =
-  | { table: string; actions: TableAction[]; index?: string; why: string }
+  | { table: string; actions: TableAction[]; index?: string; exceptPartitions?: string; why: string }
   | { bucket: string; actions: BucketAction[]; why: string }
   | { bus: true; why: string }
   | { queue: string; why: string }
@@ -21,17 +21,24 @@ const MISSING_IS_404 = "so that a missing object is told from a denied one";
 export const PERMISSIONS: Record<string, Permission[]> = {
   Accept: [
     { table: "Vendors", actions: ["GetItem", "Query"], why: "whose key, which secret, which contracts" },
-    { table: "Ledger", actions: ["GetItem", "Query"], why: "seen before? the last window of the same message" },
+    { table: "Ledger", actions: ["GetItem", "Query"], why: "seen before, or within a window?" },
     { table: "Ledger", index: "by-ingest-id", actions: ["Query"], why: "GET /v1/events/{ingestId}" },
   ],
   PersistRaw: [
     { bucket: "Raw", actions: ["PutObject", "GetObject"], why: "write the request once; read the digest of one that exists" },
-    { table: "Ledger", actions: ["PutItem"], why: "the commit point" },
+    { table: "Ledger", actions: ["GetItem", "PutItem"], why: "the commit point" },
     { table: "Divergence", actions: ["GetItem", "PutItem"], why: "the same id with another payload" },
   ],
   Relay: [{ bus: true, why: "publish what the stream tells" }],
   Normalize: [
     { table: "Vendors", actions: ["GetItem"], why: "the active mapper" },
+    {
+      table: "Vendors",
+      actions: ["PutItem", "UpdateItem"],
+      // It runs what vendors' mappers are: whose an API key is must be out of its reach.
+      exceptPartitions: "key#*",
+      why: "count a canary, and take it back",
+    },
     { bucket: "Mappers", actions: ["GetObject"], why: "the bundle" },
     { bucket: "Mappers", actions: ["ListBucket"], why: MISSING_IS_404 },
     { bucket: "Raw", actions: ["GetObject"], why: "the request as sent" },

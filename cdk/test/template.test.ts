@@ -568,6 +568,22 @@ export function templateTests(label: string, synthesized: () => Synthesized): vo
     }
   });
 
+  on("what runs mappers cannot change whose an API key is", (check, it) => {
+    const grant = grants(it).find((grant) => grant.who === "Function sluice-normalize")!;
+    const writes = grant.statements.filter((statement) =>
+      actionsOf(statement).some((action) => /^dynamodb:(Put|Update|Delete|BatchWrite)/.test(action)),
+    );
+    for (const statement of writes.filter((statement) =>
+      resourcesOf(it, statement).some((arn) => arn.endsWith("/sluice-vendors")),
+    )) {
+      check.equal(statement.Condition, { "ForAllValues:StringNotLike": { "dynamodb:LeadingKeys": ["key#*"] } }, "key rows");
+    }
+    check.that(
+      !writes.some((statement) => actionsOf(statement).some((action) => /BatchWrite|Delete/.test(action))),
+      "and deletes nothing",
+    );
+  });
+
   on("alarms for everything that needs a person, each with what to do and a section of the runbook", (check, it) => {
     const alarms = it.all("AWS::CloudWatch::Alarm");
     const runbook = join(ROOT, "docs", "runbooks", "alarms.md");

@@ -149,6 +149,42 @@ export function velocityTests(plain: () => Synthesized, withCors: () => Synthesi
     check.that(Buffer.byteLength(input) <= INPUT_BYTES_MAX, `the input has ${Buffer.byteLength(input)} bytes`);
   });
 
+  test("nothing that a client chooses breaks out of the document: path parameters, header names, method", async (check) => {
+    const synthesized = plain();
+    const template = synthesized.text(
+      integrations(synthesized).find((it) => it.integration.type === "aws")!.integration.requestTemplates["application/json"],
+    );
+    for (const hostile of [
+      'a"b',
+      "a\\",
+      "a'b\\'",
+      '","body":"e30=","x":"',
+      "$input.body #set($a = 1)",
+      "{vendorId}",
+      "a/../b",
+      "\u{1F69A}\u0000\n",
+      "",
+    ]) {
+      const { output } = await velocity().render({
+        template,
+        body: "eA==",
+        headers: [[`x-${hostile}`, hostile]],
+        path: { vendorId: hostile },
+        context: { httpMethod: "POST", resourcePath: "/v1/sources/{vendorId}", requestId: "id", "identity.sourceIp": "::1" },
+      });
+      const document = JSON.parse(JSON.parse(output).input);
+      const wanted = {
+        method: "POST",
+        path: `/v1/sources/${hostile}`,
+        sourceIp: "::1",
+        requestId: "id",
+        headers: { [`x-${hostile}`.toLowerCase()]: hostile },
+        body: "eA==",
+      };
+      check.equal(document, wanted, JSON.stringify(hostile));
+    }
+  });
+
   test("the answer templates give the status, headers and body that the corpus says, each override once", async (check) => {
     const synthesized = plain();
     const { responses } = integrations(synthesized).find((it) => it.integration.type === "aws")!.integration;
