@@ -57,13 +57,14 @@ impl Integrations {
         offset: u64,
         bytes_max: u64,
     ) -> Result<ObjectPart, TaskFailure> {
-        let part = self.objects.read(bucket, key, offset, bytes_max).map_err(object_failure)?;
+        let part =
+            self.objects.read(bucket, key, offset, bytes_max).map_err(|error| object_failure(&error))?;
         Ok(ObjectPart { bytes: part.bytes, etag: part.etag, size: part.size })
     }
 
     /// Writes an object of JSON.
     pub fn write_object(&self, bucket: &str, key: &str, body: &Bytes) -> Result<(), TaskFailure> {
-        self.objects.write(bucket, key, body, "application/json").map_err(object_failure)
+        self.objects.write(bucket, key, body, "application/json").map_err(|error| object_failure(&error))
     }
 
     /// Runs one attempt of a task; the result has the members that AWS gives it.
@@ -149,7 +150,7 @@ fn nothing_else(arguments: &Map<String, Value>, resource: &str) -> Result<(), Ta
     }
 }
 
-fn object_failure(error: ObjectError) -> TaskFailure {
+fn object_failure(error: &ObjectError) -> TaskFailure {
     TaskFailure::new(format!("S3.{}Exception", error.name()), error.to_string())
 }
 

@@ -261,5 +261,5 @@ async fn the_endpoint_answers_lambda_and_sts_and_names_what_it_does_not_have() {
         serde_json::from_str(&response.send().await.unwrap().text().await.unwrap()).unwrap();
     let names: Vec<_> =
         machines["stateMachines"].as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["sluice-intake", "sluice-normalize", "sluice-recover"]);
+    assert_eq!(names, ["sluice-intake", "sluice-normalize", "sluice-recover", "sluice-replay"]);
 }

@@ -799,7 +799,7 @@ fn what_a_distributed_map_cannot_have_is_refused() {
         "SCHEMA_VALIDATION_FAILED at /States/S/ItemReader/Arguments: field 'Key' is missing"
     );
     assert_eq!(
-        reader(get, jsonl.clone(), json!({"Bucket": "b", "Key": "k", "VersionId": "v"})),
+        reader(get, jsonl, json!({"Bucket": "b", "Key": "k", "VersionId": "v"})),
         "SCHEMA_VALIDATION_FAILED at /States/S/ItemReader/Arguments/VersionId: field 'VersionId' is not supported here"
     );
     assert_eq!(

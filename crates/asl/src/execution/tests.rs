@@ -1189,7 +1189,7 @@ fn history_of_a_map_run_and_what_it_is_to_do() {
 #[test]
 fn history_of_a_map_run_that_fails_is_redriven_and_is_caught() {
     let states = json!({"M": spread(json!({"Label": "L"}))});
-    let mut run = standard("M", states.clone(), json!({}));
+    let mut run = standard("M", states, json!({}));
     let first = run.map_run();
     run.map_fails("States.ExceedToleratedFailureThreshold");
     assert_eq!(run.failed().0, "States.ExceedToleratedFailureThreshold");

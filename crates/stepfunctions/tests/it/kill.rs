@@ -159,7 +159,7 @@ async fn map_child_process() {
     );
     let machine = put(&engine, "m", MachineType::Standard, map).await;
     let _ = engine.start_execution(&machine, Some("e"), input(json!({}))).await;
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

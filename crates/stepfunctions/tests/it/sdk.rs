@@ -157,7 +157,7 @@ async fn the_sdk_creates_runs_lists_and_redrives() {
 #[tokio::test]
 async fn the_sdk_follows_changes_and_redrives_a_map_run() {
     let fake = Fake::new(|call| match call.payload["n"].as_u64() {
-        Some(3) if call.earlier < 6 => Reply::Err("Broken", "at first"),
+        Some(3) if call.earlier < 4 => Reply::Err("Broken", "at first"),
         n => Reply::Ok(n.into()),
     });
     fake.put_object("in.jsonl", lines(6));
