@@ -1,8 +1,8 @@
 //! From raw bytes to canonical bytes: the digest of the raw object, inflating, the vendor's payload schema, the mapper, the
 //! canonical schema.
 //!
-//! [`map`] is pure, and the only mapping there is: `normalize` runs it for an event, the tools for a prediction (shadow, dry run,
-//! fixtures). So what a tool says is what happens.
+//! [`map`] is pure, and the only mapping there is: `normalize` runs it for an event, the tools run it, or the steps that it is made
+//! of ([`Message::open`], [`execute`], [`finish`]), for a prediction (shadow, dry run, fixtures). So what a tool says is what happens.
 
 mod bundles;
 
@@ -32,91 +32,164 @@ pub struct Mapped {
 
 /// Raw bytes to the document. Pure: nothing but its arguments decides. A fault does not name the bundle; the caller knows it.
 pub fn map(event: &EventDetail, bundle: &Bundle, raw: &[u8]) -> Result<Mapped, Fault> {
-    let found = Sha256Hex::of(raw);
-    if found != event.raw_sha256 {
-        return Err(Fault::new(
-            Code::RawDigestMismatch,
-            format!("the raw object has the digest {found}, the ledger says {}", event.raw_sha256),
-        ));
-    }
-    let body = inflate(raw, event.content_encoding.as_deref()).map_err(|error| {
-        let code = match error {
-            InflateError::TooLarge => Code::PayloadTooLarge,
-            InflateError::Corrupt(_) | InflateError::Unsupported(_) => Code::PayloadUnreadable,
-        };
-        Fault::new(code, error.to_string())
-    })?;
-    // Judged as it was at acceptance, against the clock of that moment.
-    let envelope = Envelope::parse(&body, event.received_at).map_err(|refusal| match refusal {
-        Refusal::NotJson(error) => Fault::new(Code::PayloadUnreadable, format!("the raw object is {error}")),
-        Refusal::Faults(faults) => {
-            Fault::new(Code::PayloadUnreadable, "the raw object is not an envelope").with_errors(faults)
+    let output = execute(&Message::open(event, raw)?, bundle)?;
+    finish(event, bundle, &output)
+}
+
+/// A message as a mapper is given it, out of its envelope.
+#[derive(Debug, Clone)]
+pub struct Message {
+    /// What the mapper is told beside the payload.
+    pub meta: Meta,
+    /// The vendor's bytes.
+    pub payload: Vec<u8>,
+    /// Size of the whole body after inflating, which is what a contract bounds.
+    body_bytes: usize,
+    /// The payload for its schema.
+    value: serde_json::Value,
+}
+
+impl Message {
+    /// Opens a raw object: digest, inflating, envelope.
+    pub fn open(event: &EventDetail, raw: &[u8]) -> Result<Self, Fault> {
+        let found = Sha256Hex::of(raw);
+        if found != event.raw_sha256 {
+            return Err(Fault::new(
+                Code::RawDigestMismatch,
+                format!("the raw object has the digest {found}, the ledger says {}", event.raw_sha256),
+            ));
         }
-    })?;
+        let body = inflate(raw, event.content_encoding.as_deref()).map_err(|error| {
+            let code = match error {
+                InflateError::TooLarge => Code::PayloadTooLarge,
+                InflateError::Corrupt(_) | InflateError::Unsupported(_) => Code::PayloadUnreadable,
+            };
+            Fault::new(code, error.to_string())
+        })?;
+        // Judged as it was at acceptance, against the clock of that moment.
+        let envelope = Envelope::parse(&body, event.received_at).map_err(|refusal| match refusal {
+            Refusal::NotJson(error) => {
+                Fault::new(Code::PayloadUnreadable, format!("the raw object is {error}"))
+            }
+            Refusal::Faults(faults) => {
+                Fault::new(Code::PayloadUnreadable, "the raw object is not an envelope").with_errors(faults)
+            }
+        })?;
+        let message = Self::new(Meta::of(event), envelope.payload.to_vec())?;
+        Ok(Self { body_bytes: body.len(), ..message })
+    }
+
+    /// A message that was never in an envelope, such as a fixture.
+    pub fn new(meta: Meta, payload: Vec<u8>) -> Result<Self, Fault> {
+        let value = sluice_core::json::parse(&payload)
+            .map_err(|error| Fault::new(Code::PayloadUnreadable, format!("the payload is {error}")))?
+            .to_value();
+        Ok(Self { meta, body_bytes: payload.len(), payload, value })
+    }
+}
+
+/// What a mapper gave, not yet judged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    /// As the mapper wrote it.
+    pub bytes: Vec<u8>,
+    /// Fuel that it used; the same for the same message.
+    pub fuel: u64,
+    /// Most memory that it had, in bytes: a WebAssembly memory never shrinks.
+    pub memory_bytes: usize,
+}
+
+/// The message to the mapper's output: size, payload schema, mapper.
+pub fn execute(message: &Message, bundle: &Bundle) -> Result<Output, Fault> {
+    let Message { meta, payload, body_bytes, value } = message;
     let contract = &bundle.contract;
-    if body.len() > contract.limits.payload_bytes_max {
+    if *body_bytes > contract.limits.payload_bytes_max {
         let message = format!(
-            "the message has {} bytes, the contract allows {}",
-            body.len(),
+            "the message has {body_bytes} bytes, the contract allows {}",
             contract.limits.payload_bytes_max
         );
         return Err(Fault::new(Code::PayloadTooLarge, message));
     }
-    let schema = bundle.schemas.get(&event.schema_version).ok_or_else(|| {
-        let known: Vec<&str> = bundle.schemas.keys().map(|version| version.as_str()).collect();
-        Fault::new(
-            Code::SchemaVersionUnknown,
-            format!(
-                "the contract has no payload schema {:?}; it has {}",
-                event.schema_version,
-                known.join(", ")
-            ),
-        )
-    })?;
-    let payload = sluice_core::json::parse(envelope.payload)
-        .map_err(|error| Fault::new(Code::PayloadUnreadable, format!("the payload is {error}")))?;
+    let schema =
+        bundle.schemas.iter().find(|(version, _)| version.as_str() == meta.schema_version).ok_or_else(
+            || {
+                let known: Vec<&str> = bundle.schemas.keys().map(|version| version.as_str()).collect();
+                Fault::new(
+                    Code::SchemaVersionUnknown,
+                    format!(
+                        "the contract has no payload schema {:?}; it has {}",
+                        meta.schema_version,
+                        known.join(", ")
+                    ),
+                )
+            },
+        )?;
     let faults: Vec<FieldFault> = schema
-        .faults(&payload.to_value())
+        .1
+        .faults(value)
         .into_iter()
         .map(|fault| FieldFault { pointer: format!("/payload{}", fault.pointer), ..fault })
         .collect();
     if let Some(first) = faults.first() {
         let message = format!(
             "the payload does not satisfy schema {} of {} {}: {} {} ({} in all)",
-            event.schema_version,
-            event.key.vendor_id,
-            event.event_type,
+            meta.schema_version,
+            meta.vendor_id,
+            meta.event_type,
             first.pointer,
             first.message,
             count(faults.len(), "fault")
         );
         return Err(Fault::new(Code::PayloadSchemaViolation, message).with_errors(faults));
     }
-    let meta = serde_json::to_vec(&Meta {
-        vendor_id: event.key.vendor_id.as_str(),
-        external_event_id: event.key.external_event_id.as_str(),
-        event_type: event.event_type.as_str(),
-        schema_version: event.schema_version.as_str(),
-        occurred_at: rfc3339(event.occurred_at),
-        received_at: rfc3339(event.received_at),
-    })
-    .map_err(|error| Fault::new(Code::InputMalformed, "failed to write the metadata").with_source(error))?;
-    let mapped = bundle.mapper.map(&meta, envelope.payload).map_err(map_fault)?;
-    let events = judge(&mapped.output, &contract.canonical)?;
-    let bytes = document(&events, &contract.canonical, event)?;
-    Ok(Mapped { bytes, events: u32::try_from(events.len()).unwrap_or(u32::MAX), fuel: mapped.fuel_used })
+    let mapped = bundle.mapper.map(&meta.to_json()?, payload).map_err(map_fault)?;
+    Ok(Output { bytes: mapped.output, fuel: mapped.fuel_used, memory_bytes: mapped.memory_bytes })
+}
+
+/// The output to the document: judged by the canonical schema, written in canonical form.
+pub fn finish(event: &EventDetail, bundle: &Bundle, output: &Output) -> Result<Mapped, Fault> {
+    let canonical = &bundle.contract.canonical;
+    let events = judge(&output.bytes, canonical)?;
+    let bytes = document(&events, canonical, event)?;
+    Ok(Mapped { bytes, events: u32::try_from(events.len()).unwrap_or(u32::MAX), fuel: output.fuel })
 }
 
 /// What a mapper is told beside the payload (`mappers-wasm/wit/mapper.wit`).
-#[derive(Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Meta<'a> {
-    vendor_id: &'a str,
-    external_event_id: &'a str,
-    event_type: &'a str,
-    schema_version: &'a str,
-    occurred_at: String,
-    received_at: String,
+pub struct Meta {
+    /// Who sent it.
+    pub vendor_id: String,
+    /// The vendor's own id of the event.
+    pub external_event_id: String,
+    /// The vendor's kind of message.
+    pub event_type: String,
+    /// Version of the vendor's payload schema.
+    pub schema_version: String,
+    /// When it happened, as the vendor says; RFC 3339.
+    pub occurred_at: String,
+    /// When it was received; RFC 3339.
+    pub received_at: String,
+}
+
+impl Meta {
+    /// Of a stored event.
+    pub fn of(event: &EventDetail) -> Self {
+        Self {
+            vendor_id: event.key.vendor_id.to_string(),
+            external_event_id: event.key.external_event_id.to_string(),
+            event_type: event.event_type.to_string(),
+            schema_version: event.schema_version.to_string(),
+            occurred_at: rfc3339(event.occurred_at),
+            received_at: rfc3339(event.received_at),
+        }
+    }
+
+    /// As the mapper reads it.
+    pub fn to_json(&self) -> Result<Vec<u8>, Fault> {
+        serde_json::to_vec(self)
+            .map_err(|error| Fault::new(Code::InputMalformed, "failed to write the metadata").with_source(error))
+    }
 }
 
 fn map_fault(fault: MapFault) -> Fault {
