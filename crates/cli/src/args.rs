@@ -1,5 +1,7 @@
 //! The command line, by clap. What clap can judge alone is judged here; each argument documents itself in `--help`.
 
+mod mapper;
+
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
@@ -8,6 +10,8 @@ use reqwest::Url;
 use reqwest::header::{HeaderName, HeaderValue};
 use sluice_core::id::{EventType, ExternalEventId, IngestId, SchemaVersion, VendorId};
 use sluice_core::record::Status;
+
+pub use mapper::{MapperCommand, PublishArgs};
 
 /// The local cloud's AWS endpoint, unless told otherwise.
 pub const AWS_URL_LOCAL: &str = "http://127.0.0.1:8788";
@@ -353,32 +357,6 @@ pub struct VendorsAddArgs {
     /// With --replace: the key that it has stays valid beside the new one, for a rotation.
     #[arg(long, requires = "replace", action = ArgAction::SetTrue)]
     pub keep_key: bool,
-}
-
-/// `sluice mapper`.
-#[derive(Debug, Subcommand)]
-pub enum MapperCommand {
-    /// Publish a bundle and make it the active one.
-    Publish(PublishArgs),
-    /// List the active mappers.
-    Ls,
-}
-
-/// `sluice mapper publish`.
-#[derive(Debug, Args)]
-pub struct PublishArgs {
-    /// Folder with mapper.toml and the schemas that it names.
-    #[arg(value_name = "BUNDLE_DIR")]
-    pub bundle: PathBuf,
-    /// The module [default: target/mappers/<folder>.wasm of the repository, or mapper.wasm in the folder].
-    #[arg(long, value_name = "FILE")]
-    pub wasm: Option<PathBuf>,
-    /// Why, for the record.
-    #[arg(long, default_value = "published with sluice mapper publish")]
-    pub reason: String,
-    /// Publish, but leave the active mapper as it is.
-    #[arg(long)]
-    pub no_activate: bool,
 }
 
 fn parse_url(text: &str) -> Result<Url, String> {

@@ -34,7 +34,7 @@ pub async fn run(command: Command, global: &Global, output: &Output) -> Result<(
         Command::Dlq(command) => dlq::run(command, &Cloud::connect(global).await?, output).await,
         Command::Balance(args) => balance::run(&args, &Cloud::connect(global).await?, output).await,
         Command::Vendors(command) => vendors::run(command, &Cloud::connect(global).await?, output).await,
-        Command::Mapper(command) => mapper::run(command, &Cloud::connect(global).await?, output).await,
+        Command::Mapper(command) => mapper::run(command, global, output).await,
         Command::ExitCodes => exit_codes::run(output),
     }
 }
