@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 use sluice_core::{Class, Code, Fault};
+use sluice_mapper_host::LoadError;
 
 /// What an exit code other than 0 means. A closed set, documented in `crates/cli/README.md` and `sluice help exit-codes`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -108,6 +109,9 @@ pub enum CliError {
     /// A call to AWS or to the local cloud, classified by the adapter.
     #[error("{}", .0.message)]
     Fault(#[from] Fault),
+    /// A mapper that does not load, or no engine to run it.
+    #[error("the mapper does not load: {0}")]
+    Load(#[from] LoadError),
     /// The ingest API gave no answer.
     #[error("failed to reach the ingest API at {url}")]
     Api {
@@ -164,6 +168,7 @@ impl CliError {
             | Self::Local { hint, .. } => *hint = Some(text.into()),
             Self::ReadFile { .. }
             | Self::Fault(_)
+            | Self::Load(_)
             | Self::Api { .. }
             | Self::Answered { .. }
             | Self::Failed(_)
@@ -179,6 +184,8 @@ impl CliError {
             Self::NotFound { .. } => ExitKind::NotFound,
             Self::Refused { .. } => ExitKind::Refused,
             Self::Fault(fault) => fault_kind(fault.code),
+            Self::Load(LoadError::Engine { .. }) => ExitKind::Failed,
+            Self::Load(_) => ExitKind::Usage,
             Self::Api { source, .. } if source.is_builder() => ExitKind::Usage,
             Self::Api { .. } => ExitKind::Unavailable,
             Self::Answered { status: 400..=499, .. } => ExitKind::Refused,
@@ -199,6 +206,7 @@ impl CliError {
             | Self::Local { hint, .. } => hint.as_deref(),
             Self::ReadFile { .. }
             | Self::Fault(_)
+            | Self::Load(_)
             | Self::Api { .. }
             | Self::Answered { .. }
             | Self::Failed(_)

@@ -11,7 +11,9 @@ pub mod error;
 pub mod names;
 pub mod output;
 pub mod publish;
+pub mod shadow;
 pub mod webhook;
+pub mod workshop;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -1,0 +1,7 @@
+//! A bundle on its author's machine: made, built, checked, run and tested before anything is published.
+//!
+//! Everything here runs a mapper by the code that `normalize` runs (`sluice_mapping`), within the same limits, so that no limit
+//! surprises its author in production.
+
+pub mod bundle;
+pub mod diff;
