@@ -1,6 +1,7 @@
 //! The command line, by clap. What clap can judge alone is judged here; each argument documents itself in `--help`.
 
 mod mapper;
+mod workshop;
 
 use std::path::PathBuf;
 
@@ -12,6 +13,10 @@ use sluice_core::id::{EventType, ExternalEventId, IngestId, SchemaVersion, Vendo
 use sluice_core::record::Status;
 
 pub use mapper::{MapperCommand, PublishArgs};
+pub use workshop::{
+    BenchArgs, BuildArgs, CheckArgs, FixtureArgs, LangArg, ModuleArgs, NewArgs, RunArgs, ShadowArgs, TestArgs,
+    TypegenArgs,
+};
 
 /// The local cloud's AWS endpoint, unless told otherwise.
 pub const AWS_URL_LOCAL: &str = "http://127.0.0.1:8788";

@@ -80,6 +80,14 @@ pub enum CliError {
         /// Why.
         source: std::io::Error,
     },
+    /// A file that cannot be written.
+    #[error("failed to write {}", path.display())]
+    WriteFile {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// A file that is not what it should be.
     #[error("{} {problem}", path.display())]
     InvalidFile {
@@ -167,6 +175,7 @@ impl CliError {
             | Self::Refused { hint, .. }
             | Self::Local { hint, .. } => *hint = Some(text.into()),
             Self::ReadFile { .. }
+            | Self::WriteFile { .. }
             | Self::Fault(_)
             | Self::Load(_)
             | Self::Api { .. }
@@ -180,7 +189,9 @@ impl CliError {
     /// The one place where an error becomes an exit code.
     pub fn kind(&self) -> ExitKind {
         match self {
-            Self::Usage { .. } | Self::ReadFile { .. } | Self::InvalidFile { .. } => ExitKind::Usage,
+            Self::Usage { .. } | Self::ReadFile { .. } | Self::WriteFile { .. } | Self::InvalidFile { .. } => {
+                ExitKind::Usage
+            }
             Self::NotFound { .. } => ExitKind::NotFound,
             Self::Refused { .. } => ExitKind::Refused,
             Self::Fault(fault) => fault_kind(fault.code),
@@ -205,6 +216,7 @@ impl CliError {
             | Self::Refused { hint, .. }
             | Self::Local { hint, .. } => hint.as_deref(),
             Self::ReadFile { .. }
+            | Self::WriteFile { .. }
             | Self::Fault(_)
             | Self::Load(_)
             | Self::Api { .. }

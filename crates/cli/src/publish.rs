@@ -462,6 +462,12 @@ fn read(path: &Path, bytes_max: u64) -> Result<Bytes, CliError> {
     std::fs::read(path).map(Bytes::from).map_err(failed)
 }
 
+/// The contract of a bundle's folder.
+pub fn contract_of(folder: &Path) -> Result<Contract, CliError> {
+    let path = folder.join(CONTRACT_FILE);
+    contract(&path, &read(&path, TEXT_BYTES_MAX)?)
+}
+
 fn contract(path: &Path, text: &[u8]) -> Result<Contract, CliError> {
     let invalid = |problem: String| CliError::InvalidFile { path: path.to_owned(), problem, hint: None };
     let text = std::str::from_utf8(text).map_err(|error| invalid(format!("is not text: {error}")))?;

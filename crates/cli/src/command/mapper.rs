@@ -1,7 +1,16 @@
 //! `sluice mapper`: the life of mappers, one module a subcommand.
 
+mod bench;
+mod build;
+mod check;
+mod fixture;
 mod ls;
+mod new;
 mod publish;
+mod run;
+mod shadow;
+mod test;
+mod typegen;
 
 use crate::args::{Global, MapperCommand};
 use crate::cloud::Cloud;
@@ -11,6 +20,15 @@ use crate::output::Output;
 /// Runs a subcommand. Each connects by itself if it needs a cloud at all.
 pub async fn run(command: MapperCommand, global: &Global, output: &Output) -> Result<(), CliError> {
     match command {
+        MapperCommand::New(args) => new::run(&args, output),
+        MapperCommand::Build(args) => build::run(&args, output),
+        MapperCommand::Check(args) => check::run(&args, output),
+        MapperCommand::Run(args) => run::run(&args, output),
+        MapperCommand::Test(args) => test::run(&args, output),
+        MapperCommand::Bench(args) => bench::run(&args, output),
+        MapperCommand::Typegen(args) => typegen::run(&args, output),
+        MapperCommand::Shadow(args) => shadow::run(&args, &Cloud::connect(global).await?, output).await,
+        MapperCommand::Fixture(args) => fixture::run(&args, &Cloud::connect(global).await?, output).await,
         MapperCommand::Publish(args) => publish::run(&args, &Cloud::connect(global).await?, output).await,
         MapperCommand::Ls => ls::run(&Cloud::connect(global).await?, output).await,
     }
