@@ -12,7 +12,10 @@ use reqwest::header::{HeaderName, HeaderValue};
 use sluice_core::id::{EventType, ExternalEventId, IngestId, SchemaVersion, VendorId};
 use sluice_core::record::Status;
 
-pub use mapper::{MapperCommand, PublishArgs};
+pub use mapper::{
+    DiffArgs, HistoryArgs, KeyArgs, MapperCommand, PromoteArgs, PublishArgs, RecompileArgs, RollbackArgs,
+    SigningArgs,
+};
 pub use workshop::{
     BenchArgs, BuildArgs, CheckArgs, FixtureArgs, LangArg, ModuleArgs, NewArgs, RunArgs, ShadowArgs, TestArgs,
     TypegenArgs,
@@ -95,6 +98,8 @@ pub enum Command {
     /// The dead-letter queue.
     #[command(subcommand)]
     Dlq(DlqCommand),
+    /// How vendors' messages differ from their contracts, and from what they were.
+    Drift(DriftArgs),
     /// Prove that nothing was lost: accepted = normalized + quarantined + in flight.
     Balance(BalanceArgs),
     /// Vendors and their keys.
@@ -313,6 +318,20 @@ pub enum DlqCommand {
         #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000))]
         limit: u32,
     },
+}
+
+/// `sluice drift`.
+#[derive(Debug, Args)]
+pub struct DriftArgs {
+    /// Only this vendor's.
+    #[arg(value_name = "VENDOR")]
+    pub vendor: Option<VendorId>,
+    /// Only what does not satisfy the contract.
+    #[arg(long)]
+    pub breaking: bool,
+    /// Only what was last seen since: a time (RFC 3339), or how long ago (90s, 15m, 2h, 7d).
+    #[arg(long, value_name = "TIME", value_parser = parse_since)]
+    pub since: Option<Since>,
 }
 
 /// `sluice balance`.

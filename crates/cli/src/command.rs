@@ -3,6 +3,7 @@
 pub mod balance;
 pub mod dev;
 pub mod dlq;
+pub mod drift;
 pub mod execution;
 pub mod exit_codes;
 pub mod ls;
@@ -32,6 +33,7 @@ pub async fn run(command: Command, global: &Global, output: &Output) -> Result<(
         }
         Command::Redrive(args) => redrive::run(&args, &Cloud::connect(global).await?, output).await,
         Command::Dlq(command) => dlq::run(command, &Cloud::connect(global).await?, output).await,
+        Command::Drift(args) => drift::run(&args, &Cloud::connect(global).await?, output).await,
         Command::Balance(args) => balance::run(&args, &Cloud::connect(global).await?, output).await,
         Command::Vendors(command) => vendors::run(command, &Cloud::connect(global).await?, output).await,
         Command::Mapper(command) => mapper::run(command, global, output).await,

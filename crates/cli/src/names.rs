@@ -28,6 +28,8 @@ pub struct Names {
     pub vendors: String,
     /// Table of quarantined events.
     pub quarantine: String,
+    /// Table of profiles and findings of drift.
+    pub drift: String,
     /// Bucket of verbatim requests.
     pub raw: String,
     /// Bucket of canonical documents.
@@ -51,6 +53,7 @@ static NAMES: LazyLock<Names> = LazyLock::new(|| {
         ledger: name(&topology.tables, "Ledger"),
         vendors: name(&topology.tables, "Vendors"),
         quarantine: name(&topology.tables, "Quarantine"),
+        drift: name(&topology.tables, "Drift"),
         raw: name(&topology.buckets, "Raw"),
         normalized: name(&topology.buckets, "Normalized"),
         mappers: name(&topology.buckets, "Mappers"),

@@ -28,6 +28,7 @@ use sluice_mapping::{Bundle, Bundles, Mapped, Message, Output, execute, finish};
 use crate::cloud::Cloud;
 use crate::error::CliError;
 use crate::output::{Progress, millis};
+use crate::signing::trusted;
 use crate::workshop::bundle::load;
 use crate::workshop::diff::{Change, Difference, differences, folded};
 
@@ -288,7 +289,7 @@ pub async fn run(
     progress: &Progress,
 ) -> Result<Report, CliError> {
     progress.say("loading the mappers");
-    let published = Bundles::new(Arc::new(cloud.bundles()))?;
+    let published = Bundles::new(Arc::new(cloud.bundles()), trusted(cloud).await?)?;
     let candidate = match candidate {
         Candidate::Published(digest) => Side {
             bundle: published.get(digest).await?,

@@ -5,6 +5,7 @@
 //! of ([`Message::open`], [`execute`], [`finish`]), for a prediction (shadow, dry run, fixtures). So what a tool says is what happens.
 
 mod bundles;
+mod trust;
 
 use serde::Serialize;
 use sluice_core::canonical::{count, document, judge};
@@ -18,6 +19,7 @@ use sluice_core::{Code, Fault};
 use sluice_mapper_host::MapFault;
 
 pub use bundles::{Bundle, Bundles};
+pub use trust::{InvalidTrustKeys, KEYS_MAX, TrustKeys};
 
 /// What [`map`] gives.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -187,8 +189,9 @@ impl Meta {
 
     /// As the mapper reads it.
     pub fn to_json(&self) -> Result<Vec<u8>, Fault> {
-        serde_json::to_vec(self)
-            .map_err(|error| Fault::new(Code::InputMalformed, "failed to write the metadata").with_source(error))
+        serde_json::to_vec(self).map_err(|error| {
+            Fault::new(Code::InputMalformed, "failed to write the metadata").with_source(error)
+        })
     }
 }
 

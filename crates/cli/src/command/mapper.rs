@@ -3,14 +3,23 @@
 mod bench;
 mod build;
 mod check;
+mod diff;
 mod fixture;
+mod history;
+mod key;
 mod ls;
 mod new;
+mod promote;
 mod publish;
+mod recompile;
+mod rollback;
 mod run;
 mod shadow;
 mod test;
 mod typegen;
+
+use sluice_core::contract::Contract;
+use sluice_core::id::{EventType, VendorId};
 
 use crate::args::{Global, MapperCommand};
 use crate::cloud::Cloud;
@@ -30,8 +39,25 @@ pub async fn run(command: MapperCommand, global: &Global, output: &Output) -> Re
         MapperCommand::Shadow(args) => shadow::run(&args, &Cloud::connect(global).await?, output).await,
         MapperCommand::Fixture(args) => fixture::run(&args, &Cloud::connect(global).await?, output).await,
         MapperCommand::Publish(args) => publish::run(&args, &Cloud::connect(global).await?, output).await,
+        MapperCommand::Promote(args) => promote::run(&args, &Cloud::connect(global).await?, output).await,
+        MapperCommand::Rollback(args) => rollback::run(&args, &Cloud::connect(global).await?, output).await,
+        MapperCommand::History(args) => history::run(&args, &Cloud::connect(global).await?, output).await,
+        MapperCommand::Diff(args) => diff::run(&args, global, output).await,
+        MapperCommand::Recompile(args) => recompile::run(&args, &Cloud::connect(global).await?, output).await,
+        MapperCommand::Key(args) => key::run(&args, &Cloud::connect(global).await?, output).await,
         MapperCommand::Ls => ls::run(&Cloud::connect(global).await?, output).await,
     }
+}
+
+/// Whether a bundle is this vendor's and of this event type.
+fn belongs(contract: &Contract, vendor_id: &VendorId, event_type: &EventType) -> Result<(), CliError> {
+    if contract.vendor_id == *vendor_id && contract.event_type == *event_type {
+        return Ok(());
+    }
+    Err(CliError::usage(format!(
+        "the bundle maps {} {}, not {vendor_id} {event_type}",
+        contract.vendor_id, contract.event_type
+    )))
 }
 
 /// Who acts with `command`, as this machine knows it: an entry for people, not an authentication.

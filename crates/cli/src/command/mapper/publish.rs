@@ -9,7 +9,8 @@ use crate::args::PublishArgs;
 use crate::cloud::Cloud;
 use crate::error::CliError;
 use crate::output::{Output, Page, Tone, View, fields, paint};
-use crate::publish::{Activation, Bundle, Cranelift, Outcome, Published, module_path, publish};
+use crate::publish::{Activation, Bundle, Cranelift, Outcome, Published, Tools, module_path, publish};
+use crate::signing::signer;
 
 /// Runs the command.
 pub(super) async fn run(args: &PublishArgs, cloud: &Cloud, output: &Output) -> Result<(), CliError> {
@@ -26,8 +27,10 @@ pub(super) async fn run(args: &PublishArgs, cloud: &Cloud, output: &Output) -> R
         Activation::By { who: who("publish"), reason: args.reason.clone() }
     };
     let (store, pointers) = (cloud.bundles(), cloud.vendors());
-    let published =
-        publish(&store, &pointers, Arc::new(Cranelift), bundle, &activation, Timestamp::now()).await?;
+    let signer = signer(cloud, &args.signing.signing_key).await?;
+    let tools =
+        Tools { store: &store, pointers: &pointers, compiler: Arc::new(Cranelift), signer: signer.as_ref() };
+    let published = publish(&tools, bundle, &activation, Timestamp::now()).await?;
     output.document(&published)
 }
 
@@ -50,7 +53,7 @@ impl View for Published {
             ("module", format!("{} bytes, sha256 {}", self.module.bytes, self.module.sha256)),
         ];
         for native in &self.native {
-            list.push(("native", format!("{} bytes for {}", native.file.bytes, native.target)));
+            list.push(("native", native.text()));
         }
         list.extend(self.revision.map(|revision| ("revision", revision.to_string())));
         list.extend(
@@ -93,6 +96,7 @@ mod tests {
                 target: "x86_64-unknown-linux-gnu".into(),
                 fingerprint: "f".repeat(64),
                 file: FileRef::of(b"n"),
+                key_id: Sha256Hex::of(b"key"),
             }],
             outcome: Outcome::Activated,
             revision: Some(3),
