@@ -189,9 +189,10 @@ impl CliError {
     /// The one place where an error becomes an exit code.
     pub fn kind(&self) -> ExitKind {
         match self {
-            Self::Usage { .. } | Self::ReadFile { .. } | Self::WriteFile { .. } | Self::InvalidFile { .. } => {
-                ExitKind::Usage
-            }
+            Self::Usage { .. }
+            | Self::ReadFile { .. }
+            | Self::WriteFile { .. }
+            | Self::InvalidFile { .. } => ExitKind::Usage,
             Self::NotFound { .. } => ExitKind::NotFound,
             Self::Refused { .. } => ExitKind::Refused,
             Self::Fault(fault) => fault_kind(fault.code),

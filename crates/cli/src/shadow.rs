@@ -528,14 +528,7 @@ impl Tally {
         self.candidate.merge(part.candidate);
     }
 
-    fn report(
-        self,
-        pair: &Pair,
-        window: &Window,
-        truncated: bool,
-        jobs: usize,
-        started: Instant,
-    ) -> Report {
+    fn report(self, pair: &Pair, window: &Window, truncated: bool, jobs: usize, started: Instant) -> Report {
         Report {
             vendor_id: window.vendor_id.clone(),
             event_type: window.event_type.clone(),
@@ -593,9 +586,11 @@ impl FieldTally {
         let mut seen = BTreeSet::new();
         for difference in differences(&lines(before), &lines(after)) {
             // `/3/data/sku` is line 3's `/data/sku`.
-            let inside = difference.pointer.get(1..).and_then(|rest| rest.find('/')).map_or("", |at| {
-                &difference.pointer[at + 1..]
-            });
+            let inside = difference
+                .pointer
+                .get(1..)
+                .and_then(|rest| rest.find('/'))
+                .map_or("", |at| &difference.pointer[at + 1..]);
             let key = (folded(inside), difference.change);
             let group = self.groups.entry(key.clone()).or_default();
             group.0 += u64::from(seen.insert(key));

@@ -45,7 +45,11 @@ pub(crate) struct BuiltMapper {
 /// Builds all bundles (folders of `mappers-wasm` with a `mapper.toml`) and copies their modules to `target/mappers`.
 pub(crate) fn build_mappers(project: &Project) -> Result<Vec<BuiltMapper>> {
     let workspace = project.root.join("mappers-wasm");
-    cargo_build(project, &workspace, &["--locked", "--workspace", "--exclude", "mapper-sdk"].map(OsStr::new))?;
+    cargo_build(
+        project,
+        &workspace,
+        &["--locked", "--workspace", "--exclude", "mapper-sdk"].map(OsStr::new),
+    )?;
     let (built, modules) = (built(&workspace), modules(project)?);
     bundles(&workspace)?
         .into_iter()

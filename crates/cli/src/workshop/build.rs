@@ -55,8 +55,10 @@ pub fn repository(near: &Path) -> Result<PathBuf, CliError> {
             return Ok(root.to_owned());
         }
     }
-    Err(CliError::not_found("there is no clone of Sluice's repository here, above here, or above this program")
-        .with_hint("mappers are built with its SDK: set SLUICE_HOME to a clone"))
+    Err(CliError::not_found(
+        "there is no clone of Sluice's repository here, above here, or above this program",
+    )
+    .with_hint("mappers are built with its SDK: set SLUICE_HOME to a clone"))
 }
 
 /// The bundle in a folder, or why there is none.

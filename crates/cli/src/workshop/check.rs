@@ -64,13 +64,7 @@ impl Checked {
         self.at(file, "", code, message);
     }
 
-    fn at(
-        &mut self,
-        file: impl Into<String>,
-        pointer: &str,
-        code: &'static str,
-        message: impl Into<String>,
-    ) {
+    fn at(&mut self, file: impl Into<String>, pointer: &str, code: &'static str, message: impl Into<String>) {
         let (file, message) = (file.into(), message.into());
         self.faults.push(BundleFault { file, pointer: pointer.to_owned(), code, message });
     }
@@ -269,7 +263,9 @@ fn check_case(
     }
     let expected = match std::fs::read(&out) {
         Ok(expected) => expected,
-        Err(error) => return checked.fault(file(&out), "fixture_unreadable", format!("cannot be read: {error}")),
+        Err(error) => {
+            return checked.fault(file(&out), "fixture_unreadable", format!("cannot be read: {error}"));
+        }
     };
     if let Err(fault) = canonical::judge(&expected, &contract.canonical) {
         let pointer = fault.errors.first().map_or("", |first| first.pointer.as_str());

@@ -90,12 +90,13 @@ fn walk(before: &Value, after: &Value, path: &mut String, found: &mut Vec<Differ
 
 /// A pointer with its array positions as `*`, so that the same member of every item is one thing.
 pub fn folded(pointer: &str) -> String {
-    let tokens: Vec<&str> = pointer
-        .split('/')
-        .map(|token| {
-            if !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_digit()) { "*" } else { token }
-        })
-        .collect();
+    let tokens: Vec<&str> =
+        pointer
+            .split('/')
+            .map(|token| {
+                if !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_digit()) { "*" } else { token }
+            })
+            .collect();
     tokens.join("/")
 }
 

@@ -95,11 +95,12 @@ pub fn cases(folder: &Path, contract: &Contract) -> Result<Vec<Case>, CliError> 
             std::fs::read(path).map_err(|source| CliError::ReadFile { path: path.to_owned(), source })
         };
         let overlay = with(&stem, "meta.json");
-        let own = match overlay.is_file() {
-            true => overlaid(meta(contract), &read(&overlay)?)
-                .map_err(|problem| CliError::InvalidFile { path: overlay, problem, hint: None })?,
-            false => meta(contract),
-        };
+        let own =
+            match overlay.is_file() {
+                true => overlaid(meta(contract), &read(&overlay)?)
+                    .map_err(|problem| CliError::InvalidFile { path: overlay, problem, hint: None })?,
+                false => meta(contract),
+            };
         let refused = with(&stem, "err.json").is_file()
             || (name.starts_with("refused") && !with(&stem, "out.json").is_file());
         cases.push(Case {
@@ -263,7 +264,9 @@ impl Case {
     pub fn accept(&self, bundle: &Bundle) -> Result<Outcome, CliError> {
         match run(bundle, &self.meta, &self.payload).0 {
             Ok(output) => self.compare(&output, "out.json", "err.json", true),
-            Err(fault) if fault.code == Code::MapperRefused => self.write(&refusal_of(&fault), "err.json", "out.json"),
+            Err(fault) if fault.code == Code::MapperRefused => {
+                self.write(&refusal_of(&fault), "err.json", "out.json")
+            }
             Err(fault) => Ok(Outcome::Failed(Failure::from(&fault))),
         }
     }
@@ -311,7 +314,9 @@ impl Case {
     fn compare(&self, bytes: &[u8], ending: &str, other: &str, update: bool) -> Result<Outcome, CliError> {
         let actual: Value = match serde_json::from_slice(bytes) {
             Ok(actual) => actual,
-            Err(error) => return Ok(Outcome::Failed(Failure::new(format!("the mapper wrote no JSON: {error}")))),
+            Err(error) => {
+                return Ok(Outcome::Failed(Failure::new(format!("the mapper wrote no JSON: {error}"))));
+            }
         };
         let path = self.file(ending);
         let held = match std::fs::read_to_string(&path) {
@@ -439,7 +444,8 @@ mod tests {
         fn test(&self, wasm: &[u8], update: bool) -> Vec<(String, Outcome)> {
             let path = self.folder.path().join("mapper.wasm");
             std::fs::write(&path, wasm).unwrap();
-            let bundle = crate::workshop::bundle::load(&Host::new().unwrap(), self.folder.path(), &path).unwrap();
+            let bundle =
+                crate::workshop::bundle::load(&Host::new().unwrap(), self.folder.path(), &path).unwrap();
             let cases = cases(self.folder.path(), &bundle.contract).unwrap();
             cases.iter().map(|case| (case.name.clone(), case.test(&bundle, update).unwrap().0)).collect()
         }
@@ -459,8 +465,10 @@ mod tests {
     #[test]
     fn one_changed_byte_fails_with_its_pointer() {
         let good = pretty(&serde_json::from_str(OUT).unwrap());
-        let setup =
-            Setup::new(&[("ordinary.in.json", "{\"qty\":7}"), ("ordinary.out.json", &good.replace('7', "8"))]);
+        let setup = Setup::new(&[
+            ("ordinary.in.json", "{\"qty\":7}"),
+            ("ordinary.out.json", &good.replace('7', "8")),
+        ]);
         let results = setup.test(&module(0, OUT), false);
         let failed = failure(&results[0].1);
         assert_eq!(failed.differences.len(), 1, "{failed:?}");
@@ -486,14 +494,19 @@ mod tests {
             assert_eq!(failed.errors[0].pointer, "/payload/qty");
         }
         let refused = Setup::new(&[("edge-negative.in.json", "{\"qty\":-7}")]);
-        assert_eq!(failure(&refused.test(&module(1, ERR), true)[0].1).code.as_deref(), Some("mapper_refused"));
+        assert_eq!(
+            failure(&refused.test(&module(1, ERR), true)[0].1).code.as_deref(),
+            Some("mapper_refused")
+        );
         assert_eq!(refused.fixture("edge-negative.err.json"), None);
     }
 
     #[test]
     fn a_case_named_refused_expects_the_mappers_refusal() {
         let setup = Setup::new(&[("refused-negative.in.json", "no json at all")]);
-        assert!(failure(&setup.test(&module(1, ERR), false)[0].1).message.contains("refused-negative.err.json"));
+        assert!(
+            failure(&setup.test(&module(1, ERR), false)[0].1).message.contains("refused-negative.err.json")
+        );
         assert_eq!(setup.test(&module(1, ERR), true)[0].1, Outcome::Updated);
         assert_eq!(setup.test(&module(1, ERR), false)[0].1, Outcome::Passed);
         assert!(failure(&setup.test(&module(0, OUT), false)[0].1).message.contains("is mapped"));
@@ -516,7 +529,8 @@ mod tests {
         let results = setup.test(&module(0, OUT), false);
         assert_eq!(failure(&results[0].1).code.as_deref(), Some("schema_version_unknown"));
         let contract: Contract =
-            toml::from_str(&std::fs::read_to_string(setup.folder.path().join("mapper.toml")).unwrap()).unwrap();
+            toml::from_str(&std::fs::read_to_string(setup.folder.path().join("mapper.toml")).unwrap())
+                .unwrap();
         assert!(overlaid(meta(&contract), br#"{"other":"x"}"#).unwrap_err().contains("other"));
     }
 

@@ -219,9 +219,49 @@ pub fn leaves(root: &Shape) -> Vec<Leaf> {
 
 /// What vendors call things, the most telling names first.
 const SYNONYMS: &[(&str, &[&str])] = &[
-    ("warehouseId", &["warehouse", "location", "site", "facility", "store", "depot", "fulfillment center", "branch", "stock location"]),
-    ("sku", &["item", "article", "product", "part", "item number", "article number", "product code", "part number", "variant"]),
-    ("quantityOnHand", &["on hand", "quantity", "qty", "stock", "stock level", "inventory", "count", "level", "units", "in stock"]),
+    (
+        "warehouseId",
+        &[
+            "warehouse",
+            "location",
+            "site",
+            "facility",
+            "store",
+            "depot",
+            "fulfillment center",
+            "branch",
+            "stock location",
+        ],
+    ),
+    (
+        "sku",
+        &[
+            "item",
+            "article",
+            "product",
+            "part",
+            "item number",
+            "article number",
+            "product code",
+            "part number",
+            "variant",
+        ],
+    ),
+    (
+        "quantityOnHand",
+        &[
+            "on hand",
+            "quantity",
+            "qty",
+            "stock",
+            "stock level",
+            "inventory",
+            "count",
+            "level",
+            "units",
+            "in stock",
+        ],
+    ),
     ("quantityAvailable", &["available", "sellable", "free", "available to promise", "atp"]),
     ("quantityReserved", &["reserved", "allocated", "committed"]),
     ("quantityOnOrder", &["on order", "ordered", "incoming", "backordered"]),
@@ -241,8 +281,19 @@ const SYNONYMS: &[(&str, &[&str])] = &[
 
 /// Names for when something happened.
 const TIMES: &[&str] = &[
-    "occurred at", "updated at", "updated", "changed at", "modified at", "last updated", "as of", "timestamp", "event time",
-    "date modified", "created at", "time", "date",
+    "occurred at",
+    "updated at",
+    "updated",
+    "changed at",
+    "modified at",
+    "last updated",
+    "as of",
+    "timestamp",
+    "event time",
+    "date modified",
+    "created at",
+    "time",
+    "date",
 ];
 
 /// Names that say nothing without what they belong to.
@@ -352,9 +403,14 @@ pub fn suggest(root: &Shape, fields: &[Field], canonical_schema: &Value) -> Sugg
         .filter(|(score, _)| *score >= SCORE_MIN)
         .max_by_key(|(score, l)| (*score, std::cmp::Reverse(*l)))
         .map(|(_, l)| l);
-    let has = |name: &str| fields.iter().position(|field| field.name == name).is_some_and(|f| chosen.contains_key(&f));
-    let mut missing: Vec<String> =
-        fields.iter().filter(|field| field.required && !has(&field.name)).map(|field| field.name.clone()).collect();
+    let has = |name: &str| {
+        fields.iter().position(|field| field.name == name).is_some_and(|f| chosen.contains_key(&f))
+    };
+    let mut missing: Vec<String> = fields
+        .iter()
+        .filter(|field| field.required && !has(&field.name))
+        .map(|field| field.name.clone())
+        .collect();
     // `anyOf: [{required: [a]}, {required: [b]}]`: one of them at least, the first if none has a source.
     let alternatives: Vec<Vec<&str>> = canonical_schema["anyOf"]
         .as_array()
@@ -367,7 +423,12 @@ pub fn suggest(root: &Shape, fields: &[Field], canonical_schema: &Value) -> Sugg
     }
     let used: Vec<usize> = chosen.values().map(|(l, _)| *l).chain(occurred_at).collect();
     Suggestion {
-        unused: leaves.iter().enumerate().filter(|(l, _)| !used.contains(l)).map(|(_, leaf)| leaf.pointer()).collect(),
+        unused: leaves
+            .iter()
+            .enumerate()
+            .filter(|(l, _)| !used.contains(l))
+            .map(|(_, leaf)| leaf.pointer())
+            .collect(),
         matches: chosen
             .into_iter()
             .map(|(f, (l, score))| Match { field: fields[f].clone(), leaf: leaves[l].clone(), score })
@@ -417,7 +478,9 @@ mod tests {
             ("site", "item_code", "quantity"),
             ("warehouseId", "SKU", "quantityOnHand"),
         ] {
-            let sample = format!(r#"{{"{warehouse}":"ROA","{sku}":"A-1","{quantity}":12,"updated_at":"2026-01-02T03:04:05+01:00"}}"#);
+            let sample = format!(
+                r#"{{"{warehouse}":"ROA","{sku}":"A-1","{quantity}":12,"updated_at":"2026-01-02T03:04:05+01:00"}}"#
+            );
             let (found, at, missing) = suggested(&sample);
             assert_eq!(
                 found,
@@ -450,7 +513,8 @@ mod tests {
 
     #[test]
     fn what_is_not_there_is_not_invented() {
-        let (found, _, missing) = suggested(r#"{"ref":"x","sku":"A","when":"2026-01-02T03:04:05Z","qty":1.5}"#);
+        let (found, _, missing) =
+            suggested(r#"{"ref":"x","sku":"A","when":"2026-01-02T03:04:05Z","qty":1.5}"#);
         assert_eq!(found, pairs(&[("sku", "/sku")]));
         assert_eq!(missing, ["warehouseId", "quantityOnHand"]);
     }

@@ -178,7 +178,8 @@ impl Plan {
             }
         }
         for (at, sample) in self.samples.iter().enumerate() {
-            let case = if at == 0 { "ordinary-sample".to_owned() } else { format!("ordinary-sample-{}", at + 1) };
+            let case =
+                if at == 0 { "ordinary-sample".to_owned() } else { format!("ordinary-sample-{}", at + 1) };
             files.push((format!("fixtures/{case}.in.json"), sample.payload.clone()));
         }
         if self.samples.is_empty() {
@@ -219,7 +220,8 @@ impl Plan {
         let root = self.canonical.r#type.as_str();
         let kind = Type::Struct(root.to_owned());
         let data = if types.borrows(&kind) { format!("{root}<'a>") } else { root.to_owned() };
-        let list = suggestion.matches.iter().find_map(|one| one.leaf.list.map(|at| one.leaf.path[..at].to_vec()));
+        let list =
+            suggestion.matches.iter().find_map(|one| one.leaf.list.map(|at| one.leaf.path[..at].to_vec()));
         let numbers = suggestion.matches.iter().any(|one| one.field.kind == Type::Integer);
         let absent = suggestion.matches.iter().any(|one| one.field.required && one.leaf.optional);
         let refused = !suggestion.missing.is_empty();
@@ -237,7 +239,8 @@ impl Plan {
             );
         }
         if !suggestion.unused.is_empty() {
-            let unused: Vec<String> = suggestion.unused.iter().map(|pointer| format!("`{pointer}`")).collect();
+            let unused: Vec<String> =
+                suggestion.unused.iter().map(|pointer| format!("`{pointer}`")).collect();
             let mut line = String::from("//!\n//! Not used of the sample:");
             let mut width = line.len();
             for (at, pointer) in unused.iter().enumerate() {
@@ -313,7 +316,9 @@ impl Plan {
             let value = match found {
                 Some(one) => value(field, &one.leaf, list.is_some()),
                 None if field.required => format!("missing({:?})?", field.name),
-                None if suggestion.missing.contains(&field.name) => format!("Some(missing({:?})?)", field.name),
+                None if suggestion.missing.contains(&field.name) => {
+                    format!("Some(missing({:?})?)", field.name)
+                }
                 None => "None".to_owned(),
             };
             let _ = writeln!(event, "{indent}    {}: {value},", ident(&field.name));
@@ -325,12 +330,12 @@ impl Plan {
             }
             Some(path) => {
                 let items: Vec<String> = path.iter().map(|name| ident(name)).collect();
-                let numbered = suggestion
-                    .matches
-                    .iter()
-                    .any(|one| one.leaf.list.is_some() && (one.field.kind == Type::Integer || one.leaf.optional));
+                let numbered = suggestion.matches.iter().any(|one| {
+                    one.leaf.list.is_some() && (one.field.kind == Type::Integer || one.leaf.optional)
+                });
                 let timed = suggestion.occurred_at.as_ref().is_some_and(|leaf| leaf.list.is_some());
-                let (each, bound) = if numbered || timed { (".enumerate()", "(at, item)") } else { ("", "item") };
+                let (each, bound) =
+                    if numbered || timed { (".enumerate()", "(at, item)") } else { ("", "item") };
                 let _ = writeln!(
                     out,
                     "    let items = message.{}.iter(){each};\n    items.map(|{bound}| Ok({event})).collect()\n}}",
@@ -371,11 +376,14 @@ impl Plan {
             }
         };
         for one in &suggestion.matches {
-            add(&one.leaf, match one.field.kind {
-                Type::Integer => "Decimal<'a>",
-                Type::Boolean => "bool",
-                _ => "Id<'a>",
-            });
+            add(
+                &one.leaf,
+                match one.field.kind {
+                    Type::Integer => "Decimal<'a>",
+                    Type::Boolean => "bool",
+                    _ => "Id<'a>",
+                },
+            );
         }
         if let Some(leaf) = &suggestion.occurred_at {
             add(leaf, "Cow<'a, str>");
@@ -562,7 +570,10 @@ mod tests {
         let path = folder.path().join("s.json");
         std::fs::write(&path, br#"{"vendorId":"v","eventType":"t/u","payload": {"n": 1.50} }"#).unwrap();
         let sample = Sample::read(&path).unwrap();
-        assert_eq!((&sample.payload[..], sample.event_type.unwrap().as_str()), (&br#"{"n": 1.50}"#[..], "t/u"));
+        assert_eq!(
+            (&sample.payload[..], sample.event_type.unwrap().as_str()),
+            (&br#"{"n": 1.50}"#[..], "t/u")
+        );
         std::fs::write(&path, b"[1]").unwrap();
         assert!(Sample::read(&path).unwrap_err().to_string().contains("JSON array"));
         std::fs::write(&path, b"a,b\n1,2").unwrap();

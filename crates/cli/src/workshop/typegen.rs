@@ -10,11 +10,38 @@ use serde_json::{Map, Value};
 
 /// Keywords that say nothing about shape.
 const IGNORED: &[&str] = &[
-    "$schema", "$id", "$comment", "title", "description", "examples", "default", "minLength", "maxLength", "pattern", "format",
-    "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minItems", "maxItems", "uniqueItems",
-    "minProperties", "maxProperties", "dependentRequired", "additionalProperties",
+    "$schema",
+    "$id",
+    "$comment",
+    "title",
+    "description",
+    "examples",
+    "default",
+    "minLength",
+    "maxLength",
+    "pattern",
+    "format",
+    "minimum",
+    "maximum",
+    "exclusiveMinimum",
+    "exclusiveMaximum",
+    "multipleOf",
+    "minItems",
+    "maxItems",
+    "uniqueItems",
+    "minProperties",
+    "maxProperties",
+    "dependentRequired",
+    "additionalProperties",
     // Between members, which each have their type.
-    "anyOf", "allOf", "oneOf", "if", "then", "else", "not", "dependentSchemas",
+    "anyOf",
+    "allOf",
+    "oneOf",
+    "if",
+    "then",
+    "else",
+    "not",
+    "dependentSchemas",
 ];
 
 /// What a schema says that cannot be a type.
@@ -216,9 +243,8 @@ impl Types {
 
     /// The module.
     pub fn rust(&self, root: &str, version: &str) -> String {
-        let mut out = format!(
-            "//! `data` of {root} {version}. Written by `sluice mapper typegen`: do not edit.\n\n"
-        );
+        let mut out =
+            format!("//! `data` of {root} {version}. Written by `sluice mapper typegen`: do not edit.\n\n");
         if self.structs.keys().any(|name| self.borrows(&Type::Struct(name.clone()))) {
             out.push_str("use std::borrow::Cow;\n\n");
         }
@@ -231,7 +257,9 @@ impl Types {
             let kind = Type::Struct(name.clone());
             let _ = write!(out, "\n{}", doc("", description, &format!("`{name}`.")));
             let life = if self.borrows(&kind) { "<'a>" } else { "" };
-            out.push_str("#[derive(Debug, Clone, PartialEq, Eq, Serialize)]\n#[serde(rename_all = \"camelCase\")]\n");
+            out.push_str(
+                "#[derive(Debug, Clone, PartialEq, Eq, Serialize)]\n#[serde(rename_all = \"camelCase\")]\n",
+            );
             let _ = writeln!(out, "pub struct {name}{life} {{");
             for field in fields {
                 out.push_str(&doc("    ", &field.description, &format!("`{}`.", field.name)));
@@ -253,7 +281,11 @@ impl Types {
             let _ = write!(out, "\n/// `{name}`.\n#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]\n");
             let _ = writeln!(out, "pub enum {name} {{");
             for value in values {
-                let _ = writeln!(out, "    /// `{value}`.\n    #[serde(rename = {value:?})]\n    {},", pascal(value));
+                let _ = writeln!(
+                    out,
+                    "    /// `{value}`.\n    #[serde(rename = {value:?})]\n    {},",
+                    pascal(value)
+                );
             }
             out.push_str("}\n");
         }
@@ -335,10 +367,11 @@ pub fn ident(name: &str) -> String {
         out = format!("v{out}");
     }
     const KEYWORDS: &[&str] = &[
-        "as", "async", "await", "box", "break", "const", "continue", "crate", "do", "dyn", "else", "enum", "extern",
-        "false", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop", "macro", "match", "mod", "move", "mut",
-        "override", "priv", "pub", "ref", "return", "self", "static", "struct", "super", "trait", "true", "try", "type",
-        "typeof", "unsafe", "unsized", "use", "virtual", "where", "while", "yield",
+        "as", "async", "await", "box", "break", "const", "continue", "crate", "do", "dyn", "else", "enum",
+        "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop", "macro", "match",
+        "mod", "move", "mut", "override", "priv", "pub", "ref", "return", "self", "static", "struct",
+        "super", "trait", "true", "try", "type", "typeof", "unsafe", "unsized", "use", "virtual", "where",
+        "while", "yield",
     ];
     if KEYWORDS.contains(&out.as_str()) { format!("{out}_") } else { out }
 }
@@ -382,10 +415,18 @@ mod tests {
 
     #[test]
     fn what_is_no_type_is_refused_by_name() {
-        let of = |member: Value| Types::of("X", &json!({"type": "object", "properties": {"a": member}})).unwrap_err();
-        assert_eq!(of(json!({"type": "number"})).to_string(), "/properties/a has the type number, of which there is no type");
+        let of = |member: Value| {
+            Types::of("X", &json!({"type": "object", "properties": {"a": member}})).unwrap_err()
+        };
+        assert_eq!(
+            of(json!({"type": "number"})).to_string(),
+            "/properties/a has the type number, of which there is no type"
+        );
         assert_eq!(of(json!({"type": ["string", "integer"]})).what, "2 types");
-        assert_eq!(of(json!({"type": "object", "patternProperties": {}})).what, "the keyword patternProperties");
+        assert_eq!(
+            of(json!({"type": "object", "patternProperties": {}})).what,
+            "the keyword patternProperties"
+        );
         assert_eq!(of(json!({"$ref": "#/$defs/none"})).what, "the $ref #/$defs/none");
     }
 
@@ -403,6 +444,9 @@ mod tests {
     fn names_are_told_apart_by_their_words() {
         assert_eq!(words("orderID"), ["order", "id"]);
         assert_eq!(words("HTTPServer_on-hand2"), ["http", "server", "on", "hand2"]);
-        assert_eq!((ident("type"), ident("2nd"), pascal("line_items")), ("type_".into(), "v2nd".into(), "LineItems".into()));
+        assert_eq!(
+            (ident("type"), ident("2nd"), pascal("line_items")),
+            ("type_".into(), "v2nd".into(), "LineItems".into())
+        );
     }
 }

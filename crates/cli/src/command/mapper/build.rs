@@ -27,7 +27,11 @@ pub(super) fn run(args: &BuildArgs, output: &Output) -> Result<(), CliError> {
 }
 
 /// The module that the options mean, built first unless they say otherwise.
-pub(super) fn module(folder: &std::path::Path, args: &ModuleArgs, output: &Output) -> Result<PathBuf, CliError> {
+pub(super) fn module(
+    folder: &std::path::Path,
+    args: &ModuleArgs,
+    output: &Output,
+) -> Result<PathBuf, CliError> {
     match &args.wasm {
         Some(path) => Ok(path.clone()),
         None if args.no_build => module_path(folder),

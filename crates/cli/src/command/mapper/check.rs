@@ -28,7 +28,11 @@ impl View for Checked {
                 "{} {}{} {}\n",
                 paint(Tone::Bad, fault.code),
                 paint(Tone::Strong, printable(&fault.file)),
-                if fault.pointer.is_empty() { String::new() } else { format!(" {}", printable(&fault.pointer)) },
+                if fault.pointer.is_empty() {
+                    String::new()
+                } else {
+                    format!(" {}", printable(&fault.pointer))
+                },
                 printable(&fault.message)
             ));
         }
@@ -39,7 +43,10 @@ impl View for Checked {
         if let Some(module) = &self.module {
             list.push((
                 "module",
-                format!("{} bytes, {} functions, starts with {} bytes of memory", module.bytes, module.functions, module.memory_bytes),
+                format!(
+                    "{} bytes, {} functions, starts with {} bytes of memory",
+                    module.bytes, module.functions, module.memory_bytes
+                ),
             ));
         }
         list.push(("schemas", self.schemas.to_string()));

@@ -37,7 +37,9 @@ pub(super) async fn run(args: &FixtureArgs, cloud: &Cloud, output: &Output) -> R
     let raw = cloud.objects().get(&row.raw_ref).await?;
     let message = Message::open(&row.detail(), &raw)?;
     let payload = parse(&message.payload).map_err(|error| {
-        CliError::Failed(format!("the payload is {error}: only JSON is redacted, so no fixture is made of it"))
+        CliError::Failed(format!(
+            "the payload is {error}: only JSON is redacted, so no fixture is made of it"
+        ))
     })?;
     let rules = Rules { keep: args.keep.clone(), redact: args.redact.clone() };
     let (stand_in, redacted) = redact(&payload, &rules);
@@ -82,7 +84,9 @@ pub(super) async fn run(args: &FixtureArgs, cloud: &Cloud, output: &Output) -> R
 /// `edge-payload-schema-violation-7x9q2c`: not `refused…`, since it is to be mapped.
 fn case_name(row: &LedgerRow) -> String {
     let cause = match &row.quarantine {
-        Some(note) if row.status == Status::Quarantined => note.code.replace(['_', '.'], "-").to_ascii_lowercase(),
+        Some(note) if row.status == Status::Quarantined => {
+            note.code.replace(['_', '.'], "-").to_ascii_lowercase()
+        }
         _ => "stored".to_owned(),
     };
     let id = row.ingest_id.to_string().to_ascii_lowercase();
@@ -116,13 +120,16 @@ impl View for Made {
         }
         text.push_str(&fields(list));
         if self.redacted.is_empty() {
-            text.push_str("\nNothing in it was taken for personal or secret: read it before you commit it.\n");
+            text.push_str(
+                "\nNothing in it was taken for personal or secret: read it before you commit it.\n",
+            );
         } else {
             text.push('\n');
-            let rows =
-                self.redacted.iter().map(|one| vec![(&one.pointer).into(), one.why.into()]).collect();
+            let rows = self.redacted.iter().map(|one| vec![(&one.pointer).into(), one.why.into()]).collect();
             text.push_str(&page.table(&["REPLACED", "TAKEN FOR"], rows));
-            text.push_str("\nRead it before you commit it: --redact POINTER replaces more, --keep POINTER less.\n");
+            text.push_str(
+                "\nRead it before you commit it: --redact POINTER replaces more, --keep POINTER less.\n",
+            );
         }
         text.push_str(&format!(
             "\nnext: `sluice mapper test {0}` fails with the cause; once the mapper maps it, `sluice mapper test {0} --update`\n",

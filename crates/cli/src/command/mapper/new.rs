@@ -18,8 +18,9 @@ use crate::workshop::scaffold::{EVENT_TYPE_DEFAULT, Plan, Sample, bundle_name};
 /// Runs the command.
 pub(super) fn run(args: &NewArgs, output: &Output) -> Result<(), CliError> {
     if args.lang != LangArg::Rust {
-        return Err(CliError::usage("a new bundle can be written in Rust only")
-            .with_hint("for AssemblyScript and C copy one of the bundles that mappers-wasm/ has in that language"));
+        return Err(CliError::usage("a new bundle can be written in Rust only").with_hint(
+            "for AssemblyScript and C copy one of the bundles that mappers-wasm/ has in that language",
+        ));
     }
     let samples = args.from_sample.iter().map(|path| Sample::read(path)).collect::<Result<Vec<_>, _>>()?;
     let event_type = match (&args.event_type, samples.iter().find_map(|sample| sample.event_type.clone())) {
@@ -48,7 +49,8 @@ pub(super) fn run(args: &NewArgs, output: &Output) -> Result<(), CliError> {
         for case in cases(&plan.folder, &bundle.contract)? {
             case.accept(&bundle)?;
         }
-        let refused = cases(&plan.folder, &bundle.contract)?.iter().any(|case| case.expected == Expected::Refusal);
+        let refused =
+            cases(&plan.folder, &bundle.contract)?.iter().any(|case| case.expected == Expected::Refusal);
         sample = Some(if refused { "refused" } else { "mapped" });
     }
     let suggestion = written.suggestion;
@@ -143,7 +145,9 @@ impl View for New {
                 vec![(&one.member).into(), Cell::new(tone, &one.from)]
             })
             .collect();
-        rows.extend(self.missing.iter().map(|member| vec![member.into(), Cell::new(Tone::Bad, "no source: refused")]));
+        rows.extend(
+            self.missing.iter().map(|member| vec![member.into(), Cell::new(Tone::Bad, "no source: refused")]),
+        );
         if !rows.is_empty() {
             text.push_str(&format!("\n{} {}\n", self.canonical.r#type, self.canonical.version));
             text.push_str(&page.table(&["MEMBER", "FROM"], rows));

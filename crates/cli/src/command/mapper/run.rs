@@ -22,8 +22,11 @@ pub(super) fn run(args: &RunArgs, output: &Output) -> Result<(), CliError> {
     let bundle = load(&Host::new()?, &args.bundle, &wasm)?;
     let mut meta = fixtures::meta(&bundle.contract);
     if let Some(path) = &args.meta {
-        meta = fixtures::overlaid(meta, &read(path)?)
-            .map_err(|problem| CliError::InvalidFile { path: path.clone(), problem, hint: None })?;
+        meta = fixtures::overlaid(meta, &read(path)?).map_err(|problem| CliError::InvalidFile {
+            path: path.clone(),
+            problem,
+            hint: None,
+        })?;
     }
     // The first call of a process pays for pages that later ones find there.
     let _ = fixtures::run(&bundle, &meta, &payload);
@@ -119,6 +122,11 @@ fn usage_table(page: &Page, payload_bytes: usize, usage: &Usage) -> String {
         row("output bytes", usage.output_bytes, usage.output_bytes_max),
     ];
     // Fuel is what bounds time, on every machine alike.
-    rows.push(vec!["microseconds".into(), format!("{:.1}", usage.nanoseconds as f64 / 1e3).into(), "".into(), "".into()]);
+    rows.push(vec![
+        "microseconds".into(),
+        format!("{:.1}", usage.nanoseconds as f64 / 1e3).into(),
+        "".into(),
+        "".into(),
+    ]);
     page.table(&["", "USED", "LIMIT", "SHARE"], rows)
 }

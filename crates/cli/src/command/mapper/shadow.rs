@@ -9,7 +9,9 @@ use crate::args::ShadowArgs;
 use crate::cloud::Cloud;
 use crate::error::CliError;
 use crate::output::{Cell, Output, Page, Tone, View, fields, paint, printable, section, time};
-use crate::shadow::{Candidate, Causes, Changed, Cost, Options, Report, SideName, jobs_default, run as shadow};
+use crate::shadow::{
+    Candidate, Causes, Changed, Cost, Options, Report, SideName, jobs_default, run as shadow,
+};
 use crate::workshop::diff::{Change, shown};
 
 /// Runs the command.
@@ -41,7 +43,9 @@ pub(super) async fn run(args: &ShadowArgs, cloud: &Cloud, output: &Output) -> Re
     match report.newly_broken.events {
         0 => Ok(()),
         1 => Err(CliError::Failed("the candidate breaks 1 event that is mapped today".into())),
-        events => Err(CliError::Failed(format!("the candidate breaks {events} events that are mapped today"))),
+        events => {
+            Err(CliError::Failed(format!("the candidate breaks {events} events that are mapped today")))
+        }
     }
 }
 
@@ -72,7 +76,11 @@ impl View for Report {
         let row = |what: &str, events: u64, tone: Tone| {
             let share = events as f64 * 100.0 / self.events.max(1) as f64;
             let tone = if events == 0 { Tone::Dim } else { tone };
-            vec![Cell::new(tone, what), Cell::new(tone, events.to_string()), Cell::new(tone, format!("{share:.2} %"))]
+            vec![
+                Cell::new(tone, what),
+                Cell::new(tone, events.to_string()),
+                Cell::new(tone, format!("{share:.2} %")),
+            ]
         };
         let mut rows = vec![
             row("same", self.same, Tone::Plain),
@@ -155,8 +163,7 @@ fn grouped(page: &Page, heading: &str, causes: &Causes) -> String {
             (&cause.message).into(),
         ]
     });
-    let mut table =
-        page.table(&["CODE", "AT", "FAULT", "EVENTS", "FOR EXAMPLE", "IN WORDS"], rows.collect());
+    let mut table = page.table(&["CODE", "AT", "FAULT", "EVENTS", "FOR EXAMPLE", "IN WORDS"], rows.collect());
     if causes.more_causes > 0 {
         table.push_str(&format!("… and {} more causes\n", causes.more_causes));
     }

@@ -157,7 +157,9 @@ impl View for Tested {
                 }
             }
             match (&bundle.native_failure, bundle.native) {
-                (Some(failure), _) => text.push_str(&format!("  {} natively: {failure}\n", paint(Tone::Bad, "FAILED "))),
+                (Some(failure), _) => {
+                    text.push_str(&format!("  {} natively: {failure}\n", paint(Tone::Bad, "FAILED ")))
+                }
                 (None, true) => text.push_str(&format!("  {} natively\n", paint(Tone::Good, "ok     "))),
                 (None, false) => {}
             }

@@ -25,7 +25,8 @@ pub(super) fn run(args: &TypegenArgs, output: &Output) -> Result<(), CliError> {
     let path = folder.join(CANONICAL_FILE);
     let held = std::fs::read_to_string(&path).unwrap_or_default();
     let fresh = formatted(&folder, &types)?;
-    let written = Written { file: path.display().to_string(), canonical, fresh: held == fresh, written: !args.check };
+    let written =
+        Written { file: path.display().to_string(), canonical, fresh: held == fresh, written: !args.check };
     if !written.fresh {
         if args.check {
             output.document(&written)?;
@@ -41,7 +42,8 @@ pub(super) fn run(args: &TypegenArgs, output: &Output) -> Result<(), CliError> {
 
 fn rust(canonical: &CanonicalRef) -> Result<String, CliError> {
     let (name, version) = (canonical.r#type.as_str(), canonical.version.as_str());
-    let schema = SCHEMAS.iter().find(|(known, of, _)| *known == name && *of == version).map(|(.., text)| *text);
+    let schema =
+        SCHEMAS.iter().find(|(known, of, _)| *known == name && *of == version).map(|(.., text)| *text);
     let schema: Value = schema.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
     let types = Types::of(name, &schema)
         .map_err(|error| CliError::usage(format!("no types can be written for {name} {version}: {error}")))?;
