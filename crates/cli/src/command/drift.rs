@@ -233,8 +233,8 @@ mod tests {
             why: "no JSON message yet",
         };
         let drift = Drift { findings: vec![finding], profiles: vec![profile], unprofiled: vec![feed] };
-        insta::assert_snapshot!(on_terminal(&drift));
-        insta::assert_snapshot!(json(&drift));
+        insta::assert_snapshot!(on_terminal(&drift), @"");
+        insta::assert_snapshot!(json(&drift), @"");
         let none = Drift { findings: vec![], profiles: vec![], unprofiled: vec![] };
         assert!(on_terminal(&none).starts_with("No drift"));
     }

@@ -300,6 +300,6 @@ mod tests {
                 },
             ],
         };
-        insta::assert_snapshot!(on_terminal(&diff));
+        insta::assert_snapshot!(on_terminal(&diff), @"");
     }
 }

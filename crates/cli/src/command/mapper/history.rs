@@ -156,7 +156,7 @@ mod tests {
                 MapperChange { counts: Some(counts), ..change(ChangeKind::Rollback, 4) },
             ],
         };
-        insta::assert_snapshot!(on_terminal(&history));
-        insta::assert_snapshot!(json(&History { changes: history.changes[1..3].to_vec() }));
+        insta::assert_snapshot!(on_terminal(&history), @"");
+        insta::assert_snapshot!(json(&History { changes: history.changes[1..3].to_vec() }), @"");
     }
 }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
-use sluice_core::bundle::ActiveMapper;
+use sluice_core::bundle::{ActiveMapper, Canary};
 use sluice_core::contract::CanonicalRef;
 use sluice_core::digest::Sha256Hex;
 use sluice_core::id::{EventType, VendorId};
@@ -28,6 +28,8 @@ struct Mapper {
     activated_at: Timestamp,
     activated_by: String,
     reason: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    canary: Option<Canary>,
 }
 
 impl From<ActiveMapper> for Mapper {
@@ -41,6 +43,7 @@ impl From<ActiveMapper> for Mapper {
             activated_at: active.activated_at,
             activated_by: active.activated_by,
             reason: active.reason,
+            canary: active.canary,
         }
     }
 }
@@ -54,6 +57,12 @@ pub(super) async fn run(cloud: &Cloud, output: &Output) -> Result<(), CliError> 
         key(a).cmp(&key(b))
     });
     output.document(&List { mappers: active.into_iter().map(Mapper::from).collect() })
+}
+
+fn trial(mapper: &Mapper) -> String {
+    mapper.canary.as_ref().map_or_else(String::new, |canary| {
+        format!(" (on trial: {} at {} %)", &canary.bundle.as_str()[..12], canary.percent)
+    })
 }
 
 impl View for List {
@@ -72,7 +81,7 @@ impl View for List {
                 mapper.revision.to_string().into(),
                 Cell::new(Tone::Dim, bundle),
                 time_cell(page, mapper.activated_at),
-                printable(&format!("{}: {}", mapper.activated_by, mapper.reason)).into(),
+                printable(&format!("{}: {}{}", mapper.activated_by, mapper.reason, trial(mapper))).into(),
             ]
         });
         page.table(&["VENDOR", "TYPE", "MAPS TO", "REVISION", "BUNDLE", "ACTIVATED", "BY"], rows.collect())
@@ -100,6 +109,7 @@ mod tests {
             activated_at: "2026-11-21T09:58:00Z".parse().unwrap(),
             activated_by: "ops".into(),
             reason: "fix".into(),
+            canary: None,
         };
         let list = List { mappers: vec![mapper] };
         insta::assert_snapshot!(on_terminal(&list), @"
