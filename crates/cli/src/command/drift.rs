@@ -233,8 +233,60 @@ mod tests {
             why: "no JSON message yet",
         };
         let drift = Drift { findings: vec![finding], profiles: vec![profile], unprofiled: vec![feed] };
-        insta::assert_snapshot!(on_terminal(&drift), @"");
-        insta::assert_snapshot!(json(&drift), @"");
+        insta::assert_snapshot!(on_terminal(&drift), @"
+         WEIGHT    VENDOR   TYPE              SCHEMA  FIRST SEEN                LAST SEEN                 SEEN  EXAMPLE                     MAPPER        CAUSE                     WHAT                                        
+         breaking  vendorA  inventory_update  1       2026-11-21 09:58:00.000Z  2026-11-21 09:59:00.000Z  3     01KCZ00000000000000000000A  05b3abf2579a  payload_schema_violation  /qty seems to be /quantity now (70 % alike)
+        vendorA inventory_update 1: 5 fields in 120 messages looked at
+        feed stock: no profile, no JSON message yet (CSV and X12 have none)
+        ");
+        insta::assert_snapshot!(json(&drift), @r#"
+        {
+          "findings": [
+            {
+              "vendorId": "vendorA",
+              "eventType": "inventory_update",
+              "id": "0123456789abcdef",
+              "kind": "renamed",
+              "path": "/qty",
+              "renamedTo": "/quantity",
+              "similarityPercent": 70,
+              "expected": [
+                "integer"
+              ],
+              "found": [
+                "integer"
+              ],
+              "breaking": true,
+              "declared": true,
+              "objects": 3,
+              "example": "01KCZ00000000000000000000A",
+              "firstSeenAt": "2026-11-21T09:58:00.000Z",
+              "lastSeenAt": "2026-11-21T09:59:00.000Z",
+              "schemaVersion": "1",
+              "bundle": "05b3abf2579a5eb66403cd78be557fd860633a1fe2103c7642030defe32c657f",
+              "code": "payload_schema_violation"
+            }
+          ],
+          "profiles": [
+            {
+              "vendorId": "vendorA",
+              "eventType": "inventory_update",
+              "schemaVersion": "1",
+              "events": 120,
+              "fields": 5,
+              "truncated": false,
+              "lastSeenAt": "2026-11-21T09:59:00.000Z"
+            }
+          ],
+          "unprofiled": [
+            {
+              "vendorId": "feed",
+              "eventType": "stock",
+              "why": "no JSON message yet"
+            }
+          ]
+        }
+        "#);
         let none = Drift { findings: vec![], profiles: vec![], unprofiled: vec![] };
         assert!(on_terminal(&none).starts_with("No drift"));
     }

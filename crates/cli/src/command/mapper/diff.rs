@@ -300,6 +300,16 @@ mod tests {
                 },
             ],
         };
-        insta::assert_snapshot!(on_terminal(&diff), @"");
+        insta::assert_snapshot!(on_terminal(&diff), @r#"
+        ca978112ca1b → 3e23e8160039
+        contract
+          /canonical/version  "1.0" → "1.1"
+         FILE                  A                     B                    
+         mapper.wasm           3 bytes 7692c3ad3540  5 bytes 8b5b9db0c13d
+         schema/1.schema.json  1 bytes 043a718774c5  1 bytes e3b98a4da31a
+        schema/1.schema.json
+          /required/0  "qty" → "quantity"
+          /required/1  + "sku"
+        "#);
     }
 }

@@ -1,7 +1,10 @@
 //! `sluice mapper history`: who changed a vendor's mappers when, and why.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
-use sluice_core::bundle::{ChangeKind, MapperChange};
+use sluice_core::bundle::{Canary, CanaryCounts, ChangeKind, MapperChange, Verdict};
+use sluice_core::id::EventType;
 use sluice_core::port::MapperPointers as _;
 
 use crate::args::HistoryArgs;
@@ -13,17 +16,40 @@ use crate::output::{Cell, Output, Page, Tone, View, paint, printable, time_cell}
 struct History {
     /// Oldest first.
     changes: Vec<MapperChange>,
+    /// Canaries that are on.
+    trials: Vec<Trial>,
+}
+
+/// How a canary does.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Trial {
+    event_type: EventType,
+    canary: Canary,
+    counts: CanaryCounts,
+    verdict: Verdict,
 }
 
 /// Runs the command.
 pub(super) async fn run(args: &HistoryArgs, cloud: &Cloud, output: &Output) -> Result<(), CliError> {
-    let changes = cloud.vendors().history(&args.vendor, args.event_type.as_ref()).await?;
+    let vendors = cloud.vendors();
+    let changes = vendors.history(&args.vendor, args.event_type.as_ref()).await?;
     if changes.is_empty() {
         let of = args.event_type.as_ref().map(|event_type| format!(" for {event_type}")).unwrap_or_default();
         return Err(CliError::not_found(format!("{} has never had a mapper{of}", args.vendor))
             .with_hint("`sluice mapper ls` lists vendors and event types"));
     }
-    output.document(&History { changes })
+    let event_types: BTreeSet<&EventType> = changes.iter().map(|change| &change.event_type).collect();
+    let mut trials = Vec::new();
+    for event_type in event_types {
+        let Some(pointer) = vendors.current(&args.vendor, event_type).await? else { continue };
+        if let Some(canary) = pointer.canary {
+            let counts = vendors.counts(&args.vendor, event_type, pointer.revision).await?;
+            let verdict = canary.verdict(&counts);
+            trials.push(Trial { event_type: event_type.clone(), canary, counts, verdict });
+        }
+    }
+    output.document(&History { changes, trials })
 }
 
 fn what(change: &MapperChange) -> Cell {
@@ -70,24 +96,31 @@ impl View for History {
                 why(change).into(),
             ]
         });
-        let table = page.table(&["AT", "TYPE", "REVISION", "WHAT", "FROM", "TO", "BY"], rows.collect());
-        match self
-            .changes
-            .last()
-            .and_then(|last| last.canary.as_ref().filter(|_| last.kind == ChangeKind::Canary))
-        {
-            Some(canary) if page.terminal => format!(
-                "{table}{}\n",
-                paint(
-                    Tone::Dim,
-                    format!(
-                        "A canary is on. `normalize` takes it back if, after {} events, it quarantines over {} points more than the active mapper.",
-                        canary.min_events, canary.margin
-                    )
-                )
-            ),
-            _ => table,
+        let mut text = page.table(&["AT", "TYPE", "REVISION", "WHAT", "FROM", "TO", "BY"], rows.collect());
+        if page.terminal {
+            for trial in &self.trials {
+                text.push_str(&trial.sentence());
+            }
         }
+        text
+    }
+}
+
+impl Trial {
+    fn sentence(&self) -> String {
+        let Self { event_type, canary, counts, verdict } = self;
+        let (tone, so) = match verdict {
+            Verdict::Watching => (Tone::Dim, format!("judged after {} events of its own", canary.min_events)),
+            Verdict::Passing => {
+                (Tone::Good, "it does no worse: `sluice mapper promote` makes it the active one".to_owned())
+            }
+            Verdict::Failed => (Tone::Bad, "it does worse, and is being taken back".to_owned()),
+        };
+        let text = format!(
+            "A canary of {event_type} is on at {} %. Quarantined: candidate {}, active {}; margin {} points. {so}.",
+            canary.percent, counts.candidate, counts.active, canary.margin
+        );
+        format!("{}\n", paint(tone, text))
     }
 }
 
@@ -95,7 +128,7 @@ impl View for History {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test's own constants")]
 
-    use sluice_core::bundle::{ArmCounts, Canary, CanaryCounts};
+    use sluice_core::bundle::ArmCounts;
     use sluice_core::digest::Sha256Hex;
 
     use super::*;
@@ -155,8 +188,81 @@ mod tests {
                 },
                 MapperChange { counts: Some(counts), ..change(ChangeKind::Rollback, 4) },
             ],
+            trials: vec![Trial {
+                event_type: "inventory_update".parse().unwrap(),
+                canary: canary(),
+                counts: CanaryCounts {
+                    candidate: ArmCounts { events: 20, failed: 0 },
+                    active: counts.active,
+                },
+                verdict: Verdict::Passing,
+            }],
         };
-        insta::assert_snapshot!(on_terminal(&history), @"");
-        insta::assert_snapshot!(json(&History { changes: history.changes[1..3].to_vec() }), @"");
+        insta::assert_snapshot!(on_terminal(&history), @"
+        AT                        TYPE              REVISION  WHAT                 FROM          TO            BY                                                                                         
+        2026-11-21 09:58:00.000Z  inventory_update  1         activate             -             dda18a0e21ae  ada: qty was renamed
+        2026-11-21 09:58:00.000Z  inventory_update  2         canary 10 %, forced  96879611650f  dda18a0e21ae  ada: qty was renamed (overruled: shadow: 3 of 1000 newly broken)
+        2026-11-21 09:58:00.000Z  inventory_update  3         auto-rollback        dda18a0e21ae  96879611650f  sluice-normalize: 3 of 20 (15.00 %) quarantined
+        2026-11-21 09:58:00.000Z  inventory_update  4         rollback             96879611650f  dda18a0e21ae  ada: qty was renamed (candidate: 3 of 20 (15.00 %) quarantined, active: 0 of 180 (0.00 %))
+        A canary of inventory_update is on at 10 %. Quarantined: candidate 0 of 20 (0.00 %), active 0 of 180 (0.00 %); margin 1 points. it does no worse: `sluice mapper promote` makes it the active one.
+        ");
+        insta::assert_snapshot!(json(&History { changes: history.changes[1..3].to_vec(), trials: vec![] }), @r#"
+        {
+          "changes": [
+            {
+              "vendorId": "vendorA",
+              "eventType": "inventory_update",
+              "revision": 2,
+              "kind": "canary",
+              "at": "2026-11-21T09:58:00.000Z",
+              "by": "ada",
+              "reason": "qty was renamed",
+              "from": "96879611650f80a81392a52e0db9b0237669087c4518e1c130e541a505e0eeef",
+              "to": "dda18a0e21ae47c53b4309434cbc02ae8bf764fa83a6defbb719431242722aa7",
+              "canary": {
+                "bundle": "dda18a0e21ae47c53b4309434cbc02ae8bf764fa83a6defbb719431242722aa7",
+                "percent": 10,
+                "since": "2026-11-21T09:58:00.000Z",
+                "by": "ada",
+                "reason": "qty was renamed",
+                "minEvents": 20,
+                "margin": 1
+              },
+              "forced": "shadow: 3 of 1000 newly broken"
+            },
+            {
+              "vendorId": "vendorA",
+              "eventType": "inventory_update",
+              "revision": 3,
+              "kind": "auto-rollback",
+              "at": "2026-11-21T09:58:00.000Z",
+              "by": "sluice-normalize",
+              "reason": "3 of 20 (15.00 %) quarantined",
+              "from": "dda18a0e21ae47c53b4309434cbc02ae8bf764fa83a6defbb719431242722aa7",
+              "to": "96879611650f80a81392a52e0db9b0237669087c4518e1c130e541a505e0eeef",
+              "canary": {
+                "bundle": "dda18a0e21ae47c53b4309434cbc02ae8bf764fa83a6defbb719431242722aa7",
+                "percent": 10,
+                "since": "2026-11-21T09:58:00.000Z",
+                "by": "ada",
+                "reason": "qty was renamed",
+                "minEvents": 20,
+                "margin": 1
+              },
+              "counts": {
+                "candidate": {
+                  "events": 20,
+                  "failed": 3
+                },
+                "active": {
+                  "events": 180,
+                  "failed": 0
+                }
+              }
+            }
+          ],
+          "trials": []
+        }
+        "#);
     }
 }

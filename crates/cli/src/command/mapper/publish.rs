@@ -108,7 +108,7 @@ mod tests {
           bundle     05b3abf2579a5eb66403cd78be557fd860633a1fe2103c7642030defe32c657f
           maps to    InventoryUpdated 1.0
           module     6 bytes, sha256 120970d812836f19888625587a4606a5ad23cef31c8684e601771552548fc6b9
-          native     1 bytes for x86_64-unknown-linux-gnu
+          native     1 bytes for x86_64-unknown-linux-gnu, signed by 2c70e12b7a06
           revision   3
           replaced   cba06b5736faf67e54b07b561eae94395e774c517a7d910a54369e1263ccfbd4, revision 2
           in effect  within 2 s
@@ -131,7 +131,8 @@ mod tests {
               "target": "x86_64-unknown-linux-gnu",
               "fingerprint": "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
               "sha256": "1b16b1df538ba12dc3f97edbb85caa7050d46c148134290feba80f8236c83db9",
-              "bytes": 1
+              "bytes": 1,
+              "keyId": "2c70e12b7a0646f92279f427c7b38e7334d8e5389cff167a1dc30e73f826b683"
             }
           ],
           "outcome": "activated",
