@@ -41,7 +41,7 @@ where
         event.record(&mut fields);
         let now = jiff::Timestamp::now();
         let line =
-            if target == stage::TARGET { stage_line(fields.0, now) } else { metric_line(fields.0, now) };
+            if target == stage::TARGET { stage_line(fields.0, now) } else { metric_line(&fields.0, now) };
         writeln!(writer, "{}", Value::Object(line))
     }
 }
@@ -69,10 +69,10 @@ fn stage_line(mut line: Map<String, Value>, now: jiff::Timestamp) -> Map<String,
             directives.push(directive(&["reason"], &[(name, "Count")]));
         }
     }
-    finish(line, now, directives)
+    finish(line, now, &directives)
 }
 
-fn metric_line(fields: Map<String, Value>, now: jiff::Timestamp) -> Map<String, Value> {
+fn metric_line(fields: &Map<String, Value>, now: jiff::Timestamp) -> Map<String, Value> {
     let name = fields.get("metric").and_then(Value::as_str).unwrap_or_default().to_owned();
     let dimensions = fields.get("dimensions").and_then(Value::as_str).unwrap_or("{}");
     let mut line: Map<String, Value> = serde_json::from_str(dimensions).unwrap_or_default();
@@ -83,10 +83,10 @@ fn metric_line(fields: Map<String, Value>, now: jiff::Timestamp) -> Map<String, 
         directives.push(directive(&names, &[(&name, "Count")]));
     }
     line.insert(name, fields.get("value").cloned().unwrap_or_default());
-    finish(line, now, directives)
+    finish(line, now, &directives)
 }
 
-fn finish(mut line: Map<String, Value>, now: jiff::Timestamp, directives: Vec<Value>) -> Map<String, Value> {
+fn finish(mut line: Map<String, Value>, now: jiff::Timestamp, directives: &[Value]) -> Map<String, Value> {
     line.insert("timestamp".into(), sluice_core::id::rfc3339(now).into());
     line.insert("_aws".into(), json!({"Timestamp": now.as_millisecond(), "CloudWatchMetrics": directives}));
     line

@@ -74,12 +74,12 @@ struct Side {
     digest: Sha256Hex,
     contract: Contract,
     files: BTreeMap<String, FileRef>,
-    from: From,
+    from: Source,
 }
 
-enum From {
+enum Source {
     Folder(Bundle),
-    Store(Cloud),
+    Store(Box<Cloud>),
 }
 
 impl Side {
@@ -93,21 +93,26 @@ impl Side {
                 digest,
                 contract: manifest.contract,
                 files: manifest.files,
-                from: From::Folder(bundle),
+                from: Source::Folder(bundle),
             });
         }
         let cloud = Cloud::connect(global).await?;
         let store = cloud.bundles();
         let digest = resolve(&store, text).await?;
         let manifest = published_manifest(&store, &digest).await?;
-        Ok(Self { digest, contract: manifest.contract, files: manifest.files, from: From::Store(cloud) })
+        Ok(Self {
+            digest,
+            contract: manifest.contract,
+            files: manifest.files,
+            from: Source::Store(Box::new(cloud)),
+        })
     }
 
     async fn read(&self, path: &str) -> Result<Option<Bytes>, CliError> {
         let Some(file) = self.files.get(path) else { return Ok(None) };
         match &self.from {
-            From::Folder(bundle) => Ok(bundle.files.get(path).cloned()),
-            From::Store(cloud) => published_file(&cloud.bundles(), file).await.map(Some),
+            Source::Folder(bundle) => Ok(bundle.files.get(path).cloned()),
+            Source::Store(cloud) => published_file(&cloud.bundles(), file).await.map(Some),
         }
     }
 }
