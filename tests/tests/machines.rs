@@ -68,7 +68,7 @@ fn machines() -> Vec<Machine> {
             Machine { id: text(machine, "id").to_owned(), kind, source, definition }
         })
         .collect();
-    assert!(machines.len() >= 3);
+    assert!(machines.len() >= 4);
     machines
 }
 
@@ -153,14 +153,23 @@ fn placeholders_and_the_topology_name_the_same_things() {
             used.insert((list, id.clone()));
         }
     }
-    // The topology itself uses some: what the stream calls and the rules start, and what the API fronts.
+    // The topology itself uses some: what the stream, routes and schedules call, what the rules start, and what the API fronts.
     for stream in items(&topology, "streams") {
         used.insert(("functions", text(stream, "function").to_owned()));
+    }
+    for route in items(&topology, "routes") {
+        used.insert(("functions", text(route, "function").to_owned()));
+        used.insert(("queues", text(route, "queue").to_owned()));
+    }
+    for schedule in items(&topology, "schedules") {
+        used.insert(("functions", text(schedule, "function").to_owned()));
     }
     for rule in items(&topology, "rules") {
         used.insert(("stateMachines", text(&rule["target"], "stateMachine").to_owned()));
     }
     used.insert(("stateMachines", "Intake".to_owned()));
+    // Started by a person: `sluice replay`.
+    used.insert(("stateMachines", "Replay".to_owned()));
     let all: BTreeSet<(&str, String)> =
         suffixes.iter().flat_map(|(list, _)| ids(list).into_iter().map(move |id| (*list, id))).collect();
     assert_eq!(used, all, "what the topology lists and what is used must be the same");
@@ -303,5 +312,40 @@ fn every_failure_of_normalize_is_caught() {
             assert!(caught.contains("States.ALL") || every_class, "{place} catches only {caught:?}");
         }
     }
-    assert_eq!(seen, 2, "normalize and recover");
+    assert_eq!(seen, 3, "normalize, recover and replay");
+}
+
+/// The name makes recovery idempotent and tells replays apart: the same expression wherever it is started.
+#[test]
+fn recovery_is_started_under_the_same_name_everywhere() {
+    let machines = machines();
+    let names: BTreeSet<&str> = tasks(&machines)
+        .into_iter()
+        .filter(|(_, task)| task["Resource"] == "arn:aws:states:::states:startExecution")
+        .map(|(_, task)| text(&task["Arguments"], "Name"))
+        .collect();
+    assert_eq!(names.len(), 1, "{names:?}");
+    let started = tasks(&machines)
+        .into_iter()
+        .filter(|(_, task)| task["Resource"] == "arn:aws:states:::states:startExecution")
+        .count();
+    assert_eq!(started, 2, "normalize and replay");
+}
+
+/// A Distributed Map says how much may run at once and how much may fail, and writes down what became of each item.
+#[test]
+fn every_distributed_map_is_bounded_and_leaves_its_results() {
+    let machines = machines();
+    let mut seen = 0;
+    for (place, state) in states(&machines) {
+        if state["ItemProcessor"]["ProcessorConfig"]["Mode"] == "DISTRIBUTED" {
+            seen += 1;
+            for field in
+                ["Label", "MaxConcurrency", "ToleratedFailurePercentage", "ItemReader", "ResultWriter"]
+            {
+                assert!(!state[field].is_null(), "{place} has no {field}");
+            }
+        }
+    }
+    assert_eq!(seen, 1, "replay");
 }

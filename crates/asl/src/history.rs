@@ -62,6 +62,11 @@ event_types! {
     MapIterationFailed,
     MapIterationStarted,
     MapIterationSucceeded,
+    MapRunAborted,
+    MapRunFailed,
+    MapRunRedriven,
+    MapRunStarted,
+    MapRunSucceeded,
     MapStateAborted,
     MapStateEntered,
     MapStateExited,
@@ -162,6 +167,17 @@ pub enum Details {
         name: Arc<str>,
         index: usize,
     },
+    MapRunStarted {
+        map_run_arn: Arc<str>,
+    },
+    MapRunFailed {
+        error: String,
+        cause: Option<String>,
+    },
+    MapRunRedriven {
+        map_run_arn: Arc<str>,
+        redrive_count: u32,
+    },
     EvaluationFailed {
         error: String,
         cause: Option<String>,
@@ -217,6 +233,9 @@ impl Details {
                 EventType::MapIterationAborted => "mapIterationAbortedEventDetails",
                 _ => "mapIterationStartedEventDetails",
             },
+            Details::MapRunStarted { .. } => "mapRunStartedEventDetails",
+            Details::MapRunFailed { .. } => "mapRunFailedEventDetails",
+            Details::MapRunRedriven { .. } => "mapRunRedrivenEventDetails",
             Details::EvaluationFailed { .. } => "evaluationFailedEventDetails",
         }
     }
@@ -297,6 +316,15 @@ impl Details {
             Details::MapIteration { name, index } => {
                 put("name", (&**name).into());
                 put("index", (*index).into());
+            }
+            Details::MapRunStarted { map_run_arn } => put("mapRunArn", (&**map_run_arn).into()),
+            Details::MapRunFailed { error, cause } => {
+                put("error", error.as_str().into());
+                put("cause", cause.clone().into());
+            }
+            Details::MapRunRedriven { map_run_arn, redrive_count } => {
+                put("mapRunArn", (&**map_run_arn).into());
+                put("redriveCount", (*redrive_count).into());
             }
             Details::EvaluationFailed { error, cause, location, state } => {
                 put("error", error.as_str().into());

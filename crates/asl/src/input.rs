@@ -63,6 +63,22 @@ pub enum InputKind {
         /// For a Lambda function the JSON text of its error.
         cause: Option<String>,
     },
+    /// A Map Run ended well: its children did, but for as many as may fail, and its results are written.
+    MapRunSucceeded {
+        /// From [`Effect::StartMapRun`](crate::Effect::StartMapRun).
+        task: TaskId,
+        /// The result, `$states.result`: the results, or where they were written.
+        output: Value,
+    },
+    /// A Map Run failed.
+    MapRunFailed {
+        /// From [`Effect::StartMapRun`](crate::Effect::StartMapRun).
+        task: TaskId,
+        /// The error name that `Retry` and `Catch` match.
+        error: String,
+        /// What is known beyond the name.
+        cause: Option<String>,
+    },
     /// The time of a timer has come.
     TimerFired {
         /// From [`Effect::SetTimer`](crate::Effect::SetTimer).
@@ -121,7 +137,7 @@ impl Start {
     }
 }
 
-/// One attempt of one Task state. Never used again within an execution, so a late result of an earlier attempt is recognized.
+/// One attempt of one Task state, or one run of a Distributed Map. Never used again within an execution, so a late result of an earlier attempt is recognized.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct TaskId(pub u64);

@@ -37,10 +37,12 @@ mod template;
 mod time;
 
 pub use definition::{
-    Definition, DefinitionError, DefinitionErrors, MachineType, ParseOptions, SUPPORTED_RESOURCES,
+    Definition, DefinitionError, DefinitionErrors, InputType, MachineType, OutputType, ParseOptions,
+    SUPPORTED_RESOURCES, Transformation,
 };
 pub use execution::{
-    ApplyError, Effect, Execution, NotRedrivable, ReplayError, ScheduledTask, StartedWith, Status,
+    ApplyError, Batching, Effect, Execution, ItemSource, MapFault, MapRun, NotRedrivable, ReplayError,
+    ResultWriter, ScheduledTask, StartedWith, Status,
 };
 pub use history::{Details, EventType, HistoryEvent};
 pub use input::{Input, InputKind, Start, TaskId, TimerId};

@@ -50,6 +50,15 @@ pub const VARIABLES_BYTES_MAX: usize = 10 * 1024 * 1024;
 /// Iterations of an inline Map that run at once when `MaxConcurrency` is 0 or greater.
 pub const MAP_CONCURRENCY_MAX: usize = 40;
 
+/// Children of a Map Run that run at once when `MaxConcurrency` is 0 or greater.
+pub const MAP_RUN_CONCURRENCY_MAX: u64 = 10_000;
+
+/// The most items of a Map Run (quota "Maximum number of items", 100 million).
+pub const MAP_RUN_ITEMS_MAX: u64 = 100_000_000;
+
+/// The longest `Label`, in characters.
+pub const LABEL_CHARS_MAX: usize = 40;
+
 /// The longest wait, timeout or heartbeat, in seconds.
 pub const SECONDS_MAX: u64 = 99_999_999;
 

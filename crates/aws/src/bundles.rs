@@ -21,7 +21,7 @@ pub struct S3BundleStore {
 impl S3BundleStore {
     /// Over a bucket.
     pub fn new(sdk: &SdkConfig, bucket: impl Into<String>) -> Self {
-        Self { client: crate::raw::client(sdk), bucket: bucket.into() }
+        Self { client: crate::client::s3(sdk), bucket: bucket.into() }
     }
 }
 

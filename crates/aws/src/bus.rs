@@ -23,7 +23,7 @@ pub struct EventBridgeBus {
 impl EventBridgeBus {
     /// Over a bus, by name.
     pub fn new(sdk: &SdkConfig, bus: impl Into<String>) -> Self {
-        Self { client: Client::new(sdk), bus: bus.into() }
+        Self { client: crate::client::eventbridge(sdk), bus: bus.into() }
     }
 
     async fn put(&self, events: &[BusEvent]) -> Result<Vec<Result<(), Fault>>, Fault> {

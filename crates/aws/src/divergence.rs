@@ -6,10 +6,10 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
 use sluice_core::Fault;
 use sluice_core::port::DivergenceStore;
-use sluice_core::record::Divergence;
+use sluice_core::record::{Divergence, DivergenceRow};
 
 use crate::error::fault;
-use crate::item::{text, to_item};
+use crate::item::{Item, from_item, text, to_item};
 
 /// The table.
 #[derive(Debug, Clone)]
@@ -21,7 +21,43 @@ pub struct DynamoDivergence {
 impl DynamoDivergence {
     /// Over a table.
     pub fn new(sdk: &SdkConfig, table: impl Into<String>) -> Self {
-        Self { client: Client::new(sdk), table: table.into() }
+        Self { client: crate::client::dynamodb(sdk), table: table.into() }
+    }
+
+    /// All rows, of one subject or (by a scan) of all, of one kind or of all, in the table's order.
+    pub async fn list(&self, subject: Option<&str>, kind: Option<&str>) -> Result<Vec<DivergenceRow>, Fault> {
+        let mut rows = Vec::new();
+        let mut from: Option<Item> = None;
+        loop {
+            let (items, next) = match subject {
+                Some(subject) => {
+                    let query = self.client.query().table_name(&self.table);
+                    let answer = query
+                        .key_condition_expression("subject = :subject")
+                        .expression_attribute_values(":subject", text(subject))
+                        .set_exclusive_start_key(from)
+                        .send()
+                        .await
+                        .map_err(|error| fault("list divergence", error))?;
+                    (answer.items, answer.last_evaluated_key)
+                }
+                None => {
+                    let scan = self.client.scan().table_name(&self.table).set_exclusive_start_key(from);
+                    let answer = scan.send().await.map_err(|error| fault("list divergence", error))?;
+                    (answer.items, answer.last_evaluated_key)
+                }
+            };
+            for item in items.unwrap_or_default() {
+                let of_kind = item.get("kind").and_then(|held| held.as_s().ok());
+                if kind.is_none_or(|kind| of_kind.is_some_and(|held| held == kind)) {
+                    rows.push(from_item(&self.table, item)?);
+                }
+            }
+            from = next.filter(|key| !key.is_empty());
+            if from.is_none() {
+                return Ok(rows);
+            }
+        }
     }
 }
 

@@ -21,7 +21,7 @@ where
         SdkError::DispatchFailure(failure) if failure.is_user() => Code::ConfigurationInvalid,
         SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => Code::Unavailable,
         SdkError::ServiceError(service) => {
-            service_code(service.err().code(), service.raw().status().as_u16())
+            service_code(service.err().code(), service.err().message(), service.raw().status().as_u16())
         }
         // Construction failures, and whatever the SDK adds: the request was not sent.
         _ => Code::ConfigurationInvalid,
@@ -40,7 +40,7 @@ where
     Fault::new(code, format!("failed to {action}{said}")).with_source(error)
 }
 
-fn service_code(code: Option<&str>, status: u16) -> Code {
+fn service_code(code: Option<&str>, message: Option<&str>, status: u16) -> Code {
     match code.unwrap_or_default() {
         "ThrottlingException"
         | "Throttling"
@@ -60,6 +60,14 @@ fn service_code(code: Option<&str>, status: u16) -> Code {
         | "TransactionInProgressException"
         | "ReplicatedWriteConflictException"
         | "OperationAborted" => Code::ConcurrentWrite,
+        // The reasons of a transaction stand in its message: `[None, ThrottlingError]`.
+        "TransactionCanceledException"
+            if message.is_some_and(|reasons| {
+                reasons.contains("ThrottlingError") || reasons.contains("ProvisionedThroughputExceeded")
+            }) =>
+        {
+            Code::Throttled
+        }
         _ if status >= 500 => Code::Unavailable,
         _ if status == 429 => Code::Throttled,
         _ => Code::Denied,
@@ -76,10 +84,13 @@ mod tests {
         for (code, status) in
             [(Some("SlowDown"), 503), (Some("ThrottlingException"), 400), (None, 500), (Some("X"), 502)]
         {
-            assert_eq!(service_code(code, status).class(), Class::Retryable, "{code:?}");
+            assert_eq!(service_code(code, None, status).class(), Class::Retryable, "{code:?}");
         }
         for code in ["AccessDenied", "NoSuchBucket", "ResourceNotFoundException", "ValidationException"] {
-            assert_eq!(service_code(Some(code), 400), Code::Denied, "{code}");
+            assert_eq!(service_code(Some(code), None, 400), Code::Denied, "{code}");
         }
+        let cancelled = |reasons| service_code(Some("TransactionCanceledException"), Some(reasons), 400);
+        assert_eq!(cancelled("Transaction cancelled … [None, ThrottlingError]"), Code::Throttled);
+        assert_eq!(cancelled("Transaction cancelled … [ValidationError]"), Code::Denied);
     }
 }

@@ -33,7 +33,7 @@ pub struct DynamoLedger {
 impl DynamoLedger {
     /// Over a table.
     pub fn new(sdk: &SdkConfig, table: impl Into<String>) -> Self {
-        Self { client: Client::new(sdk), table: table.into() }
+        Self { client: crate::client::dynamodb(sdk), table: table.into() }
     }
 
     /// The row of an `ingestId`, by the index; eventually consistent.
@@ -147,6 +147,27 @@ impl Ledger for DynamoLedger {
             .await
             .map_err(|error| fault("read the ledger row", error))?;
         answer.item.map(|item| from_item(&self.table, item)).transpose()
+    }
+
+    async fn find_last(&self, first: &LedgerKey) -> Result<Option<LedgerRow>, Fault> {
+        let answer = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression("vendorId = :vendor AND begins_with(externalEventId, :first)")
+            .expression_attribute_values(":vendor", text(&first.vendor_id))
+            .expression_attribute_values(":first", text(&first.external_event_id))
+            .scan_index_forward(false)
+            .limit(1)
+            .send()
+            .await
+            .map_err(|error| fault("look up the last row of a digest", error))?;
+        let last = answer.items.unwrap_or_default().into_iter().next();
+        last.map(|item| from_item(&self.table, item)).transpose()
+    }
+
+    async fn find_by_ingest_id(&self, ingest_id: IngestId) -> Result<Option<LedgerRow>, Fault> {
+        Self::find_by_ingest_id(self, ingest_id).await
     }
 
     async fn commit(&self, row: &LedgerRow) -> Result<Commit, Fault> {

@@ -1,12 +1,15 @@
-//! The ports of `sluice-core` on AWS: DynamoDB, S3 and EventBridge by AWS's own SDK, and the frame of a Lambda function.
+//! The ports of `sluice-core` on AWS: DynamoDB, S3, SQS and EventBridge by AWS's own SDK, and the frame of a Lambda function.
 //!
 //! Non-goal: decisions. An adapter moves a row or an object and classifies what went wrong; what follows is the function's
 //! business. The local cloud is reached by the same clients, pointed at loopback: there is no second implementation.
 
 pub mod bundles;
 pub mod bus;
+pub mod canonical;
+mod client;
 pub mod clock;
 pub mod config;
+pub mod dead_letters;
 pub mod divergence;
 pub mod drift;
 mod emf;

@@ -5,10 +5,10 @@ use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
-use sluice_core::Fault;
 use sluice_core::digest::Sha256Hex;
 use sluice_core::id::ObjectRef;
 use sluice_core::port::NormalizedStore;
+use sluice_core::{Code, Fault};
 
 use crate::error::fault;
 use crate::raw::checksum;
@@ -23,7 +23,7 @@ pub struct S3NormalizedStore {
 impl S3NormalizedStore {
     /// Over a bucket.
     pub fn new(sdk: &SdkConfig, bucket: impl Into<String>) -> Self {
-        Self { client: crate::raw::client(sdk), bucket: bucket.into() }
+        Self { client: crate::client::s3(sdk), bucket: bucket.into() }
     }
 }
 
@@ -41,5 +41,30 @@ impl NormalizedStore for S3NormalizedStore {
             .await
             .map_err(|error| fault("write the normalized document", error))?;
         Ok(ObjectRef { bucket: self.bucket.clone(), key: key.to_owned() })
+    }
+
+    async fn get(&self, at: &ObjectRef) -> Result<Bytes, Fault> {
+        crate::raw::get(&self.client, &at.bucket, &at.key, Code::NormalizedMissing).await
+    }
+
+    async fn put_if_absent(&self, key: &str, bytes: Bytes, sha256: &Sha256Hex) -> Result<(), Fault> {
+        let put = self
+            .client
+            .put_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .if_none_match("*")
+            .content_type("application/x-ndjson")
+            .checksum_sha256(checksum(sha256))
+            .body(ByteStream::from(bytes))
+            .send()
+            .await;
+        match put {
+            Ok(_) => Ok(()),
+            Err(error) if error.raw_response().is_some_and(|answer| answer.status().as_u16() == 412) => {
+                Ok(())
+            }
+            Err(error) => Err(fault("restore the normalized document", error)),
+        }
     }
 }

@@ -24,7 +24,7 @@ pub struct DynamoQuarantine {
 impl DynamoQuarantine {
     /// Over a table.
     pub fn new(sdk: &SdkConfig, table: impl Into<String>) -> Self {
-        Self { client: Client::new(sdk), table: table.into() }
+        Self { client: crate::client::dynamodb(sdk), table: table.into() }
     }
 
     /// One row.

@@ -28,7 +28,7 @@ pub struct S3RawStore {
 impl S3RawStore {
     /// Over a bucket.
     pub fn new(sdk: &SdkConfig, bucket: impl Into<String>) -> Self {
-        Self { client: client(sdk), bucket: bucket.into() }
+        Self { client: crate::client::s3(sdk), bucket: bucket.into() }
     }
 
     async fn held_digest(&self, key: &str) -> Result<Option<String>, Fault> {
@@ -73,13 +73,6 @@ impl RawStore for S3RawStore {
     async fn get(&self, at: &ObjectRef) -> Result<Bytes, Fault> {
         get(&self.client, &at.bucket, &at.key, Code::RawMissing).await
     }
-}
-
-/// A client. Path style at an endpoint of its own (the local cloud has no names for buckets), AWS's style on AWS.
-pub(crate) fn client(sdk: &SdkConfig) -> Client {
-    let config =
-        aws_sdk_s3::config::Builder::from(sdk).force_path_style(sdk.endpoint_url().is_some()).build();
-    Client::from_conf(config)
 }
 
 /// Reads an object whole; a key that is not there is `missing`.

@@ -16,6 +16,7 @@ use aws_sdk_dynamodb::types::{Put, ReturnValue, TransactWriteItem};
 use moka::future::Cache;
 use serde::de::DeserializeOwned;
 use sluice_core::bundle::{ActiveMapper, Arm, ArmCounts, CanaryCounts, MapperChange};
+use sluice_core::contract::Contract;
 use sluice_core::digest::Sha256Hex;
 use sluice_core::id::{EventType, VendorId};
 use sluice_core::port::{Freshness, MapperPointers, VendorDirectory};
@@ -39,14 +40,23 @@ pub struct DynamoVendors {
     client: Client,
     table: String,
     cache: Cache<(String, String), Option<Arc<Item>>>,
+    contracts: Cache<VendorId, Arc<[ActiveMapper]>>,
 }
 
 fn owner_partition(api_key_sha256: &Sha256Hex) -> String {
     format!("key#{api_key_sha256}")
 }
 
+const MAPPER_PREFIX: &str = "mapper#";
+
 fn mapper_record(event_type: &EventType) -> String {
-    format!("mapper#{event_type}")
+    format!("{MAPPER_PREFIX}{event_type}")
+}
+
+/// An event type has no `#`, so whatever is stored beside a pointer is told from it.
+fn is_pointer(item: &Item) -> bool {
+    let record = item.get("record").and_then(|record| record.as_s().ok());
+    record.and_then(|record| record.strip_prefix(MAPPER_PREFIX)).is_some_and(|rest| !rest.contains('#'))
 }
 
 /// Prefix of the records of a pointer's history. Revisions have ten digits, so that they sort as numbers do.
@@ -80,11 +90,10 @@ impl From<Counters> for CanaryCounts {
 impl DynamoVendors {
     /// Over a table.
     pub fn new(sdk: &SdkConfig, table: impl Into<String>) -> Self {
-        let cache = Cache::builder()
-            .max_capacity(CACHE_ROWS_MAX)
-            .time_to_live(Duration::from_secs(CACHE_SECONDS))
-            .build();
-        Self { client: Client::new(sdk), table: table.into(), cache }
+        let time_to_live = Duration::from_secs(CACHE_SECONDS);
+        let cache = Cache::builder().max_capacity(CACHE_ROWS_MAX).time_to_live(time_to_live).build();
+        let contracts = Cache::builder().max_capacity(CACHE_ROWS_MAX).time_to_live(time_to_live).build();
+        Self { client: crate::client::dynamodb(sdk), table: table.into(), cache, contracts }
     }
 
     async fn read(
@@ -182,6 +191,52 @@ impl DynamoVendors {
         Ok(())
     }
 
+    /// Two contracts of which no message could tell apart would be an error of every message: refused while a person is looking.
+    async fn refuse_ambiguous(&self, contract: &Contract) -> Result<(), Fault> {
+        if contract.envelope.is_none() {
+            return Ok(());
+        }
+        let held = self.load_contracts(&contract.vendor_id).await?;
+        match held.iter().find(|other| contract.is_ambiguous_with(&other.contract)) {
+            None => Ok(()),
+            Some(other) => Err(Fault::new(
+                Code::ConfigurationInvalid,
+                format!(
+                    "{} has the contract {} at the same path and in the same format, and {} could not be told from it: one of them takes every message as its own (a constant eventType)",
+                    contract.vendor_id, other.contract.event_type, contract.event_type
+                ),
+            )),
+        }
+    }
+
+    async fn load_contracts(&self, vendor_id: &VendorId) -> Result<Arc<[ActiveMapper]>, Fault> {
+        let mut contracts = Vec::new();
+        let mut from: Option<Item> = None;
+        loop {
+            let answer = self
+                .client
+                .query()
+                .table_name(&self.table)
+                .key_condition_expression("vendorId = :vendor AND begins_with(#record, :mapper)")
+                .expression_attribute_names("#record", "record")
+                .expression_attribute_values(":vendor", text(vendor_id))
+                .expression_attribute_values(":mapper", text(MAPPER_PREFIX))
+                .set_exclusive_start_key(from)
+                .send()
+                .await
+                .map_err(|error| fault("list the vendor's contracts", error))?;
+            for item in answer.items.unwrap_or_default() {
+                if is_pointer(&item) {
+                    contracts.push(from_item(&self.table, item)?);
+                }
+            }
+            from = answer.last_evaluated_key.filter(|key| !key.is_empty());
+            if from.is_none() {
+                return Ok(contracts.into());
+            }
+        }
+    }
+
     /// All vendors, in the table's order.
     pub async fn list(&self) -> Result<Vec<VendorProfile>, Fault> {
         self.scan("#record = :record", "profile").await
@@ -235,6 +290,14 @@ impl VendorDirectory for DynamoVendors {
         self.row(vendor_id.to_string(), PROFILE.into(), Freshness::Cached).await
     }
 
+    async fn contracts(&self, vendor_id: &VendorId) -> Result<Arc<[ActiveMapper]>, Fault> {
+        let load = self.load_contracts(vendor_id);
+        self.contracts
+            .try_get_with_by_ref(vendor_id, load)
+            .await
+            .map_err(|shared: Arc<Fault>| Fault::new(shared.code, shared.message.clone()))
+    }
+
     async fn active_mapper(
         &self,
         vendor_id: &VendorId,
@@ -256,6 +319,7 @@ impl MapperPointers for DynamoVendors {
     }
 
     async fn replace(&self, pointer: &ActiveMapper, change: &MapperChange) -> Result<bool, Fault> {
+        self.refuse_ambiguous(&pointer.contract).await?;
         let malformed =
             |error| Fault::new(Code::RowMalformed, "failed to write the transaction").with_source(error);
         let vendor_id = &pointer.contract.vendor_id;
@@ -286,6 +350,7 @@ impl MapperPointers for DynamoVendors {
         match write.send().await {
             Ok(_) => {
                 self.cache.invalidate(&(vendor_id.to_string(), record)).await;
+                self.contracts.invalidate(vendor_id).await;
                 Ok(true)
             }
             Err(SdkError::ServiceError(service))

@@ -11,6 +11,7 @@ use reqwest::Url;
 use reqwest::header::{HeaderName, HeaderValue};
 use sluice_core::id::{EventType, ExternalEventId, IngestId, SchemaVersion, VendorId};
 use sluice_core::record::Status;
+use sluice_core::state::Entity;
 
 pub use mapper::{
     DiffArgs, HistoryArgs, KeyArgs, MapperCommand, PromoteArgs, PublishArgs, RecompileArgs, RollbackArgs,
@@ -85,7 +86,7 @@ pub enum Command {
     /// Run the local cloud: the same state machines and handlers as on AWS, in one process.
     Dev(DevArgs),
     /// Post a file to the ingest API, exactly as it is.
-    Send(SendArgs),
+    Send(Box<SendArgs>),
     /// Show one event: its life cycle, raw and normalized documents, cause of quarantine, recovery.
     Show(ShowArgs),
     /// List events, newest first.
@@ -95,11 +96,19 @@ pub enum Command {
     Quarantine(QuarantineCommand),
     /// Run failed events again, from the state that failed, once the cause is mended.
     Redrive(RedriveArgs),
+    /// Normalize stored events again, after a mapper, a schema or the code has changed; or predict what that would do.
+    Replay(ReplayArgs),
     /// The dead-letter queue.
     #[command(subcommand)]
     Dlq(DlqCommand),
     /// How vendors' messages differ from their contracts, and from what they were.
     Drift(DriftArgs),
+    /// Canonical state: what the vendors' statements come to.
+    #[command(subcommand)]
+    State(StateCommand),
+    /// Where statements of vendors contradict each other.
+    #[command(subcommand)]
+    Divergence(DivergenceCommand),
     /// Prove that nothing was lost: accepted = normalized + quarantined + in flight.
     Balance(BalanceArgs),
     /// Vendors and their keys.
@@ -136,6 +145,30 @@ pub struct DevArgs {
     pub examples_dir: Option<PathBuf>,
 }
 
+/// How `sluice send` signs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Scheme {
+    /// webhook-id, webhook-timestamp and webhook-signature.
+    StandardWebhooks,
+    /// X-Shopify-Hmac-SHA256 over the body.
+    Shopify,
+    /// X-WC-Webhook-Signature over the body.
+    Woocommerce,
+    /// x-square-hmacsha256-signature over the notification URL and the body.
+    Square,
+    /// A header of the vendor's own over the body.
+    Hmac,
+}
+
+/// How a signature is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SignatureEncoding {
+    /// Hexadecimal.
+    Hex,
+    /// Base64.
+    Base64,
+}
+
 /// `sluice send`.
 #[derive(Debug, Args)]
 pub struct SendArgs {
@@ -145,9 +178,24 @@ pub struct SendArgs {
     /// API key, sent as x-api-key.
     #[arg(long, env = "SLUICE_KEY", hide_env_values = true)]
     pub key: Option<String>,
-    /// Sign by Standard Webhooks with this secret (whsec_…).
+    /// Sign with this secret, by --scheme.
     #[arg(long, env = "SLUICE_WEBHOOK_SECRET", hide_env_values = true)]
     pub secret: Option<String>,
+    /// How the vendor signs. Standard Webhooks takes a secret whsec_…, every other scheme takes it verbatim.
+    #[arg(long, value_enum, default_value = "standard-webhooks")]
+    pub scheme: Scheme,
+    /// With --scheme hmac: the header that carries the signature.
+    #[arg(long, value_name = "NAME", required_if_eq("scheme", "hmac"))]
+    pub signature_header: Option<HeaderName>,
+    /// With --scheme hmac: how the signature is written.
+    #[arg(long, value_enum, default_value = "hex")]
+    pub signature_encoding: SignatureEncoding,
+    /// With --scheme hmac: what stands before the signature, such as sha256=.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub signature_prefix: String,
+    /// With --scheme square: the notification URL that is registered with Square [default: where it is posted to].
+    #[arg(long, value_name = "URL")]
+    pub signature_url: Option<String>,
     /// Compress the body, with `content-encoding: gzip`.
     #[arg(long)]
     pub gzip: bool,
@@ -309,6 +357,38 @@ pub struct RedriveArgs {
     pub timeout: u64,
 }
 
+/// `sluice replay`.
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// Only this vendor's.
+    #[arg(long, value_name = "ID")]
+    pub vendor: Option<VendorId>,
+    /// Only events of this type.
+    #[arg(long = "type", id = "event_type", value_name = "TYPE")]
+    pub event_type: Option<EventType>,
+    /// Only events of this version of the vendor's payload schema.
+    #[arg(long, value_name = "VERSION")]
+    pub schema_version: Option<SchemaVersion>,
+    /// Events received from then on: a time (RFC 3339), or how long ago (90s, 15m, 2h, 7d).
+    #[arg(long, value_name = "TIME", value_parser = parse_since)]
+    pub from: Since,
+    /// Events received before then [default: now].
+    #[arg(long, value_name = "TIME", value_parser = parse_since)]
+    pub to: Option<Since>,
+    /// Map the events here, as `normalize` would, say what would change, and write nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Events normalized at once.
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub concurrency: u32,
+    /// Stop when more than this share of the events fails, in percent.
+    #[arg(long, value_name = "PERCENT", default_value_t = 100.0, value_parser = parse_percent)]
+    pub tolerate: f64,
+    /// Start it and do not wait for its end.
+    #[arg(long, conflicts_with = "dry_run")]
+    pub no_wait: bool,
+}
+
 /// `sluice dlq`.
 #[derive(Debug, Subcommand)]
 pub enum DlqCommand {
@@ -334,6 +414,46 @@ pub struct DriftArgs {
     pub since: Option<Since>,
 }
 
+/// `sluice state`.
+#[derive(Debug, Subcommand)]
+pub enum StateCommand {
+    /// List entities with their data. Scans the table.
+    Ls {
+        /// Only entities whose key begins so, e.g. inventory#ROA#
+        #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+        prefix: String,
+        /// Most entities listed.
+        #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        limit: u32,
+    },
+    /// Show one entity: every member's value, when it was said and by which event.
+    Show {
+        /// inventory#<warehouseId>#<sku> or order#<vendorId>#<orderId>; a # within a part is %23, a % is %25.
+        #[arg(value_name = "ENTITY")]
+        entity: Entity,
+        /// Every statement about it too, in the order of acceptance.
+        #[arg(long)]
+        history: bool,
+    },
+}
+
+/// `sluice divergence`.
+#[derive(Debug, Subcommand)]
+pub enum DivergenceCommand {
+    /// List contradictions with both values, newest first.
+    Ls {
+        /// Only those about this entity, or this ledger key (ledger#<vendorId>#<externalEventId>). Without it the table is scanned.
+        #[arg(long, value_name = "SUBJECT")]
+        subject: Option<String>,
+        /// Only of this kind, e.g. stale or conflict.
+        #[arg(long, value_name = "KIND")]
+        kind: Option<String>,
+        /// Most rows listed.
+        #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        limit: u32,
+    },
+}
+
 /// `sluice balance`.
 #[derive(Debug, Args)]
 pub struct BalanceArgs {
@@ -352,6 +472,18 @@ pub enum VendorsCommand {
     Add(VendorsAddArgs),
     /// List vendors.
     Ls,
+    /// Answer a vendor 403 from now on. What it has sent stays and is processed as before.
+    Disable(VendorArgs),
+    /// Let a disabled vendor send again, with the keys and secrets that it has.
+    Enable(VendorArgs),
+}
+
+/// One vendor.
+#[derive(Debug, Args)]
+pub struct VendorArgs {
+    /// vendorId.
+    #[arg(value_name = "VENDOR")]
+    pub vendor: VendorId,
 }
 
 /// `sluice vendors add`.
@@ -363,7 +495,8 @@ pub struct VendorsAddArgs {
     /// API key; made and shown once if left out.
     #[arg(long)]
     pub key: Option<String>,
-    /// The vendor signs by Standard Webhooks with this secret (whsec_…); a second one for a rotation.
+    /// The vendor signs with this secret: whsec_… for Standard Webhooks, any other verbatim for the scheme of its contracts; a second one
+    /// for a rotation.
     #[arg(long, conflicts_with = "generate_secret")]
     pub secret: Vec<String>,
     /// The vendor signs by Standard Webhooks with a secret made now and shown once.
@@ -405,6 +538,15 @@ fn parse_header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
     let name = name.trim().parse::<HeaderName>().map_err(|error| error.to_string())?;
     let value = HeaderValue::from_str(value.trim()).map_err(|error| error.to_string())?;
     Ok((name, value))
+}
+
+fn parse_percent(text: &str) -> Result<f64, String> {
+    let percent: f64 = text.parse().map_err(|_| "expected a number between 0 and 100".to_owned())?;
+    if (0.0..=100.0).contains(&percent) {
+        Ok(percent)
+    } else {
+        Err("expected a number between 0 and 100".into())
+    }
 }
 
 fn parse_path(text: &str) -> Result<String, String> {

@@ -9,6 +9,8 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsProvider};
 use reqwest::Url;
 use sluice_aws::bundles::S3BundleStore;
+use sluice_aws::canonical::DynamoCanonical;
+use sluice_aws::divergence::DynamoDivergence;
 use sluice_aws::drift::DynamoDrift;
 use sluice_aws::ledger::DynamoLedger;
 use sluice_aws::quarantine::DynamoQuarantine;
@@ -17,7 +19,7 @@ use sluice_aws::vendors::DynamoVendors;
 
 use crate::args::{API_URL_LOCAL, Global};
 use crate::error::{CliError, ExitKind};
-use crate::names::{Names, names};
+use crate::names::{Names, names, names_on_aws};
 
 /// Region of the local cloud.
 pub const REGION_LOCAL: &str = "us-east-1";
@@ -95,6 +97,16 @@ impl Cloud {
         DynamoQuarantine::new(&self.sdk, &self.names().quarantine)
     }
 
+    /// Canonical state.
+    pub fn canonical(&self) -> DynamoCanonical {
+        DynamoCanonical::new(&self.sdk, &self.names().canonical_state, &self.names().divergence)
+    }
+
+    /// Divergence.
+    pub fn divergence(&self) -> DynamoDivergence {
+        DynamoDivergence::new(&self.sdk, &self.names().divergence)
+    }
+
     /// Vendors and pointers.
     pub fn vendors(&self) -> DynamoVendors {
         DynamoVendors::new(&self.sdk, &self.names().vendors)
@@ -108,6 +120,11 @@ impl Cloud {
     /// Published bundles.
     pub fn bundles(&self) -> S3BundleStore {
         S3BundleStore::new(&self.sdk, &self.names().mappers)
+    }
+
+    /// Manifests and results of replays, under keys that are never used twice.
+    pub fn replays(&self) -> S3BundleStore {
+        S3BundleStore::new(&self.sdk, &self.names().replays)
     }
 
     /// Verbatim requests, and any object by its reference.
@@ -137,7 +154,7 @@ impl Cloud {
 
     /// Names of tables, buckets and queues.
     pub fn names(&self) -> &'static Names {
-        names()
+        if self.local.is_some() { names() } else { names_on_aws() }
     }
 
     /// The console's page of an execution.

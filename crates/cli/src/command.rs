@@ -2,6 +2,7 @@
 
 pub mod balance;
 pub mod dev;
+pub mod divergence;
 pub mod dlq;
 pub mod drift;
 pub mod execution;
@@ -10,8 +11,10 @@ pub mod ls;
 pub mod mapper;
 pub mod quarantine;
 pub mod redrive;
+pub mod replay;
 pub mod send;
 pub mod show;
+pub mod state;
 pub mod vendors;
 
 use sluice_core::record::Status;
@@ -32,8 +35,13 @@ pub async fn run(command: Command, global: &Global, output: &Output) -> Result<(
             quarantine::run(command, &Cloud::connect(global).await?, output).await
         }
         Command::Redrive(args) => redrive::run(&args, &Cloud::connect(global).await?, output).await,
+        Command::Replay(args) => replay::run(&args, &Cloud::connect(global).await?, output).await,
         Command::Dlq(command) => dlq::run(command, &Cloud::connect(global).await?, output).await,
         Command::Drift(args) => drift::run(&args, &Cloud::connect(global).await?, output).await,
+        Command::State(command) => state::run(command, &Cloud::connect(global).await?, output).await,
+        Command::Divergence(command) => {
+            divergence::run(command, &Cloud::connect(global).await?, output).await
+        }
         Command::Balance(args) => balance::run(&args, &Cloud::connect(global).await?, output).await,
         Command::Vendors(command) => vendors::run(command, &Cloud::connect(global).await?, output).await,
         Command::Mapper(command) => mapper::run(command, global, output).await,

@@ -11,6 +11,7 @@ struct Topology {
     tables: Vec<Named>,
     buckets: Vec<Named>,
     queues: Vec<Named>,
+    state_machines: Vec<Named>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -28,6 +29,10 @@ pub struct Names {
     pub vendors: String,
     /// Table of quarantined events.
     pub quarantine: String,
+    /// Table of canonical state.
+    pub canonical_state: String,
+    /// Table of divergence.
+    pub divergence: String,
     /// Table of profiles and findings of drift.
     pub drift: String,
     /// Bucket of verbatim requests.
@@ -36,11 +41,28 @@ pub struct Names {
     pub normalized: String,
     /// Bucket of published bundles.
     pub mappers: String,
+    /// Bucket of replays: manifests and results.
+    pub replays: String,
     /// The dead-letter queue.
     pub dlq: String,
+    /// The state machine that replays.
+    pub replay: String,
 }
 
-static NAMES: LazyLock<Names> = LazyLock::new(|| {
+/// What CDK appends to the names of buckets on AWS, where they are global; the setting `bucketSuffix` of `cdk/`.
+pub const BUCKET_SUFFIX: &str = "SLUICE_BUCKET_SUFFIX";
+
+static NAMES: LazyLock<Names> = LazyLock::new(|| read(""));
+
+static NAMES_ON_AWS: LazyLock<Names> = LazyLock::new(|| {
+    read(&match std::env::var(BUCKET_SUFFIX) {
+        Ok(suffix) if !suffix.is_empty() => format!("-{suffix}"),
+        _ => String::new(),
+    })
+});
+
+/// With `suffix` at the end of the names of buckets.
+fn read(suffix: &str) -> Names {
     let topology: Topology = serde_json::from_str(include_str!("../../../state-machines/topology.json"))
         .unwrap_or_else(|error| unreachable!("topology.json is built in and tested: {error}"));
     let name = |list: &[Named], id: &str| {
@@ -53,17 +75,26 @@ static NAMES: LazyLock<Names> = LazyLock::new(|| {
         ledger: name(&topology.tables, "Ledger"),
         vendors: name(&topology.tables, "Vendors"),
         quarantine: name(&topology.tables, "Quarantine"),
+        canonical_state: name(&topology.tables, "CanonicalState"),
+        divergence: name(&topology.tables, "Divergence"),
         drift: name(&topology.tables, "Drift"),
-        raw: name(&topology.buckets, "Raw"),
-        normalized: name(&topology.buckets, "Normalized"),
-        mappers: name(&topology.buckets, "Mappers"),
+        raw: name(&topology.buckets, "Raw") + suffix,
+        normalized: name(&topology.buckets, "Normalized") + suffix,
+        mappers: name(&topology.buckets, "Mappers") + suffix,
+        replays: name(&topology.buckets, "Replays") + suffix,
         dlq: name(&topology.queues, "Dlq"),
+        replay: name(&topology.state_machines, "Replay"),
     }
-});
+}
 
-/// The names.
+/// The names on the local cloud.
 pub fn names() -> &'static Names {
     &NAMES
+}
+
+/// The names on AWS, with the suffix of [`BUCKET_SUFFIX`].
+pub fn names_on_aws() -> &'static Names {
+    &NAMES_ON_AWS
 }
 
 #[cfg(test)]
@@ -76,5 +107,11 @@ mod tests {
             (names.mappers.as_str(), names.quarantine.as_str()),
             ("sluice-mappers", "sluice-quarantine")
         );
+        let on_aws = super::read("-111122223333-eu-central-1");
+        assert_eq!(
+            (on_aws.raw.as_str(), on_aws.ledger.as_str()),
+            ("sluice-raw-111122223333-eu-central-1", "sluice-ledger")
+        );
+        assert_eq!((names.replay.as_str(), names.replays.as_str()), ("sluice-replay", "sluice-replays"));
     }
 }

@@ -78,17 +78,29 @@ pub fn paint(tone: Tone, text: impl AsRef<str>) -> String {
     format!("{style}{}{style:#}", text.as_ref())
 }
 
-/// `text` without anything that a terminal would obey: control characters become their escapes, line ends stay.
+/// `text` without anything that a terminal would obey or that shows nothing: such characters become their escapes, line
+/// ends stay.
 pub fn printable(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     for character in text.chars() {
-        if character == '\n' || !character.is_control() {
+        if character == '\n' || !(character.is_control() || is_invisible(character)) {
             clean.push(character);
         } else {
             let _ = write!(clean, "{}", character.escape_default());
         }
     }
     clean
+}
+
+/// Characters that show nothing, or that reorder what is around them: Unicode's `Default_Ignorable_Code_Point` and the
+/// bidirectional controls (Unicode 17, DerivedCoreProperties.txt; UAX #9), and the separators that end a line. Two ids that
+/// differ in one of them look the same.
+fn is_invisible(character: char) -> bool {
+    matches!(character,
+        '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}'..='\u{1160}' | '\u{17B4}'..='\u{17B5}' | '\u{180B}'..='\u{180F}'
+        | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{3164}' | '\u{FE00}'..='\u{FE0F}'
+        | '\u{FEFF}' | '\u{FFA0}' | '\u{FFF0}'..='\u{FFFB}' | '\u{1BCA0}'..='\u{1BCA3}' | '\u{1D173}'..='\u{1D17A}'
+        | '\u{E0000}'..='\u{E0FFF}')
 }
 
 /// One cell of a table.
@@ -388,6 +400,9 @@ mod tests {
     #[test]
     fn a_vendor_cannot_write_to_the_terminal() {
         assert_eq!(printable("a\u{1b}[2Jb\u{9b}31mc\nd\te"), "a\\u{1b}[2Jb\\u{9b}31mc\nd\\te");
+        assert_eq!(printable("evt-1\u{200b}"), "evt-1\\u{200b}");
+        assert_eq!(printable("\u{202e}gpj\u{feff}"), "\\u{202e}gpj\\u{feff}");
+        assert_eq!(printable("é 値 😀"), "é 値 😀");
         let table = page(true).table(&["A"], vec![vec!["\u{1b}]0;x\u{7}".into()]]);
         assert!(!plain(&table).contains('\u{1b}'), "{table:?}");
     }

@@ -537,8 +537,18 @@ pub fn contract_of(folder: &Path) -> Result<Contract, CliError> {
 fn contract(path: &Path, text: &[u8]) -> Result<Contract, CliError> {
     let invalid = |problem: String| CliError::InvalidFile { path: path.to_owned(), problem, hint: None };
     let text = std::str::from_utf8(text).map_err(|error| invalid(format!("is not text: {error}")))?;
-    let contract: Contract = toml::from_str(text)
+    let mut contract: Contract = toml::from_str(text)
         .map_err(|error| invalid(format!("is not a contract: {}", error.to_string().trim_end())))?;
+    contract.check().map_err(|error| invalid(format!("is not a contract: {error}")))?;
+    contract.embed_schemas(|name| {
+        let path = path.with_file_name(name);
+        let bytes = read(&path, TEXT_BYTES_MAX)?;
+        String::from_utf8(bytes.into()).map_err(|error| CliError::InvalidFile {
+            path,
+            problem: format!("is not text: {error}"),
+            hint: None,
+        })
+    })?;
     contract.check().map_err(|error| invalid(format!("is not a contract: {error}")))?;
     if contract.payload.versions.values().any(|name| name == MODULE_FILE) {
         return Err(invalid(format!("names {MODULE_FILE} as a schema")));

@@ -26,7 +26,9 @@ macro_rules! schemas {
 
 schemas! {
     "InventoryUpdated" "1.0";
+    "OrderCancelled" "1.0";
     "OrderPlaced" "1.0";
+    "OrderUpdated" "1.0";
 }
 
 static COMPILED: LazyLock<Vec<(&'static str, &'static str, Schema)>> = LazyLock::new(|| {

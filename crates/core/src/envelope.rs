@@ -96,17 +96,7 @@ impl<'a> Envelope<'a> {
         };
         let occurred_at = text("occurredAt").and_then(|text| text.parse::<Timestamp>().ok());
         if let Some(at) = occurred_at {
-            let ahead_seconds = at.as_second().saturating_sub(now.as_second());
-            if ahead_seconds > OCCURRED_AT_AHEAD_SECONDS_MAX {
-                faults.push(FieldFault {
-                    pointer: "/occurredAt".into(),
-                    code: "in_future".into(),
-                    message: format!(
-                        "lies {ahead_seconds} s ahead of our clock ({}); at most {OCCURRED_AT_AHEAD_SECONDS_MAX} s are allowed: check the vendor's clock and time zone",
-                        rfc3339(now)
-                    ),
-                });
-            }
+            faults.extend(in_future("/occurredAt", at, now));
         } else if text("occurredAt").is_some() && !faults.iter().any(|fault| fault.pointer == "/occurredAt") {
             faults.push(FieldFault {
                 pointer: "/occurredAt".into(),
@@ -114,7 +104,7 @@ impl<'a> Envelope<'a> {
                 message: "is not a date and time that exists, in RFC 3339 with an offset".into(),
             });
         }
-        let external_event_id = text("externalEventId").map(str::parse::<ExternalEventId>);
+        let external_event_id = text("externalEventId").map(ExternalEventId::from_vendor);
         if let Some(Err(error)) = &external_event_id
             && !faults.iter().any(|fault| fault.pointer == "/externalEventId")
         {
@@ -135,11 +125,8 @@ impl<'a> Envelope<'a> {
                 Some(version) => Some(version.parse::<SchemaVersion>().ok()?),
                 None => None,
             };
-            let payload_sha256 = Sha256Hex::of_parts(&[
-                event_type.as_str().as_bytes(),
-                schema_version.as_ref().map_or("", |version| version.as_str()).as_bytes(),
-                payload.value.canonical_digest().as_str().as_bytes(),
-            ]);
+            let payload_sha256 =
+                payload_digest(&event_type, schema_version.as_ref(), &payload.value.canonical_digest());
             Some(Self {
                 vendor_id: text("vendorId")?.parse().ok()?,
                 external_event_id: external_event_id?.ok()?,
@@ -159,6 +146,32 @@ impl<'a> Envelope<'a> {
             }])
         })
     }
+}
+
+/// Digest of event type, stated version and canonical payload: the same whether the payload came in an envelope or alone.
+pub(crate) fn payload_digest(
+    event_type: &EventType,
+    schema_version: Option<&SchemaVersion>,
+    canonical: &Sha256Hex,
+) -> Sha256Hex {
+    Sha256Hex::of_parts(&[
+        event_type.as_str().as_bytes(),
+        schema_version.map_or("", |version| version.as_str()).as_bytes(),
+        canonical.as_str().as_bytes(),
+    ])
+}
+
+/// The fault of a time that lies too far ahead.
+pub(crate) fn in_future(pointer: &str, at: Timestamp, now: Timestamp) -> Option<FieldFault> {
+    let ahead_seconds = at.as_second().saturating_sub(now.as_second());
+    (ahead_seconds > OCCURRED_AT_AHEAD_SECONDS_MAX).then(|| FieldFault {
+        pointer: pointer.to_owned(),
+        code: "in_future".into(),
+        message: format!(
+            "lies {ahead_seconds} s ahead of our clock ({}); at most {OCCURRED_AT_AHEAD_SECONDS_MAX} s are allowed: check the vendor's clock and time zone",
+            rfc3339(now)
+        ),
+    })
 }
 
 /// The two places where a schema keyword says too little to act on.

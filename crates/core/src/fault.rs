@@ -110,6 +110,8 @@ codes! {
     OutputShapeInvalid = "output_shape_invalid", Rejected;
     /// An event in the mapper's output does not satisfy its canonical schema.
     CanonicalSchemaViolation = "canonical_schema_violation", Rejected;
+    /// The canonical state of an entity would be larger than a table's item may be.
+    StateTooLarge = "state_too_large", Rejected;
 
     /// The function was called with something that is not its input.
     InputMalformed = "input_malformed", Misconfigured;
@@ -137,6 +139,12 @@ codes! {
     RawMissing = "raw_missing", Misconfigured;
     /// The raw object does not have the digest that the ledger has.
     RawDigestMismatch = "raw_digest_mismatch", Misconfigured;
+    /// The normalized document is not where the event says.
+    NormalizedMissing = "normalized_missing", Misconfigured;
+    /// The normalized document does not have the digest that the event and the ledger have.
+    NormalizedDigestMismatch = "normalized_digest_mismatch", Misconfigured;
+    /// The normalized document has the right digest and is not what Sluice writes.
+    NormalizedMalformed = "normalized_malformed", Misconfigured;
     /// The ledger has no such event.
     LedgerRowMissing = "ledger_row_missing", Misconfigured;
     /// A stored row cannot be read as what it should be.

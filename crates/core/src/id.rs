@@ -8,6 +8,7 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::digest::Sha256Hex;
 use crate::limits::EXTERNAL_EVENT_ID_CHARS_MAX;
 
 /// Why a text is not an identifier.
@@ -117,8 +118,9 @@ text_id!(
 );
 
 text_id!(
-    /// The vendor's own identifier of an event, 1 to 256 characters without control characters. The prefix `sha256:` is
-    /// reserved for contracts whose identity is the payload itself (design section 6).
+    /// The vendor's own identifier of an event, 1 to 256 characters without control characters; or, where the message is its own
+    /// identity, `sha256:` and the digest (design section 6), from the second acceptance on with `#` and a number of ten digits.
+    /// That form is Sluice's own: what a vendor says is read with [`ExternalEventId::from_vendor`].
     ExternalEventId,
     "externalEventId",
     |text| {
@@ -128,13 +130,52 @@ text_id!(
             Err("is longer than 256 characters")
         } else if text.chars().any(char::is_control) {
             Err("has a control character")
-        } else if text.starts_with("sha256:") {
-            Err("starts with the reserved prefix \"sha256:\"")
+        } else if text.strip_prefix(DIGEST_PREFIX).is_some_and(|rest| !is_digest(rest)) {
+            Err(RESERVED)
         } else {
             Ok(())
         }
     }
 );
+
+const DIGEST_PREFIX: &str = "sha256:";
+const DIGEST_DIGITS: usize = 64;
+/// Digits of a generation: as many as `u32` has, so that the texts sort as the numbers do.
+const GENERATION_DIGITS: usize = 10;
+const RESERVED: &str = "starts with the reserved prefix \"sha256:\"";
+
+/// 64 hexadecimal digits, and perhaps a generation.
+fn is_digest(text: &str) -> bool {
+    let (digest, generation) = text.split_once('#').map_or((text, None), |(digest, it)| (digest, Some(it)));
+    digest.len() == DIGEST_DIGITS
+        && digest.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+        && generation.is_none_or(|it| {
+            it.len() == GENERATION_DIGITS && it.parse::<u32>().is_ok_and(|number| number > 1)
+        })
+}
+
+impl ExternalEventId {
+    /// An id as a vendor states it: never of the form that stands for a digest.
+    pub fn from_vendor(text: &str) -> Result<Self, InvalidId> {
+        if text.starts_with(DIGEST_PREFIX) {
+            return Err(InvalidId { what: "externalEventId", fault: RESERVED });
+        }
+        text.parse()
+    }
+
+    /// The id of a message that is its own identity.
+    pub fn of_digest(digest: &Sha256Hex) -> Self {
+        Self(format!("{DIGEST_PREFIX}{digest}"))
+    }
+
+    /// The id under which the same message is accepted once more, after its window; `None` if this is no digest, or the last number.
+    pub fn next_generation(&self) -> Option<Self> {
+        let rest = self.0.strip_prefix(DIGEST_PREFIX)?;
+        let (digest, generation) = rest.split_once('#').unwrap_or((rest, "1"));
+        let next = generation.parse::<u32>().ok()?.checked_add(1)?;
+        Some(Self(format!("{DIGEST_PREFIX}{digest}#{next:0GENERATION_DIGITS$}")))
+    }
+}
 
 /// A ULID: 26 characters of Crockford base 32, sortable by the millisecond of acceptance (ulid/spec).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -145,6 +186,12 @@ impl IngestId {
     /// Mints the id for an event received at `at`; of `random` the low 80 bits are used.
     pub fn mint(at: Timestamp, random: u128) -> Self {
         Self(ulid::Ulid::from_parts(u64::try_from(at.as_millisecond()).unwrap_or(0), random))
+    }
+
+    /// When the event was received, to the millisecond.
+    pub fn received_at(self) -> Timestamp {
+        let millis = i64::try_from(self.0.timestamp_ms()).unwrap_or(i64::MAX);
+        Timestamp::from_millisecond(millis).unwrap_or(Timestamp::MAX)
     }
 }
 
@@ -255,6 +302,28 @@ mod tests {
             assert!(bad.parse::<ExternalEventId>().is_err(), "{bad:?}");
         }
         assert!("é".repeat(256).parse::<ExternalEventId>().is_ok());
+    }
+
+    #[test]
+    fn generations_of_a_digest_sort_as_they_count() {
+        let first = ExternalEventId::of_digest(&Sha256Hex::of(b"x"));
+        let mut ids = vec![first.clone()];
+        for _ in 0..12 {
+            let next = ids.last().unwrap().next_generation().unwrap();
+            assert_eq!(next.as_str().parse::<ExternalEventId>().unwrap(), next);
+            assert!(next.as_str().starts_with(first.as_str()));
+            ids.push(next);
+        }
+        assert!(ids.is_sorted());
+        assert_eq!(ids[1].as_str(), format!("{first}#0000000002"));
+        for bad in ["#", "#2", "#0000000001", "#9999999999", "#00000000002", "x"] {
+            assert!(format!("{first}{bad}").parse::<ExternalEventId>().is_err(), "{bad}");
+        }
+        let last: ExternalEventId = format!("{first}#{}", u32::MAX).parse().unwrap();
+        assert_eq!(last.next_generation(), None);
+        assert_eq!("evt-1".parse::<ExternalEventId>().unwrap().next_generation(), None);
+        assert!(ExternalEventId::from_vendor(first.as_str()).is_err());
+        assert!(ExternalEventId::from_vendor("evt-1").is_ok());
     }
 
     #[test]

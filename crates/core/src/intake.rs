@@ -9,14 +9,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Sha256Hex;
 use crate::id::{EventType, ExternalEventId, IngestId, SchemaVersion, VendorId, raw_key, rfc3339};
+use crate::record::Form;
 
 /// One HTTP request, as the mapping template of API Gateway builds it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Request {
-    /// `POST`
+    /// E.g. `POST`.
     pub method: String,
-    /// `/v1/events`
+    /// E.g. `/v1/events`.
     pub path: String,
     /// Address of the client.
     pub source_ip: String,
@@ -74,8 +75,14 @@ pub struct Accepted {
     pub raw_sha256: Sha256Hex,
     /// Length of the body as sent.
     pub raw_bytes: u64,
-    /// As [`crate::envelope::Envelope::payload_sha256`].
+    /// As [`crate::envelope::Envelope::payload_sha256`], or of a native message likewise.
     pub payload_sha256: Sha256Hex,
+    /// What the body is.
+    #[serde(default, skip_serializing_if = "Form::is_envelope")]
+    pub form: Form,
+    /// Present if the message is its own identity within a window: then `external_event_id` is the generation to be tried first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window_seconds: Option<u32>,
     /// As sent.
     pub content_type: String,
     /// `gzip`, if the body is.

@@ -216,6 +216,25 @@ impl Json {
         }
     }
 
+    /// The value at a JSON pointer (RFC 6901). Of equal keys the last counts, as in [`Json::get`].
+    pub fn pointer(&self, pointer: &str) -> Option<&Self> {
+        let Some(tokens) = pointer.strip_prefix('/') else { return pointer.is_empty().then_some(self) };
+        let mut value = self;
+        for token in tokens.split('/') {
+            value = match value {
+                Self::Object(_) if token.contains('~') => {
+                    &value.get(&token.replace("~1", "/").replace("~0", "~"))?.value
+                }
+                Self::Object(_) => &value.get(token)?.value,
+                Self::Array(items) if token == "0" || !token.starts_with(['0', '+']) => {
+                    items.get(token.parse::<usize>().ok()?)?
+                }
+                _ => return None,
+            };
+        }
+        Some(value)
+    }
+
     /// SHA-256 of the canonical form: members sorted by key (equal keys in their order), no white space, numbers by exact
     /// value (`1.0`, `1` and `10e-1` are one number; nothing is rounded), strings minimally escaped.
     ///
@@ -368,6 +387,19 @@ mod tests {
         let span = json.get("payload").unwrap().span.clone();
         assert_eq!(&text[span], br#"{"n": 12345678901234567890.10, "n":1 }"#);
         assert_eq!(json.first_duplicate_key().unwrap(), "/payload/n");
+    }
+
+    #[test]
+    fn pointers_find_the_exact_value() {
+        let json = parse(br#"{"a/b":[1,{"~":820982911946154508}],"x":1,"x":2,"":{"":"e"}}"#).unwrap();
+        let number = |text: &str| Json::Number(text.to_owned());
+        assert_eq!(json.pointer("/a~1b/1/~0"), Some(&number("820982911946154508")));
+        assert_eq!(json.pointer("/x"), Some(&number("2")));
+        assert_eq!(json.pointer("//"), Some(&Json::String("e".into())));
+        assert_eq!(json.pointer(""), Some(&json));
+        for absent in ["x", "/y", "/a~1b/01", "/a~1b/+1", "/a~1b/-", "/a~1b/2", "/x/0"] {
+            assert_eq!(json.pointer(absent), None, "{absent}");
+        }
     }
 
     #[test]

@@ -24,13 +24,18 @@ pub mod id;
 pub mod intake;
 pub mod json;
 pub mod limits;
+pub mod native;
 pub mod payload;
 pub mod port;
 pub mod problem;
+pub mod receipt;
 pub mod record;
 pub mod schema;
+pub mod signature;
+pub mod state;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod x12;
 
 pub use jiff;
 

@@ -30,3 +30,25 @@ pub const STATUS_SHARDS: u8 = 16;
 
 /// Most canonical events that one vendor message may carry.
 pub const EVENTS_PER_MESSAGE_MAX: usize = 1_000;
+
+/// Longest window of `payloadHash` idempotency, in seconds: a day.
+pub const IDEMPOTENCY_WINDOW_SECONDS_MAX: u32 = 86_400;
+
+/// Largest schemas of a contract that are checked at acceptance, together, in bytes: they lie in the pointer to the active bundle, and a
+/// row of DynamoDB has at most 400 KB.
+pub const ACCEPT_SCHEMAS_BYTES_MAX: usize = 65_536;
+/// Largest state row, in bytes, its base included: DynamoDB's 400 KB for an item, less what names and numbers take.
+pub const STATE_BYTES_MAX: usize = 350_000;
+
+/// Longest value that a divergence row repeats, in bytes; of a longer one it has the digest.
+pub const CLAIM_BYTES_MAX: usize = 2_048;
+
+/// Rows of one DynamoDB transaction ("TransactWriteItems", API Reference).
+pub const TRANSACTION_ROWS_MAX: usize = 100;
+
+/// Most contributions to one entity that one transaction changes; what they add to divergence takes some of the rest.
+pub const CONTRIBUTIONS_PER_CHANGE_MAX: usize = 40;
+
+/// The contributions to an entity accepted last that its base leaves out, at least; at most twice as many. A delivery that is
+/// later than this many others about the same entity costs a reading of the entity's whole history.
+pub const UNSETTLED_KEPT: usize = 32;

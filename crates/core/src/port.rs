@@ -3,6 +3,8 @@
 //!
 //! Every error is a [`Fault`] already classified by the adapter: callers never look at an HTTP status.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -16,6 +18,7 @@ use crate::record::{
     DetailType, Divergence, EventDetail, LedgerKey, LedgerRow, Normalized, QuarantineNote, QuarantineRow,
     VendorProfile,
 };
+use crate::state::{Change, Contribution, Effects, Entity, Source, State};
 
 /// Tells the time and mints ids; the one source of both.
 pub trait Clock: Send + Sync {
@@ -58,6 +61,10 @@ pub trait RawStore: Send + Sync {
 pub trait NormalizedStore: Send + Sync {
     /// Stores a document.
     async fn put(&self, key: &str, bytes: Bytes, sha256: &Sha256Hex) -> Result<ObjectRef, Fault>;
+    /// The bytes; [`crate::Code::NormalizedMissing`] if there are none.
+    async fn get(&self, at: &ObjectRef) -> Result<Bytes, Fault>;
+    /// Stores a document unless there is an object of this key.
+    async fn put_if_absent(&self, key: &str, bytes: Bytes, sha256: &Sha256Hex) -> Result<(), Fault>;
 }
 
 /// Published bundles, by digest.
@@ -94,6 +101,11 @@ pub enum Marked {
 pub trait Ledger: Send + Sync {
     /// The row of a key. May lag behind a commit: [`Ledger::commit`] decides.
     async fn find(&self, key: &LedgerKey) -> Result<Option<LedgerRow>, Fault>;
+    /// The row of the last generation of a key whose id is a digest ([`crate::id::ExternalEventId::next_generation`]). May lag behind a
+    /// commit, as [`Ledger::find`].
+    async fn find_last(&self, first: &LedgerKey) -> Result<Option<LedgerRow>, Fault>;
+    /// The row of an `ingestId`. May lag behind a commit.
+    async fn find_by_ingest_id(&self, ingest_id: IngestId) -> Result<Option<LedgerRow>, Fault>;
     /// Writes the row unless its key exists, atomically.
     async fn commit(&self, row: &LedgerRow) -> Result<Commit, Fault>;
     /// Sets NORMALIZED with its result. [`crate::Code::LedgerRowMissing`] unless the key has this `ingest_id`.
@@ -128,6 +140,8 @@ pub trait VendorDirectory: Send + Sync {
     async fn owner_of_key(&self, api_key_sha256: &Sha256Hex) -> Result<Option<VendorId>, Fault>;
     /// A vendor.
     async fn profile(&self, vendor_id: &VendorId) -> Result<Option<VendorProfile>, Fault>;
+    /// Every active mapper of the vendor, and so its contracts; empty for a vendor that is not known. In the order of event types.
+    async fn contracts(&self, vendor_id: &VendorId) -> Result<Arc<[ActiveMapper]>, Fault>;
     /// The active mapper of an event type.
     async fn active_mapper(
         &self,
@@ -218,4 +232,41 @@ pub trait DriftStore: Send + Sync {
     async fn put_track(&self, of: &TrackKey, track: &Track, seen: u64) -> Result<bool, Fault>;
     /// Records a finding. `Ok(true)`: it is new. Else when it was last seen, how often and where are brought up to date.
     async fn record(&self, finding: &Finding) -> Result<bool, Fault>;
+}
+
+/// Rows of canonical state as they were at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Of the events asked for, those that have a row.
+    pub effects: Vec<Effects>,
+    /// Of the entities asked for, those that have a row.
+    pub states: Vec<State>,
+}
+
+/// Outcome of a conditional write to canonical state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// All of it is there.
+    Written,
+    /// A row had another version than was seen: nothing was written. Read again and decide anew.
+    Conflict,
+}
+
+/// Canonical state: per entity a state row and one row per contribution, per event one row of effects.
+#[async_trait]
+pub trait CanonicalStore: Send + Sync {
+    /// Reads rows, each strongly consistent.
+    async fn read(&self, events: &[IngestId], entities: &[Entity]) -> Result<Snapshot, Fault>;
+    /// The contributions to an entity after `after`, or all, in order of acceptance.
+    async fn history(&self, entity: &Entity, after: Option<Source>) -> Result<Vec<Contribution>, Fault>;
+    /// Writes all or nothing, if every row has the version before. Divergences that one transaction does not hold are written
+    /// before it: they are computed again, and are the same, if the transaction is not reached.
+    async fn commit(&self, change: &Change) -> Result<Written, Fault>;
+}
+
+/// The dead-letter queue.
+#[async_trait]
+pub trait DeadLetters: Send + Sync {
+    /// Sends a letter. Durable when it returns.
+    async fn send(&self, letter: &serde_json::Value) -> Result<(), Fault>;
 }

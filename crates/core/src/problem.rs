@@ -12,6 +12,8 @@ pub enum Kind {
     /// 400
     EnvelopeInvalid,
     /// 400
+    MessageInvalid,
+    /// 400
     BodyUnreadable,
     /// 400
     EventTypeUnknown,
@@ -43,8 +45,9 @@ pub enum Kind {
 
 impl Kind {
     /// All of them, in the order of their status.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::EnvelopeInvalid,
+        Self::MessageInvalid,
         Self::BodyUnreadable,
         Self::EventTypeUnknown,
         Self::Unauthenticated,
@@ -65,6 +68,7 @@ impl Kind {
     fn parts(self) -> (&'static str, u16, &'static str) {
         match self {
             Self::EnvelopeInvalid => ("envelope-invalid", 400, "The envelope is not valid"),
+            Self::MessageInvalid => ("message-invalid", 400, "The message is not valid"),
             Self::BodyUnreadable => ("body-unreadable", 400, "The body cannot be read"),
             Self::EventTypeUnknown => {
                 ("event-type-unknown", 400, "The event type is not known for this vendor")

@@ -4,10 +4,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Sha256Hex;
-use crate::fault::Cause;
+use crate::fault::{Cause, Code, Fault, FieldFault};
 use crate::id::{CanonicalType, EventType, ExternalEventId, IngestId, ObjectRef, SchemaVersion, VendorId};
 use crate::intake::Accepted;
 use crate::limits::STATUS_SHARDS;
+use crate::state::StateDivergence;
 
 /// Where an accepted event is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -48,6 +49,24 @@ impl Status {
     }
 }
 
+/// What a raw object is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Form {
+    /// An envelope, whose payload the mapper is given.
+    #[default]
+    Envelope,
+    /// The vendor's own message, all of which the mapper is given.
+    Native,
+}
+
+impl Form {
+    /// What rows say by saying nothing.
+    pub fn is_envelope(&self) -> bool {
+        *self == Self::Envelope
+    }
+}
+
 /// Key of a ledger row.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -56,6 +75,19 @@ pub struct LedgerKey {
     pub vendor_id: VendorId,
     /// Sort key.
     pub external_event_id: ExternalEventId,
+}
+
+impl LedgerKey {
+    /// The key under which the same message is accepted once more, after its window.
+    pub fn next_generation(&self) -> Result<Self, Fault> {
+        match self.external_event_id.next_generation() {
+            Some(external_event_id) => Ok(Self { vendor_id: self.vendor_id.clone(), external_event_id }),
+            None => Err(Fault::new(
+                Code::RowMalformed,
+                format!("({}, {}) has no next generation", self.vendor_id, self.external_event_id),
+            )),
+        }
+    }
 }
 
 /// The ingest record (A4): audit trail, idempotency key, outbox.
@@ -89,6 +121,9 @@ pub struct LedgerRow {
     pub raw_bytes: u64,
     /// Digest of the canonical payload.
     pub payload_sha256: Sha256Hex,
+    /// What the raw object is.
+    #[serde(default, skip_serializing_if = "Form::is_envelope")]
+    pub form: Form,
     /// As sent.
     pub content_type: String,
     /// As sent.
@@ -124,12 +159,18 @@ impl LedgerRow {
             raw_sha256: accepted.raw_sha256.clone(),
             raw_bytes: accepted.raw_bytes,
             payload_sha256: accepted.payload_sha256.clone(),
+            form: accepted.form,
             content_type: accepted.content_type.clone(),
             content_encoding: accepted.content_encoding.clone(),
             normalized: None,
             quarantine: None,
             updated_at: accepted.received_at,
         }
+    }
+
+    /// Whether the window that began with this row is still open at `at`. A clock that runs behind this row's is within it.
+    pub fn is_within_window(&self, window_seconds: u32, at: Timestamp) -> bool {
+        at.as_millisecond() < self.received_at.as_millisecond() + i64::from(window_seconds) * 1_000
     }
 
     /// References only (A5).
@@ -143,10 +184,11 @@ impl LedgerRow {
             received_at: self.received_at,
             raw_ref: self.raw_ref.clone(),
             raw_sha256: self.raw_sha256.clone(),
+            form: self.form,
             content_encoding: self.content_encoding.clone(),
             replay: 0,
             normalized: self.normalized.clone(),
-            quarantine: self.quarantine.clone(),
+            quarantine: self.quarantine.clone().map(|note| QuarantineNote { errors: Vec::new(), ..note }),
         }
     }
 }
@@ -182,6 +224,9 @@ pub struct QuarantineNote {
     pub code: String,
     /// As [`Cause::message`].
     pub message: String,
+    /// As [`Cause::errors`], for the vendor's receipt. They quote the message, so they are never on the bus.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<FieldFault>,
     /// When.
     #[serde(with = "crate::id::millis")]
     pub at: Timestamp,
@@ -210,6 +255,9 @@ pub struct EventDetail {
     pub raw_ref: ObjectRef,
     /// Its digest.
     pub raw_sha256: Sha256Hex,
+    /// What it is.
+    #[serde(default, skip_serializing_if = "Form::is_envelope")]
+    pub form: Form,
     /// As sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_encoding: Option<String>,
@@ -302,7 +350,7 @@ pub struct QuarantineRow {
     pub last_seen_at: Timestamp,
 }
 
-/// Two statements of a vendor that contradict each other.
+/// A submission under a key that was taken, with another payload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Divergence {
@@ -325,6 +373,16 @@ pub struct Divergence {
     pub at: Timestamp,
 }
 
+/// A row of the divergence table, as its readers meet it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum DivergenceRow {
+    /// About canonical state.
+    State(Box<StateDivergence>),
+    /// About a submission.
+    Submission(Box<Divergence>),
+}
+
 impl Divergence {
     /// Key of the row for a conflicting submission.
     pub fn conflict_key(key: &LedgerKey, refused: &Sha256Hex) -> (String, String) {
@@ -342,7 +400,8 @@ pub struct VendorProfile {
     pub enabled: bool,
     /// Digests of the API keys that hold; two during a rotation.
     pub api_key_sha256: Vec<Sha256Hex>,
-    /// Secrets of the Standard Webhooks scheme (`whsec_…`); two during a rotation, none if the vendor does not sign.
+    /// What the vendor signs with; two of a kind during a rotation, none if it does not sign. A secret that starts with `whsec_` is one of
+    /// Standard Webhooks, and makes signing a duty at `/v1/events`; any other is the key of the vendor's own scheme, verbatim.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub webhook_secrets: Vec<String>,
     /// How fast the vendor may send, enforced at the API (usage plan on AWS). `None`: the API's own default.
@@ -367,5 +426,57 @@ impl std::fmt::Debug for VendorProfile {
             .field("enabled", &self.enabled)
             .field("webhook_secrets", &self.webhook_secrets.len())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test's own constants")]
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn row(more: &Value) -> LedgerRow {
+        let mut row = json!({
+            "vendorId": "v", "externalEventId": "e", "ingestId": "01KF0Q4S8R6D1ZJ8W9T3C5V7XN", "eventType": "t",
+            "schemaVersion": "1", "occurredAt": "2026-01-15T10:30:00Z", "receivedAt": "2026-01-15T10:30:00.500Z",
+            "updatedAt": "2026-01-15T10:30:00Z", "status": "RECEIVED", "statusShard": "x", "rawBytes": 1,
+            "rawRef": {"bucket": "raw", "key": "k"}, "rawSha256": "1".repeat(64), "payloadSha256": "1".repeat(64),
+            "contentType": "application/json"
+        });
+        row.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        serde_json::from_value(row).unwrap()
+    }
+
+    #[test]
+    fn a_row_says_its_form_and_an_old_one_is_an_envelope() {
+        let old = row(&json!({}));
+        assert_eq!((old.form, old.detail().form), (Form::Envelope, Form::Envelope));
+        assert!(serde_json::to_value(&old).unwrap().get("form").is_none());
+        let native = row(&json!({"form": "native"}));
+        assert_eq!(serde_json::to_value(native.detail()).unwrap()["form"], "native");
+    }
+
+    #[test]
+    fn what_quotes_the_message_is_never_on_the_bus() {
+        let fault = json!({"pointer": "/qty", "code": "type", "message": "is \"secret\""});
+        let row = row(
+            &json!({"quarantine": {"code": "c", "message": "m", "at": "2026-01-15T10:30:00Z", "errors": [fault]}}),
+        );
+        assert_eq!(row.quarantine.as_ref().unwrap().errors.len(), 1);
+        let note = row.detail().quarantine.unwrap();
+        assert!(note.errors.is_empty() && note.code == "c");
+    }
+
+    #[test]
+    fn a_window_begins_with_its_row_and_a_clock_behind_it_is_within() {
+        let row = row(&json!({}));
+        for (at, within) in [
+            ("2026-01-15T10:30:00.500Z", true),
+            ("2026-01-15T10:30:15.499Z", true),
+            ("2026-01-15T10:30:15.500Z", false),
+            ("2026-01-15T09:00:00Z", true),
+        ] {
+            assert_eq!(row.is_within_window(15, at.parse().unwrap()), within, "{at}");
+        }
     }
 }

@@ -13,6 +13,9 @@ use crate::fault::FieldFault;
 use crate::json::push_pointer;
 use crate::limits::{FAULTS_LISTED_MAX, QUOTED_CHARS_MAX};
 
+/// Most values of an enumeration that a fault lists.
+const OPTIONS_LISTED_MAX: usize = 12;
+
 /// A compiled schema; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Schema {
@@ -78,6 +81,14 @@ fn field_fault(error: &ValidationError<'_>) -> FieldFault {
         }
         ValidationErrorKind::Format { format } => {
             ("format".to_owned(), format!("{} is not a valid {format}", quote(error.instance())))
+        }
+        ValidationErrorKind::Enum { options }
+            if options.as_array().is_some_and(|options| options.len() > OPTIONS_LISTED_MAX) =>
+        {
+            (
+                "enum".to_owned(),
+                format!("{} is not one of the values that are allowed", quote(error.instance())),
+            )
         }
         kind => {
             let text: String = error.masked_with("the value").to_string().chars().take(400).collect();

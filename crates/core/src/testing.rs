@@ -16,13 +16,15 @@ use crate::drift::{Finding, Track, TrackKey};
 use crate::fault::{Code, Fault};
 use crate::id::{EventType, IngestId, ObjectRef, VendorId};
 use crate::port::{
-    BundleStore, BusEvent, Clock, Commit, DivergenceStore, DriftStore, EventBus, Freshness, Ledger,
-    MapperPointers, Marked, NormalizedStore, QuarantineStore, RawHeaders, RawStore, VendorDirectory,
+    BundleStore, BusEvent, CanonicalStore, Clock, Commit, DeadLetters, DivergenceStore, DriftStore, EventBus,
+    Freshness, Ledger, MapperPointers, Marked, NormalizedStore, QuarantineStore, RawHeaders, RawStore,
+    Snapshot, VendorDirectory, Written,
 };
 use crate::record::{
     Divergence, LedgerKey, LedgerRow, Normalized, QuarantineNote, QuarantineRow, QuarantineStatus, Status,
     VendorProfile,
 };
+use crate::state;
 
 /// What happens to a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +62,16 @@ pub struct State {
     pub quarantine: BTreeMap<(VendorId, IngestId), QuarantineRow>,
     /// Divergence.
     pub divergence: BTreeMap<(String, String), Divergence>,
+    /// Canonical state, by entity.
+    pub states: BTreeMap<state::Entity, state::State>,
+    /// Contributions, by entity and source.
+    pub contributions: BTreeMap<(state::Entity, state::Source), state::Contribution>,
+    /// Effects, by event.
+    pub effects: BTreeMap<IngestId, state::Effects>,
+    /// Divergence of canonical state, by entity and id.
+    pub state_divergence: BTreeMap<(state::Entity, String), state::StateDivergence>,
+    /// Dead letters, in order.
+    pub dead_letters: Vec<serde_json::Value>,
     /// What the bus took, in order.
     pub bus: Vec<BusEvent>,
     /// Findings of drift that the bus took, in order.
@@ -168,6 +180,20 @@ impl NormalizedStore for World {
             Ok(ObjectRef { bucket: "normalized".into(), key: key.into() })
         })
     }
+
+    async fn get(&self, at: &ObjectRef) -> Result<Bytes, Fault> {
+        self.call(|state| {
+            let held = state.normalized.get(&at.key).cloned();
+            held.ok_or_else(|| Fault::new(Code::NormalizedMissing, format!("no object {}", at.key)))
+        })
+    }
+
+    async fn put_if_absent(&self, key: &str, bytes: Bytes, _sha256: &Sha256Hex) -> Result<(), Fault> {
+        self.call(|state| {
+            state.normalized.entry(key.to_owned()).or_insert(bytes);
+            Ok(())
+        })
+    }
 }
 
 #[async_trait]
@@ -195,6 +221,20 @@ impl BundleStore for World {
 impl Ledger for World {
     async fn find(&self, key: &LedgerKey) -> Result<Option<LedgerRow>, Fault> {
         self.call(|state| Ok(state.ledger.get(key).cloned()))
+    }
+
+    async fn find_last(&self, first: &LedgerKey) -> Result<Option<LedgerRow>, Fault> {
+        let prefix = first.external_event_id.as_str();
+        self.call(|state| {
+            let rows = state.ledger.range(first..).take_while(|(key, _)| {
+                key.vendor_id == first.vendor_id && key.external_event_id.as_str().starts_with(prefix)
+            });
+            Ok(rows.last().map(|(_, row)| row.clone()))
+        })
+    }
+
+    async fn find_by_ingest_id(&self, ingest_id: IngestId) -> Result<Option<LedgerRow>, Fault> {
+        self.call(|state| Ok(state.ledger.values().find(|row| row.ingest_id == ingest_id).cloned()))
     }
 
     async fn commit(&self, row: &LedgerRow) -> Result<Commit, Fault> {
@@ -259,6 +299,13 @@ impl VendorDirectory for World {
 
     async fn profile(&self, vendor_id: &VendorId) -> Result<Option<VendorProfile>, Fault> {
         self.call(|state| Ok(state.vendors.get(vendor_id).cloned()))
+    }
+
+    async fn contracts(&self, vendor_id: &VendorId) -> Result<Arc<[ActiveMapper]>, Fault> {
+        self.call(|state| {
+            let own = state.mappers.iter().filter(|((vendor, _), _)| vendor == vendor_id);
+            Ok(own.map(|(_, mapper)| mapper.clone()).collect())
+        })
     }
 
     async fn active_mapper(
@@ -419,6 +466,75 @@ impl DriftStore for World {
             let first_seen_at =
                 state.findings.get(&key).map_or(finding.first_seen_at, |held| held.first_seen_at);
             Ok(state.findings.insert(key, Finding { first_seen_at, ..finding.clone() }).is_none())
+        })
+    }
+}
+
+#[async_trait]
+impl CanonicalStore for World {
+    async fn read(&self, events: &[IngestId], entities: &[state::Entity]) -> Result<Snapshot, Fault> {
+        self.call(|world| {
+            Ok(Snapshot {
+                effects: events.iter().filter_map(|id| world.effects.get(id)).cloned().collect(),
+                states: entities.iter().filter_map(|entity| world.states.get(entity)).cloned().collect(),
+            })
+        })
+    }
+
+    async fn history(
+        &self,
+        entity: &state::Entity,
+        after: Option<state::Source>,
+    ) -> Result<Vec<state::Contribution>, Fault> {
+        self.call(|world| {
+            let first = state::Source { ingest_id: IngestId::mint(Timestamp::UNIX_EPOCH, 0), line: 0 };
+            let rows = world.contributions.range((entity.clone(), after.unwrap_or(first))..);
+            let rows = rows.take_while(|((held, _), _)| held == entity);
+            Ok(rows.filter(|((_, source), _)| Some(*source) > after).map(|(_, row)| row.clone()).collect())
+        })
+    }
+
+    async fn commit(&self, change: &state::Change) -> Result<Written, Fault> {
+        self.call(|world| {
+            let version = |row: Option<u64>| row.unwrap_or(0) + 1;
+            let same = change.effects.iter().all(|next| {
+                version(world.effects.get(&next.ingest_id).map(|row| row.version)) == next.version
+            }) && change.entities.iter().all(|change| {
+                version(world.states.get(&change.next.entity).map(|row| row.version)) == change.next.version
+            });
+            if !same {
+                return Ok(Written::Conflict);
+            }
+            for next in &change.effects {
+                world.effects.insert(next.ingest_id, next.clone());
+            }
+            for change in &change.entities {
+                let entity = &change.next.entity;
+                for row in &change.put {
+                    world.contributions.insert((entity.clone(), row.mark.source), row.clone());
+                }
+                for source in &change.remove {
+                    world.contributions.remove(&(entity.clone(), *source));
+                }
+                for row in &change.diverged {
+                    world.state_divergence.insert((entity.clone(), row.id.clone()), row.clone());
+                }
+                for id in &change.undiverged {
+                    world.state_divergence.remove(&(entity.clone(), id.clone()));
+                }
+                world.states.insert(entity.clone(), change.next.clone());
+            }
+            Ok(Written::Written)
+        })
+    }
+}
+
+#[async_trait]
+impl DeadLetters for World {
+    async fn send(&self, letter: &serde_json::Value) -> Result<(), Fault> {
+        self.call(|world| {
+            world.dead_letters.push(letter.clone());
+            Ok(())
         })
     }
 }

@@ -42,25 +42,32 @@ fn advice(class: Class) -> (&'static str, &'static str) {
 fn remedy(kind: Kind) -> &'static str {
     match kind {
         Kind::EnvelopeInvalid => "Correct every fault listed in `errors`, then send again.",
+        Kind::MessageInvalid => {
+            "Correct every fault listed in `errors`: what the contract of this message demands before it is taken; then send again."
+        }
         Kind::BodyUnreadable => {
-            "Send complete JSON, in UTF-8, and gzip that inflates if `content-encoding` says so."
+            "Send complete JSON, in UTF-8 (or a file of the agreed format), and gzip that inflates if `content-encoding` says so."
         }
         Kind::EventTypeUnknown => {
             "Use an event type that was agreed; a new one needs a contract and a mapper first."
         }
         Kind::Unauthenticated => "Send the key in `x-api-key`.",
         Kind::SignatureInvalid => {
-            "Sign the exact bytes by Standard Webhooks with the current secret; check the clock of the sender."
+            "Sign the exact bytes with the current secret, by the scheme that was agreed; for Standard Webhooks, check the clock of the sender."
         }
         Kind::VendorMismatch => "Send the `vendorId` that the key belongs to.",
         Kind::VendorDisabled => "Ask the operator; sending again does not help.",
-        Kind::NotFound => "Check the path.",
-        Kind::MethodNotAllowed => "Send events with POST.",
+        Kind::NotFound => {
+            "Check the path, and in a receipt's the `ingestId`: a vendor sees its own events only."
+        }
+        Kind::MethodNotAllowed => "Send events with POST, ask for a receipt with GET.",
         Kind::Conflict => {
             "Nothing was overwritten: the event named by `ingestId` holds. A changed message needs a new `externalEventId`."
         }
         Kind::BodyTooLarge => "Send less in one event, or compress it.",
-        Kind::ContentTypeUnsupported => "Send `application/json`.",
+        Kind::ContentTypeUnsupported => {
+            "Send `application/json`, or for files `text/csv` or `application/edi-x12`, as was agreed."
+        }
         Kind::TooManyRequests => "Wait as long as `retry-after` says, then send the same bytes again.",
         Kind::HeadersTooLarge => "Send fewer or shorter headers.",
         Kind::Unavailable => {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
@@ -28,8 +29,10 @@ use crate::functions::{FunctionHost, Functions};
 use crate::integrations::Integrations;
 use crate::kms::Kms;
 use crate::machines::StateMachines;
+use crate::poller::Poller;
 use crate::relay::{Checkpoints, Relay};
 use crate::s3::S3;
+use crate::schedule::Scheduled;
 use crate::server::serve;
 use crate::sqs::Sqs;
 use crate::topology::{MachineType, Topology, TopologyError};
@@ -122,6 +125,7 @@ const EMBEDDED: &[(&str, &str)] = &[
     ("intake.asl.json", include_str!("../../../state-machines/intake.asl.json")),
     ("normalize.asl.json", include_str!("../../../state-machines/normalize.asl.json")),
     ("recover.asl.json", include_str!("../../../state-machines/recover.asl.json")),
+    ("replay.asl.json", include_str!("../../../state-machines/replay.asl.json")),
 ];
 
 impl Definitions {
@@ -294,6 +298,7 @@ pub struct Cloud {
     machines: MachinesHandle,
     front_door: Arc<FrontDoorHandle>,
     relays: Vec<Arc<Relay>>,
+    poller: Arc<Poller>,
     tasks: JoinSet<()>,
     connections: TaskTracker,
     stop: CancellationToken,
@@ -425,6 +430,7 @@ impl Cloud {
         }
         let s3 = S3::open(&folder.file("s3.sqlite"))?;
         s3.ensure_buckets(&topology.buckets)?;
+        let objects = s3.objects();
         let sqs = Arc::new(Sqs::open(&folder.file("sqs.sqlite"), &aws_url)?);
         sqs.ensure_queues(&topology.queues)?;
         let events = Arc::new(Events::new(&topology, Arc::clone(&sqs)));
@@ -446,18 +452,25 @@ impl Cloud {
             Transport::InProcess => Some(InProcess(Arc::downgrade(&endpoint))),
             Transport::Loopback => None,
         };
-        let sdk = sdk_config(&aws_url, client);
+        let sdk = functions_sdk_config(&aws_url, client);
         let setup = FunctionSetup { sdk_config: &sdk, topology: &topology, trust_keys };
         let functions = FunctionHost::new(&topology, make_functions(&setup).map_err(StartError::Functions)?);
         let machines = make_machines(MachineSetup {
             journal: folder.file("stepfunctions.sqlite"),
             machines: machine_definitions(&topology, &options.definitions, &aws_url)?,
-            integrations: Integrations::new(functions.clone(), Arc::clone(&sqs), Arc::clone(&events)),
+            integrations: Integrations::new(
+                functions.clone(),
+                Arc::clone(&sqs),
+                Arc::clone(&events),
+                objects,
+            ),
         });
         let machines = machines.await.map_err(StartError::Machines)?;
         events.connect(&machines);
         let checkpoints = Arc::new(Checkpoints::open(&folder.file("relay.sqlite"))?);
         let relays = relays(&topology, &dynamodb, &functions, &checkpoints);
+        let poller = Arc::new(Poller::new(&topology, Arc::clone(&sqs), functions.clone()));
+        let scheduled = Scheduled::all(&topology, &functions);
         // Both are set here and nowhere else.
         let _ = endpoint.functions.set(functions);
         let _ = endpoint.machines.set(Machines(Arc::downgrade(&machines)));
@@ -480,6 +493,11 @@ impl Cloud {
             let relay = Arc::clone(relay);
             tasks.spawn(async move { relay.run().await });
         }
+        let polling = Arc::clone(&poller);
+        tasks.spawn(async move { polling.run().await });
+        for schedule in scheduled {
+            tasks.spawn(schedule.run());
+        }
         tasks.spawn(maintain(relays.clone(), Arc::clone(&dynamodb), Arc::clone(&sqs)));
         let handler = Arc::clone(&front_door);
         tasks.spawn(serve(ingest_listener, stop.clone(), connections.clone(), move |request, client| {
@@ -501,6 +519,7 @@ impl Cloud {
             machines,
             front_door,
             relays,
+            poller,
             tasks,
             connections,
             stop,
@@ -545,8 +564,8 @@ impl Cloud {
         &self.machines.0
     }
 
-    /// Waits until no request is being answered, every stream record has been handled and no execution is running. An
-    /// execution that waits for a person has failed, and is not running.
+    /// Waits until no request is being answered, every stream record has been handled, no execution is running, and no queue of a
+    /// route has a message. An execution that waits for a person has failed, and is not running.
     pub async fn wait_idle(&self) {
         let mut quiet = 0;
         // Twice in a row: work passes from one part to the next between two looks, never in both directions.
@@ -554,6 +573,7 @@ impl Cloud {
             self.machines.0.idle().await;
             let idle = self.front_door.0.in_flight() == 0
                 && self.relays.iter().all(|relay| relay.is_caught_up())
+                && self.poller.is_idle()
                 && self.machines.0.unfinished() == 0;
             quiet = if idle { quiet + 1 } else { 0 };
             if !idle {
@@ -586,6 +606,14 @@ fn sdk_config(aws_url: &str, client: Option<InProcess>) -> SdkConfig {
         builder = builder.http_client(SharedHttpClient::new(client));
     }
     builder.build()
+}
+
+/// For the functions: without credentials, so that nothing is signed which nobody checks; without the guard against stalled
+/// connections, since there are none.
+fn functions_sdk_config(aws_url: &str, client: Option<InProcess>) -> SdkConfig {
+    let mut builder = sdk_config(aws_url, client).into_builder();
+    builder.set_credentials_provider(None);
+    builder.stalled_stream_protection(StalledStreamProtectionConfig::disabled()).build()
 }
 
 fn machine_definitions(

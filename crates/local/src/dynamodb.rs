@@ -41,6 +41,8 @@ const STREAM_INDEX: &str = "CREATE INDEX IF NOT EXISTS sluice_stream_sequence
 pub(crate) struct DynamoDb {
     engine: Engine,
     maintenance: Db,
+    /// The engine runs one operation at a time behind a lock that blocks; whoever waits here leaves its thread to others.
+    turn: tokio::sync::Mutex<()>,
     written: watch::Sender<u64>,
 }
 
@@ -88,7 +90,12 @@ impl DynamoDb {
         let engine = Database::new(&path.to_string_lossy())?;
         engine.disable_bulk_loading()?;
         let maintenance = Db::open(path, STREAM_INDEX)?;
-        Ok(Self { engine: Engine(engine), maintenance, written: watch::Sender::new(0) })
+        Ok(Self {
+            engine: Engine(engine),
+            maintenance,
+            turn: tokio::sync::Mutex::new(()),
+            written: watch::Sender::new(0),
+        })
     }
 
     /// Changes whenever an item may have been written.
@@ -135,6 +142,12 @@ impl DynamoDb {
             }
         }
         Ok(())
+    }
+
+    /// [`DynamoDb::handle`], when it is this call's turn.
+    pub(crate) async fn handle_in_turn(&self, operation: &str, body: &[u8]) -> Response<Bytes> {
+        let _turn = self.turn.lock().await;
+        self.handle(operation, body)
     }
 
     /// One call of either service; `operation` is the target without its prefix.

@@ -41,8 +41,31 @@ const TRACE_ID: HeaderName = HeaderName::from_static("x-amzn-trace-id");
 const CORS_HEADERS: &str =
     "content-type,content-encoding,x-api-key,webhook-id,webhook-timestamp,webhook-signature";
 
-/// The paths and their methods.
-const ROUTES: &[(&str, &str)] = &[("/v1/events", "POST"), ("/healthz", "GET")];
+const HEALTH: &str = "/healthz";
+
+/// The paths, as in `schemas/openapi.yaml`, and their methods. A segment in braces stands for any one that is not empty.
+const ROUTES: &[(&str, &str)] = &[
+    ("/v1/events", "POST"),
+    ("/v1/events/{ingestId}", "GET"),
+    ("/v1/orders", "POST"),
+    ("/v1/sources/{vendorId}", "POST"),
+    (HEALTH, "GET"),
+];
+
+fn route(path: &str) -> Option<(&'static str, &'static str)> {
+    let matches = |template: &str| {
+        let (mut given, mut wanted) = (path.split('/'), template.split('/'));
+        loop {
+            match (given.next(), wanted.next()) {
+                (None, None) => return true,
+                (Some(segment), Some(name)) if name.starts_with('{') && !segment.is_empty() => {}
+                (Some(segment), Some(name)) if segment == name => {}
+                _ => return false,
+            }
+        }
+    };
+    ROUTES.iter().copied().find(|(template, _)| matches(template))
+}
 
 /// The service.
 pub(crate) struct FrontDoor {
@@ -96,11 +119,11 @@ impl FrontDoor {
             .filter(|it| it.to_str().is_ok_and(|it| self.origins.contains(it)))
             .cloned();
         let path = parts.uri.path();
-        let mut response = match ROUTES.iter().find(|(route, _)| *route == path) {
+        let mut response = match route(path) {
             None => respond(Problem::new(Kind::NotFound, format!("there is no {path} here")).into_answer()),
             Some((_, method)) if parts.method == Method::OPTIONS && origin.is_some() => preflight(method),
             Some((_, method)) if parts.method != *method => not_allowed(method),
-            Some(("/healthz", _)) => respond(Answer::json(200, &serde_json::json!({"status": "ok"}))),
+            Some((HEALTH, _)) => respond(Answer::json(200, &serde_json::json!({"status": "ok"}))),
             Some(_) => {
                 if !parts.headers.contains_key(TRACE_ID)
                     && let Ok(value) = HeaderValue::try_from(trace_id())
@@ -252,4 +275,34 @@ fn trace_id() -> String {
     let seconds = wire::now_ms() / 1_000;
     let id = rand::random::<u128>() >> 32;
     format!("Root=1-{seconds:08x}-{id:024x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_one_of_the_routes_or_nothing() {
+        for (path, template) in [
+            ("/v1/events", "/v1/events"),
+            ("/v1/events/01KF0Q4S8R6D1ZJ8W9T3C5V7XN", "/v1/events/{ingestId}"),
+            ("/v1/sources/shop", "/v1/sources/{vendorId}"),
+            ("/v1/orders", "/v1/orders"),
+        ] {
+            assert_eq!(route(path).map(|(template, _)| template), Some(template), "{path}");
+        }
+        for path in [
+            "",
+            "/",
+            "/v1",
+            "/v1/events/",
+            "/v1/events/a/b",
+            "/v1/sources",
+            "/v1/sources/",
+            "/v1/orders/1",
+            "v1/events",
+        ] {
+            assert_eq!(route(path), None, "{path}");
+        }
+    }
 }

@@ -1,12 +1,16 @@
-//! What a Task state may call, besides `states:startExecution`, which the engine answers itself: `lambda:invoke`,
-//! `sqs:sendMessage` and `events:putEvents` ("Integrating services with Step Functions", Developer Guide).
+//! What a Task state may call, besides what the engine answers itself: `lambda:invoke`, `sqs:sendMessage` and
+//! `events:putEvents` ("Integrating services with Step Functions", Developer Guide); and the objects that a Distributed Map
+//! reads its items from and writes its results to.
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde_json::{Map, Value, json};
+use sluice_stepfunctions::ObjectPart;
 
 use crate::events::Events;
 use crate::functions::FunctionHost;
+use crate::s3::{ObjectError, Objects};
 use crate::sqs::Sqs;
 use crate::wire::{self, ServiceError};
 
@@ -32,11 +36,34 @@ pub struct Integrations {
     functions: FunctionHost,
     queues: Arc<Sqs>,
     events: Arc<Events>,
+    objects: Objects,
 }
 
 impl Integrations {
-    pub(crate) fn new(functions: FunctionHost, queues: Arc<Sqs>, events: Arc<Events>) -> Self {
-        Self { functions, queues, events }
+    pub(crate) fn new(
+        functions: FunctionHost,
+        queues: Arc<Sqs>,
+        events: Arc<Events>,
+        objects: Objects,
+    ) -> Self {
+        Self { functions, queues, events, objects }
+    }
+
+    /// At most `bytes_max` bytes of an object from `offset` on.
+    pub fn read_object(
+        &self,
+        bucket: &str,
+        key: &str,
+        offset: u64,
+        bytes_max: u64,
+    ) -> Result<ObjectPart, TaskFailure> {
+        let part = self.objects.read(bucket, key, offset, bytes_max).map_err(object_failure)?;
+        Ok(ObjectPart { bytes: part.bytes, etag: part.etag, size: part.size })
+    }
+
+    /// Writes an object of JSON.
+    pub fn write_object(&self, bucket: &str, key: &str, body: &Bytes) -> Result<(), TaskFailure> {
+        self.objects.write(bucket, key, body, "application/json").map_err(object_failure)
     }
 
     /// Runs one attempt of a task; the result has the members that AWS gives it.
@@ -120,6 +147,10 @@ fn nothing_else(arguments: &Map<String, Value>, resource: &str) -> Result<(), Ta
             Err(TaskFailure::new("States.Runtime", cause))
         }
     }
+}
+
+fn object_failure(error: ObjectError) -> TaskFailure {
+    TaskFailure::new(format!("S3.{}Exception", error.name()), error.to_string())
 }
 
 /// `Service.NameException`, as Step Functions names the errors of services.

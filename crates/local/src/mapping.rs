@@ -60,6 +60,7 @@ pub fn unavailable() -> Answer {
 #[expect(clippy::unwrap_used, reason = "a panic is the test's failure")]
 mod tests {
     use serde_json::json;
+    use sluice_core::limits::{BODY_BYTES_MAX, HEADERS_BYTES_MAX};
 
     use super::*;
 
@@ -82,6 +83,121 @@ mod tests {
             json!({"x-api-key": "it's \"quoted\"", "x-latin": "caf\u{FFFD}", "x-twice": "second"})
         );
         assert_eq!(input.body_bytes().unwrap(), b"{\"a\":1.10}\n\xff");
+    }
+
+    /// A file that the mapping templates of API Gateway are held to as well, rendered by Velocity (`cdk/test/velocity.test.ts`).
+    fn corpus(text: &str) -> serde_json::Value {
+        serde_json::from_str(text).unwrap()
+    }
+
+    fn bytes_of(body: &serde_json::Value) -> Vec<u8> {
+        let decode = |name: &str| STANDARD.decode(body[name].as_str().unwrap()).unwrap();
+        match body["bytes"].as_u64() {
+            Some(length) => decode("repeat").into_iter().cycle().take(length.try_into().unwrap()).collect(),
+            None => decode("base64"),
+        }
+    }
+
+    #[test]
+    fn requests_become_what_the_templates_of_api_gateway_make_of_them() {
+        let corpus = corpus(include_str!("../../../cdk/test/corpus/requests.json"));
+        assert_eq!(
+            corpus["limits"],
+            json!({"bodyBytesMax": BODY_BYTES_MAX, "headersBytesMax": HEADERS_BYTES_MAX})
+        );
+        let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+        let (mut compared, mut refused, mut not_http) = (0, 0, 0);
+        for case in corpus["cases"].as_array().unwrap() {
+            let name = &case["name"];
+            let mut path = text(&case["resourcePath"]);
+            for (parameter, value) in case["pathParameters"].as_object().unwrap() {
+                path = path.replace(&format!("{{{parameter}}}"), value.as_str().unwrap());
+            }
+            let mut headers = HeaderMap::new();
+            let mut possible = true;
+            for header in case["headers"].as_array().unwrap() {
+                let header_name = http::HeaderName::try_from(text(&header[0])).unwrap();
+                match http::HeaderValue::from_bytes(header[1].as_str().unwrap().as_bytes()) {
+                    Ok(value) => drop(headers.append(header_name, value)),
+                    Err(_) => possible = false,
+                }
+            }
+            assert_eq!(!possible, case["notHttp"] == true, "{name}");
+            if !possible {
+                not_http += 1;
+                continue;
+            }
+            let body = bytes_of(&case["body"]);
+            match case["refused"].as_str() {
+                // The front door decides both before it maps; the templates must know the same limits.
+                Some("body-too-large") => assert!(body.len() > BODY_BYTES_MAX, "{name}"),
+                Some("headers-too-large") => {
+                    let all: usize =
+                        headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+                    assert!(all > HEADERS_BYTES_MAX, "{name}");
+                }
+                other => assert_eq!(other, None, "{name}"),
+            }
+            if case["refused"].is_string() {
+                refused += 1;
+                continue;
+            }
+            let mut request =
+                http::Request::builder().method(case["method"].as_str().unwrap()).uri(path).body(()).unwrap();
+            *request.headers_mut() = headers;
+            let (parts, ()) = request.into_parts();
+            let input = intake_input(
+                &parts,
+                corpus["sourceIp"].as_str().unwrap(),
+                corpus["requestId"].as_str().unwrap(),
+                &body,
+            );
+            assert_eq!(input.body_bytes().unwrap(), body, "{name}");
+            let mut document = serde_json::to_value(&input).unwrap();
+            document.as_object_mut().unwrap().remove("body");
+            assert_eq!(document, case["expected"], "{name}");
+            compared += 1;
+        }
+        assert!(compared >= 20 && refused >= 4 && not_http == 1, "{compared} {refused} {not_http}");
+    }
+
+    #[test]
+    fn outcomes_become_what_the_templates_of_api_gateway_make_of_them() {
+        let corpus = corpus(include_str!("../../../cdk/test/corpus/answers.json"));
+        let mut compared = 0;
+        for case in corpus["cases"].as_array().unwrap() {
+            // Where Step Functions refused there is no execution, and nothing like it on one machine.
+            let Some(execution) = case.get("execution") else { continue };
+            let outcome = match execution["status"].as_str().unwrap() {
+                "SUCCEEDED" => SyncOutcome::Succeeded(
+                    serde_json::from_str(execution["output"].as_str().unwrap()).unwrap(),
+                ),
+                "TIMED_OUT" => SyncOutcome::TimedOut,
+                _ => SyncOutcome::Failed {
+                    error: execution["error"].as_str().unwrap().to_owned(),
+                    cause: execution["cause"].as_str().unwrap().to_owned(),
+                },
+            };
+            let (answer, expected) = (answer(outcome), &case["expected"]);
+            let body: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
+            assert_eq!(json!(answer.status_code), expected["status"], "{}", case["name"]);
+            assert_eq!(json!(answer.headers), expected["headers"], "{}", case["name"]);
+            assert_eq!(body, expected["body"], "{}", case["name"]);
+            compared += 1;
+        }
+        assert!(compared >= 15, "{compared}");
+    }
+
+    /// The templates hand over `content-type` and `retry-after`, and no other header.
+    #[test]
+    fn answers_have_no_header_that_the_templates_would_drop() {
+        for kind in Kind::ALL {
+            let answer = Problem::new(kind, "x").into_answer();
+            assert!(
+                answer.headers.keys().all(|name| ["content-type", "retry-after"].contains(&name.as_str())),
+                "{kind:?}"
+            );
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ struct Product {
     relay: sluice_relay::Deps,
     normalize: sluice_normalize::Deps,
     quarantine: sluice_quarantine::Deps,
+    apply: sluice_apply::Deps,
 }
 
 #[derive(Clone, Copy)]
@@ -27,6 +28,7 @@ enum Package {
     Relay,
     Normalize,
     Quarantine,
+    Apply,
 }
 
 impl Package {
@@ -37,6 +39,7 @@ impl Package {
             "relay" => Self::Relay,
             "normalize" => Self::Normalize,
             "quarantine" => Self::Quarantine,
+            "apply" => Self::Apply,
             _ => return None,
         })
     }
@@ -51,7 +54,7 @@ pub(crate) fn functions(setup: &FunctionSetup<'_>) -> Result<Arc<dyn Functions>,
         })?;
         packages.insert(function.name.clone(), package);
     }
-    let mut environment = setup.topology.environment();
+    let mut environment = setup.topology.environment(setup.sdk_config.endpoint_url().unwrap_or_default());
     // A developer may trust further keys, e.g. that of the team whose bundles are copied here.
     let further = std::env::var("MAPPER_TRUST_KEYS").unwrap_or_default();
     environment.insert("MAPPER_TRUST_KEYS".to_owned(), format!("{}{further}", setup.trust_keys));
@@ -64,6 +67,7 @@ pub(crate) fn functions(setup: &FunctionSetup<'_>) -> Result<Arc<dyn Functions>,
         relay: sluice_relay::Deps::from_environment(sdk, &lookup)?,
         normalize: sluice_normalize::Deps::from_environment(sdk, &lookup)?,
         quarantine: sluice_quarantine::Deps::from_environment(sdk, &lookup)?,
+        apply: sluice_apply::Deps::from_environment(sdk, &lookup)?,
     }))
 }
 
@@ -80,6 +84,7 @@ impl Functions for Product {
             Package::Relay => sluice_relay::handle(&self.relay, payload).await,
             Package::Normalize => sluice_normalize::handle(&self.normalize, payload).await,
             Package::Quarantine => sluice_quarantine::handle(&self.quarantine, payload).await,
+            Package::Apply => sluice_apply::handle(&self.apply, payload).await,
         };
         result.map_err(|fault: Fault| FunctionError {
             error_type: fault.error_type().to_owned(),

@@ -17,6 +17,10 @@ use crate::functions::FunctionHost;
 use crate::sqlite::Db;
 use crate::wire;
 
+/// How long the first record of a batch waits for others, as a mapping's batching window does: a batch costs a read of the
+/// stream, an invocation and a checkpoint, however small it is.
+const LINGER: Duration = Duration::from_millis(3);
+
 /// Delay after the first failure; it doubles with each further one.
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 
@@ -89,6 +93,7 @@ impl Relay {
                     if written.changed().await.is_err() {
                         return;
                     }
+                    tokio::time::sleep(LINGER).await;
                     continue;
                 }
                 Ok(records) => records,

@@ -9,12 +9,12 @@ use futures::future::BoxFuture;
 use http::Response;
 use serde_json::Value;
 use sluice_stepfunctions::{
-    Engine, Error, Integrations as TaskRunner, Location, Options, Payload, StateMachineSpec, SyncStatus,
-    SystemClock, TaskContext, TaskError,
+    Engine, Error, Integrations as TaskRunner, Location, ObjectPart, Options, Payload, StateMachineSpec,
+    SyncStatus, SystemClock, TaskContext, TaskError,
 };
 
 use crate::cloud::{BoxError, MachineSetup};
-use crate::integrations::Integrations;
+use crate::integrations::{Integrations, TaskFailure};
 use crate::machines::{ExecutionError, StateMachines, SyncOutcome};
 use crate::topology::MachineType;
 
@@ -52,8 +52,26 @@ impl TaskRunner for Integrations {
         arguments: Value,
         _context: &TaskContext,
     ) -> Result<Value, TaskError> {
-        self.run(resource, arguments).await.map_err(|failure| TaskError::new(failure.error, failure.cause))
+        self.run(resource, arguments).await.map_err(failed_task)
     }
+
+    async fn read_object(
+        &self,
+        bucket: &str,
+        key: &str,
+        offset: u64,
+        bytes_max: u64,
+    ) -> Result<ObjectPart, TaskError> {
+        self.read_object(bucket, key, offset, bytes_max).map_err(failed_task)
+    }
+
+    async fn write_object(&self, bucket: &str, key: &str, body: Bytes) -> Result<(), TaskError> {
+        self.write_object(bucket, key, &body).map_err(failed_task)
+    }
+}
+
+fn failed_task(failure: TaskFailure) -> TaskError {
+    TaskError::new(failure.error, failure.cause)
 }
 
 fn failed(error: &Error) -> ExecutionError {

@@ -1,12 +1,17 @@
-//! `state-machines/topology.json`: the one list of machines, functions, tables, buckets, queues, streams and rules, read by
-//! the local cloud and by CDK.
+//! `state-machines/topology.json`: the one list of machines, functions, tables, buckets, queues, streams, rules, routes and
+//! schedules, read by the local cloud and by CDK.
 //!
 //! Invariants, checked by [`Topology::parse`]: every reference names something that is declared, no id or name is declared
-//! twice within its kind, and a member that this reader does not know is an error, never ignored.
+//! twice within its kind, every canonical event type has one route for whoever sent it, and a member that this reader does not
+//! know is an error, never ignored.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
+use sluice_core::canonical::SCHEMAS;
+use sluice_core::id::VendorId;
+use sluice_core::record::{BUS_SOURCE, DetailType};
 
 use crate::events::pattern::{Pattern, PatternError};
 
@@ -29,9 +34,15 @@ pub struct Topology {
     /// Table streams that feed functions.
     #[serde(default)]
     pub streams: Vec<Stream>,
-    /// Rules on the bus.
+    /// Rules on the bus, besides those of [`Topology::route_rules`].
     #[serde(default)]
     pub rules: Vec<Rule>,
+    /// Where normalized events go.
+    #[serde(default)]
+    pub routes: Vec<Route>,
+    /// What runs by the clock.
+    #[serde(default)]
+    pub schedules: Vec<Schedule>,
 }
 
 /// A state machine.
@@ -201,6 +212,89 @@ pub struct Target {
     pub input_path: Option<String>,
 }
 
+/// Canonical event type → queue → function: a rule on the bus, and an event source mapping from the queue to the function with
+/// `ReportBatchItemFailures`. Routes of one queue share one mapping, so they agree on everything about it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Route {
+    /// `OrderPlaced`; the rule on the bus is `route-<id>`.
+    pub id: String,
+    /// A type of `schemas/canonical/`.
+    pub event_type: String,
+    /// Vendors whose events of this type take this route instead of the general one; empty: the general route.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<VendorId>,
+    /// Under load, queues of a higher priority are drained first. On AWS separate queues with separate concurrency.
+    #[serde(default)]
+    pub priority: i32,
+    /// Id of the queue.
+    pub queue: String,
+    /// Id of the function.
+    pub function: String,
+    /// Most messages in one invocation, at most 10 without a batching window, at most 10,000 with one.
+    #[serde(default = "default_batch_size")]
+    pub batch_size: usize,
+    /// Most invocations at once, 2 to 1,000. Not limited by the mapping if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maximum_concurrency: Option<usize>,
+    /// How long to wait for a full batch, in seconds, at most 300.
+    #[serde(default)]
+    pub maximum_batching_window_seconds: u64,
+}
+
+fn default_batch_size() -> usize {
+    10
+}
+
+/// A queue as the event source of a function: what the routes of that queue say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueMapping {
+    /// Id of the queue.
+    pub queue: String,
+    /// Id of the function.
+    pub function: String,
+    /// As [`Route::priority`].
+    pub priority: i32,
+    /// As [`Route::batch_size`].
+    pub batch_size: usize,
+    /// As [`Route::maximum_concurrency`].
+    pub maximum_concurrency: Option<usize>,
+    /// As [`Route::maximum_batching_window_seconds`].
+    pub maximum_batching_window_seconds: u64,
+}
+
+impl Route {
+    fn mapping(&self) -> QueueMapping {
+        QueueMapping {
+            queue: self.queue.clone(),
+            function: self.function.clone(),
+            priority: self.priority,
+            batch_size: self.batch_size,
+            maximum_concurrency: self.maximum_concurrency,
+            maximum_batching_window_seconds: self.maximum_batching_window_seconds,
+        }
+    }
+}
+
+/// A function that is invoked by the clock (EventBridge Scheduler's `rate(n minutes)`), first after one period.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Schedule {
+    /// `reconcile`
+    pub name: String,
+    /// The period, in minutes, 1 or more. A run that takes longer delays the next: runs never overlap.
+    pub rate_minutes: u32,
+    /// Id of the function.
+    pub function: String,
+    /// The function's input; `{}` if absent.
+    #[serde(default = "empty_input")]
+    pub input: serde_json::Map<String, serde_json::Value>,
+}
+
+fn empty_input() -> serde_json::Map<String, serde_json::Value> {
+    serde_json::Map::new()
+}
+
 /// Why a topology is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum TopologyError {
@@ -235,6 +329,27 @@ pub enum TopologyError {
         rule: String,
         /// What is not supported.
         source: PatternError,
+    },
+    /// A canonical event type that nobody would handle.
+    #[error(
+        "topology.json: the event type {0} has no route without sources: its events would be dropped; add one to `routes`"
+    )]
+    Unrouted(String),
+    /// A route that cannot be followed.
+    #[error("topology.json: route {route}: {fault}")]
+    Route {
+        /// The route's id.
+        route: String,
+        /// What is wrong and what to do.
+        fault: String,
+    },
+    /// A schedule that cannot be kept.
+    #[error("topology.json: schedule {schedule}: {fault}")]
+    Schedule {
+        /// The schedule's name.
+        schedule: String,
+        /// What is wrong and what to do.
+        fault: String,
     },
     /// A path outside the supported subset.
     #[error(
@@ -292,7 +407,124 @@ impl Topology {
                 return Err(TopologyError::InputPath { rule: rule.name.clone(), path: path.clone() });
             }
         }
+        self.check_routes()?;
+        unique("schedule", self.schedules.iter().map(|it| [&it.name, &it.name]))?;
+        for schedule in &self.schedules {
+            let from = format!("schedule {}", schedule.name);
+            self.function(&schedule.function)
+                .ok_or_else(|| unknown(&from, "function", &schedule.function))?;
+            if schedule.rate_minutes == 0 {
+                let fault = "rateMinutes must be 1 or more".to_owned();
+                return Err(TopologyError::Schedule { schedule: schedule.name.clone(), fault });
+            }
+        }
         Ok(())
+    }
+
+    fn check_routes(&self) -> Result<(), TopologyError> {
+        unique("route", self.routes.iter().map(|it| [&it.id, &it.id]))?;
+        let types: BTreeSet<&str> = SCHEMAS.iter().map(|(name, _, _)| *name).collect();
+        let mut general: BTreeMap<&str, &str> = BTreeMap::new();
+        let mut taken: BTreeMap<(&str, &VendorId), &str> = BTreeMap::new();
+        let mut mappings: BTreeMap<&str, (&str, QueueMapping)> = BTreeMap::new();
+        for route in &self.routes {
+            let refuse = |fault: String| Err(TopologyError::Route { route: route.id.clone(), fault });
+            let from = format!("route {}", route.id);
+            if route.id.is_empty()
+                || route.id.len() > 48
+                || !route.id.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+            {
+                return refuse("an id has 1 to 48 of A-Z a-z 0-9 . _ -".to_owned());
+            }
+            if self.rules.iter().any(|rule| rule.name == route.rule_name()) {
+                return refuse(format!("there is a rule {} already", route.rule_name()));
+            }
+            if !types.contains(route.event_type.as_str()) {
+                let known = types.iter().copied().collect::<Vec<_>>().join(", ");
+                return refuse(format!(
+                    "{:?} is no canonical event type; those are {known}",
+                    route.event_type
+                ));
+            }
+            if route.sources.is_empty()
+                && let Some(other) = general.insert(&route.event_type, &route.id)
+            {
+                return refuse(format!(
+                    "route {other} takes {} from every vendor already; give one of them sources",
+                    route.event_type
+                ));
+            }
+            for vendor in &route.sources {
+                if let Some(other) = taken.insert((&route.event_type, vendor), &route.id) {
+                    return refuse(format!("route {other} takes {} from {vendor} already", route.event_type));
+                }
+            }
+            let queue = self.queue(&route.queue).ok_or_else(|| unknown(&from, "queue", &route.queue))?;
+            let function =
+                self.function(&route.function).ok_or_else(|| unknown(&from, "function", &route.function))?;
+            if let Some(fault) = mapping_fault(route, queue, function) {
+                return refuse(fault);
+            }
+            match mappings.get(route.queue.as_str()) {
+                Some((other, mapping)) if *mapping != route.mapping() => {
+                    return refuse(format!(
+                        "shares the queue {} with route {other}, but not its function, priority, batchSize, \
+                         maximumConcurrency and maximumBatchingWindowSeconds: a queue has one mapping",
+                        route.queue
+                    ));
+                }
+                _ => {
+                    mappings.insert(&route.queue, (&route.id, route.mapping()));
+                }
+            }
+        }
+        match types.iter().find(|name| !general.contains_key(*name)) {
+            Some(name) => Err(TopologyError::Unrouted((*name).to_owned())),
+            None => Ok(()),
+        }
+    }
+
+    /// One mapping for each queue that routes lead to, highest priority first.
+    pub fn queue_mappings(&self) -> Vec<QueueMapping> {
+        let mut mappings: Vec<QueueMapping> = Vec::new();
+        for route in &self.routes {
+            if !mappings.iter().any(|mapping| mapping.queue == route.queue) {
+                mappings.push(route.mapping());
+            }
+        }
+        mappings.sort_by_key(|mapping| std::cmp::Reverse(mapping.priority));
+        mappings
+    }
+
+    /// The rules on the bus that the routes stand for. A route with sources takes its vendors' events away from the general one.
+    pub fn route_rules(&self) -> Vec<Rule> {
+        let rule = |route: &Route| {
+            let vendors = if route.sources.is_empty() {
+                let elsewhere: Vec<&VendorId> = self
+                    .routes
+                    .iter()
+                    .filter(|other| other.event_type == route.event_type)
+                    .flat_map(|other| &other.sources)
+                    .collect();
+                (!elsewhere.is_empty()).then(|| json!([{ "anything-but": elsewhere }]))
+            } else {
+                Some(json!(route.sources))
+            };
+            let mut detail = json!({"normalized": {"eventType": [route.event_type]}});
+            if let Some(vendors) = vendors {
+                detail["vendorId"] = vendors;
+            }
+            Rule {
+                name: route.rule_name(),
+                pattern: json!({
+                    "source": [BUS_SOURCE],
+                    "detail-type": [DetailType::EventNormalized.as_str()],
+                    "detail": detail,
+                }),
+                target: Target { state_machine: None, queue: Some(route.queue.clone()), input_path: None },
+            }
+        };
+        self.routes.iter().map(rule).collect()
     }
 
     /// By id.
@@ -336,15 +568,61 @@ impl Topology {
         machines.chain(functions).chain(queues).collect()
     }
 
-    /// The environment of every function: the name of each table, bucket and of the bus, under `<ID>_TABLE`,
-    /// `<ID>_BUCKET` and `BUS_NAME`, ids in upper case with underscores.
-    pub fn environment(&self) -> BTreeMap<String, String> {
+    /// The environment of every function: the name of each table, bucket and of the bus, and the URL of each queue, under
+    /// `<ID>_TABLE`, `<ID>_BUCKET`, `BUS_NAME` and `<ID>_QUEUE_URL`, ids in upper case with underscores. `aws_url` is the address
+    /// of the AWS endpoint, without a slash at its end.
+    pub fn environment(&self, aws_url: &str) -> BTreeMap<String, String> {
         let tables = self.tables.iter().map(|it| (format!("{}_TABLE", upper_snake(&it.id)), it.name.clone()));
         let buckets =
             self.buckets.iter().map(|it| (format!("{}_BUCKET", upper_snake(&it.id)), it.name.clone()));
         let bus = std::iter::once(("BUS_NAME".to_owned(), self.bus.name.clone()));
-        tables.chain(buckets).chain(bus).collect()
+        let queues = self.queues.iter().map(|it| {
+            (format!("{}_QUEUE_URL", upper_snake(&it.id)), crate::arn::queue_url(aws_url, &it.name))
+        });
+        tables.chain(buckets).chain(bus).chain(queues).collect()
     }
+}
+
+impl Route {
+    /// Name of its rule on the bus.
+    pub fn rule_name(&self) -> String {
+        format!("route-{}", self.id)
+    }
+}
+
+/// AWS's bounds of an event source mapping ("CreateEventSourceMapping", Lambda API Reference), and its advice for queues
+/// ("Using Lambda with Amazon SQS", Developer Guide): a visibility timeout of six times the function's and the batching window, and
+/// a dead-letter queue.
+fn mapping_fault(route: &Route, queue: &Queue, function: &Function) -> Option<String> {
+    let window = route.maximum_batching_window_seconds;
+    if window > 300 {
+        return Some("maximumBatchingWindowSeconds is at most 300".to_owned());
+    }
+    let least = 6 * function.timeout_seconds + window;
+    if u64::from(queue.visibility_timeout_seconds) < least {
+        return Some(format!(
+            "the visibility timeout of {} is {} s; six times the timeout of {} and the batching window are {least} s, and less \
+             delivers messages again while they are being worked on",
+            queue.name, queue.visibility_timeout_seconds, function.name,
+        ));
+    }
+    if queue.redrive.is_none() {
+        return Some(format!(
+            "{} has no redrive policy: a message that always fails would never end",
+            queue.name
+        ));
+    }
+    let batch_max = if window == 0 { 10 } else { 10_000 };
+    if !(1..=batch_max).contains(&route.batch_size) {
+        return Some(format!(
+            "batchSize is 1 to 10, or with maximumBatchingWindowSeconds of 1 or more to 10,000; it is {}",
+            route.batch_size
+        ));
+    }
+    if route.maximum_concurrency.is_some_and(|most| !(2..=1_000).contains(&most)) {
+        return Some("maximumConcurrency is 2 to 1,000".to_owned());
+    }
+    None
 }
 
 /// `CanonicalState` to `CANONICAL_STATE`.
@@ -422,7 +700,112 @@ mod tests {
             assert!(error.contains(expected), "{pointer}: {error}");
         }
         let mut topology = shipped();
+        topology["schedules"] = json!([{"name": "s", "rateMinutes": 0, "function": "Apply"}]);
+        assert!(
+            Topology::parse(&topology.to_string()).unwrap_err().to_string().contains("rateMinutes must be")
+        );
+        topology["schedules"] = json!([{"name": "s", "rateMinutes": 1, "function": "Nope"}]);
+        assert!(
+            Topology::parse(&topology.to_string()).unwrap_err().to_string().contains("function \"Nope\"")
+        );
+        let mut topology = shipped();
         topology["surprise"] = true.into();
         assert!(Topology::parse(&topology.to_string()).unwrap_err().to_string().contains("surprise"));
+    }
+
+    fn refused(change: impl FnOnce(&mut serde_json::Value)) -> String {
+        let mut topology = shipped();
+        change(&mut topology);
+        Topology::parse(&topology.to_string()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_type_without_a_route_is_an_error_and_so_is_a_route_without_a_type() {
+        for (type_name, _, _) in SCHEMAS {
+            let error = refused(|it| {
+                it["routes"].as_array_mut().unwrap().retain(|route| route["eventType"] != *type_name);
+            });
+            assert!(error.contains(&format!("the event type {type_name} has no route")), "{error}");
+            // A route for some vendors leaves the others without one.
+            let error = refused(|it| {
+                for route in it["routes"].as_array_mut().unwrap() {
+                    if route["eventType"] == *type_name {
+                        route["sources"] = json!(["vendorA"]);
+                    }
+                }
+            });
+            assert!(error.contains(&format!("the event type {type_name} has no route")), "{error}");
+        }
+        let error = refused(|it| it["routes"][0]["eventType"] = "PriceChanged".into());
+        assert!(
+            error.contains("\"PriceChanged\" is no canonical event type; those are InventoryUpdated,"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_route_that_cannot_be_followed_is_refused_with_what_to_do() {
+        type Change = fn(&mut serde_json::Value);
+        let cases: [(Change, &str); 11] = [
+            (|it| it["routes"][0]["queue"] = "Nope".into(), "queue \"Nope\""),
+            (|it| it["routes"][0]["function"] = "Nope".into(), "function \"Nope\""),
+            (|it| it["routes"][0]["id"] = "a b".into(), "an id has 1 to 48"),
+            (|it| it["routes"][1]["id"] = "InventoryUpdated".into(), "route \"InventoryUpdated\" twice"),
+            (|it| it["routes"][0]["batchSize"] = 11.into(), "batchSize is 1 to 10"),
+            (|it| it["routes"][0]["maximumConcurrency"] = 1.into(), "maximumConcurrency is 2 to 1,000"),
+            (|it| it["routes"][0]["maximumBatchingWindowSeconds"] = 301.into(), "at most 300"),
+            (|it| it["routes"][1]["priority"] = 3.into(), "a queue has one mapping"),
+            (
+                |it| it["queues"][1]["visibilityTimeoutSeconds"] = 119.into(),
+                "six times the timeout of sluice-apply",
+            ),
+            (
+                |it| {
+                    it["queues"][1].as_object_mut().unwrap().remove("redrive");
+                },
+                "no redrive policy",
+            ),
+            (
+                |it| {
+                    let mut route = it["routes"][0].clone();
+                    route["id"] = "Second".into();
+                    it["routes"].as_array_mut().unwrap().push(route);
+                },
+                "route InventoryUpdated takes InventoryUpdated from every vendor already",
+            ),
+        ];
+        for (change, expected) in cases {
+            let error = refused(change);
+            assert!(error.contains(expected), "{expected}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_route_with_sources_takes_their_events_away_from_the_general_one() {
+        let mut topology = shipped();
+        let mut route = topology["routes"][0].clone();
+        (route["id"], route["sources"]) = ("Own".into(), json!(["vendorA", "vendorB"]));
+        (route["queue"], route["priority"]) = ("OrdersPriority".into(), 10.into());
+        route["maximumConcurrency"] = 10.into();
+        topology["routes"].as_array_mut().unwrap().push(route.clone());
+        let parsed = Topology::parse(&topology.to_string()).unwrap();
+        let rules = parsed.route_rules();
+        let event = |vendor: &str| {
+            json!({"source": "sluice", "detail-type": "event.normalized",
+                "detail": {"vendorId": vendor, "normalized": {"eventType": "InventoryUpdated"}}})
+        };
+        let taken_by = |vendor: &str| -> Vec<&str> {
+            let takes = |rule: &&Rule| Pattern::parse(&rule.pattern).unwrap().matches(&event(vendor));
+            rules.iter().filter(takes).map(|rule| rule.name.as_str()).collect()
+        };
+        assert_eq!(taken_by("vendorA"), ["route-Own"]);
+        assert_eq!(taken_by("vendorB"), ["route-Own"]);
+        assert_eq!(taken_by("vendorC"), ["route-InventoryUpdated"]);
+        assert_eq!(parsed.queue_mappings()[0].queue, "OrdersPriority", "the highest priority first");
+
+        route["id"] = "Again".into();
+        topology["routes"].as_array_mut().unwrap().push(route);
+        let error = Topology::parse(&topology.to_string()).unwrap_err().to_string();
+        assert!(error.contains("route Own takes InventoryUpdated from vendorA already"), "{error}");
     }
 }

@@ -132,7 +132,7 @@ async fn a_message_that_is_received_too_often_reaches_the_dead_letter_queue() {
     let source = &received[0].attributes().unwrap()[&MessageSystemAttributeName::DeadLetterQueueSourceArn];
     assert_eq!(source, "arn:aws:sqs:us-east-1:000000000000:orders");
     let sources = client.list_dead_letter_source_queues().queue_url(&dead_letters).send().await.unwrap();
-    assert_eq!(sources.queue_urls(), [url]);
+    assert!(sources.queue_urls().contains(&url), "{sources:?}");
 }
 
 #[tokio::test]
@@ -218,5 +218,5 @@ async fn batches_answer_for_each_entry_and_limits_have_their_names() {
     client.purge_queue().queue_url(&url).send().await.unwrap();
     assert!(receive(&client, &url).await.is_empty());
     client.delete_queue().queue_url(&url).send().await.unwrap();
-    assert_eq!(client.list_queues().send().await.unwrap().queue_urls().len(), 1);
+    assert!(!client.list_queues().send().await.unwrap().queue_urls().contains(&url));
 }

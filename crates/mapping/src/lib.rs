@@ -7,14 +7,17 @@
 mod bundles;
 mod trust;
 
+use std::sync::OnceLock;
+
 use serde::Serialize;
 use sluice_core::canonical::{count, document, judge};
+use sluice_core::contract::{Contract, Format};
 use sluice_core::digest::Sha256Hex;
 use sluice_core::envelope::{Envelope, Refusal};
 use sluice_core::fault::FieldFault;
 use sluice_core::id::rfc3339;
 use sluice_core::payload::{InflateError, inflate};
-use sluice_core::record::EventDetail;
+use sluice_core::record::{EventDetail, Form};
 use sluice_core::{Code, Fault};
 use sluice_mapper_host::MapFault;
 
@@ -38,7 +41,7 @@ pub fn map(event: &EventDetail, bundle: &Bundle, raw: &[u8]) -> Result<Mapped, F
     finish(event, bundle, &output)
 }
 
-/// A message as a mapper is given it, out of its envelope.
+/// A message as a mapper is given it: the payload of an envelope, or the whole of a native message.
 #[derive(Debug, Clone)]
 pub struct Message {
     /// What the mapper is told beside the payload.
@@ -47,12 +50,14 @@ pub struct Message {
     pub payload: Vec<u8>,
     /// Size of the whole body after inflating, which is what a contract bounds.
     body_bytes: usize,
-    /// The payload for its schema.
-    value: serde_json::Value,
+    /// What it came as; unknown of a message that was never sent, which is then taken as its contract says.
+    form: Option<Form>,
+    /// The payload for its schema, read when a contract wants it.
+    value: OnceLock<serde_json::Value>,
 }
 
 impl Message {
-    /// Opens a raw object: digest, inflating, envelope.
+    /// Opens a raw object: digest, inflating, and the envelope if it is one.
     pub fn open(event: &EventDetail, raw: &[u8]) -> Result<Self, Fault> {
         let found = Sha256Hex::of(raw);
         if found != event.raw_sha256 {
@@ -68,25 +73,50 @@ impl Message {
             };
             Fault::new(code, error.to_string())
         })?;
-        // Judged as it was at acceptance, against the clock of that moment.
-        let envelope = Envelope::parse(&body, event.received_at).map_err(|refusal| match refusal {
-            Refusal::NotJson(error) => {
-                Fault::new(Code::PayloadUnreadable, format!("the raw object is {error}"))
-            }
-            Refusal::Faults(faults) => {
-                Fault::new(Code::PayloadUnreadable, "the raw object is not an envelope").with_errors(faults)
-            }
-        })?;
-        let message = Self::new(Meta::of(event), envelope.payload.to_vec())?;
-        Ok(Self { body_bytes: body.len(), ..message })
+        let body_bytes = body.len();
+        let payload = match event.form {
+            Form::Native => body.into_owned(),
+            Form::Envelope => payload_of(&body, event)?,
+        };
+        let message = Self::new(Meta::of(event), payload)?;
+        Ok(Self { body_bytes, form: Some(event.form), ..message })
     }
 
-    /// A message that was never in an envelope, such as a fixture.
+    /// A message that was never sent, such as a fixture.
     pub fn new(meta: Meta, payload: Vec<u8>) -> Result<Self, Fault> {
-        let value = sluice_core::json::parse(&payload)
+        Ok(Self { meta, body_bytes: payload.len(), payload, form: None, value: OnceLock::new() })
+    }
+
+    fn value(&self) -> Result<&serde_json::Value, Fault> {
+        if let Some(value) = self.value.get() {
+            return Ok(value);
+        }
+        let value = sluice_core::json::parse(&self.payload)
             .map_err(|error| Fault::new(Code::PayloadUnreadable, format!("the payload is {error}")))?
             .to_value();
-        Ok(Self { meta, body_bytes: payload.len(), payload, value })
+        Ok(self.value.get_or_init(|| value))
+    }
+
+    /// Where the payload is in what the vendor sent.
+    fn pointer(&self, contract: &Contract) -> &'static str {
+        let by_contract = if contract.envelope.is_some() { Form::Native } else { Form::Envelope };
+        match self.form.unwrap_or(by_contract) {
+            Form::Envelope => "/payload",
+            Form::Native => "",
+        }
+    }
+}
+
+/// The payload of an envelope, judged as it was at acceptance, against the clock of that moment.
+fn payload_of(body: &[u8], event: &EventDetail) -> Result<Vec<u8>, Fault> {
+    match Envelope::parse(body, event.received_at) {
+        Ok(envelope) => Ok(envelope.payload.to_vec()),
+        Err(Refusal::NotJson(error)) => {
+            Err(Fault::new(Code::PayloadUnreadable, format!("the raw object is {error}")))
+        }
+        Err(Refusal::Faults(faults)) => {
+            Err(Fault::new(Code::PayloadUnreadable, "the raw object is not an envelope").with_errors(faults))
+        }
     }
 }
 
@@ -103,7 +133,7 @@ pub struct Output {
 
 /// The message to the mapper's output: size, payload schema, mapper.
 pub fn execute(message: &Message, bundle: &Bundle) -> Result<Output, Fault> {
-    let Message { meta, payload, body_bytes, value } = message;
+    let Message { meta, payload, body_bytes, .. } = message;
     let contract = &bundle.contract;
     if *body_bytes > contract.limits.payload_bytes_max {
         let message = format!(
@@ -112,40 +142,46 @@ pub fn execute(message: &Message, bundle: &Bundle) -> Result<Output, Fault> {
         );
         return Err(Fault::new(Code::PayloadTooLarge, message));
     }
-    let schema =
-        bundle.schemas.iter().find(|(version, _)| version.as_str() == meta.schema_version).ok_or_else(
-            || {
-                let known: Vec<&str> = bundle.schemas.keys().map(|version| version.as_str()).collect();
-                Fault::new(
-                    Code::SchemaVersionUnknown,
-                    format!(
-                        "the contract has no payload schema {:?}; it has {}",
-                        meta.schema_version,
-                        known.join(", ")
-                    ),
-                )
-            },
-        )?;
-    let faults: Vec<FieldFault> = schema
-        .1
-        .faults(value)
-        .into_iter()
-        .map(|fault| FieldFault { pointer: format!("/payload{}", fault.pointer), ..fault })
-        .collect();
-    if let Some(first) = faults.first() {
-        let message = format!(
-            "the payload does not satisfy schema {} of {} {}: {} {} ({} in all)",
-            meta.schema_version,
-            meta.vendor_id,
-            meta.event_type,
-            first.pointer,
-            first.message,
-            count(faults.len(), "fault")
-        );
-        return Err(Fault::new(Code::PayloadSchemaViolation, message).with_errors(faults));
+    match contract.payload.format {
+        Format::Json => satisfies_schema(message, bundle)?,
+        // Without a schema it is the mapper that judges.
+        Format::Csv | Format::X12 => {}
     }
     let mapped = bundle.mapper.map(&meta.to_json()?, payload).map_err(map_fault)?;
     Ok(Output { bytes: mapped.output, fuel: mapped.fuel_used, memory_bytes: mapped.memory_bytes })
+}
+
+fn satisfies_schema(message: &Message, bundle: &Bundle) -> Result<(), Fault> {
+    let meta = &message.meta;
+    let known = bundle.schemas.iter().find(|(version, _)| version.as_str() == meta.schema_version);
+    let (_, schema) = known.ok_or_else(|| {
+        let known: Vec<&str> = bundle.schemas.keys().map(|version| version.as_str()).collect();
+        Fault::new(
+            Code::SchemaVersionUnknown,
+            format!(
+                "the contract has no payload schema {:?}; it has {}",
+                meta.schema_version,
+                known.join(", ")
+            ),
+        )
+    })?;
+    let prefix = message.pointer(&bundle.contract);
+    let faults: Vec<FieldFault> = schema
+        .faults(message.value()?)
+        .into_iter()
+        .map(|fault| FieldFault { pointer: format!("{prefix}{}", fault.pointer), ..fault })
+        .collect();
+    let Some(first) = faults.first() else { return Ok(()) };
+    let message = format!(
+        "the payload does not satisfy schema {} of {} {}: {} {} ({} in all)",
+        meta.schema_version,
+        meta.vendor_id,
+        meta.event_type,
+        first.pointer,
+        first.message,
+        count(faults.len(), "fault")
+    );
+    Err(Fault::new(Code::PayloadSchemaViolation, message).with_errors(faults))
 }
 
 /// The output to the document: judged by the canonical schema, written in canonical form.

@@ -17,6 +17,8 @@ pub(crate) enum Arn<'a> {
     Execution { machine: &'a str },
     /// `arn:aws:states:<region>:<account>:express:<machine>:<name>:<id>`
     Express { machine: &'a str },
+    /// `arn:aws:states:<region>:<account>:mapRun:<machine>/<label>:<id>`
+    MapRun,
 }
 
 /// Takes an ARN of a state machine or an execution apart.
@@ -50,6 +52,7 @@ pub(crate) fn parse(arn: &str) -> Result<Arn<'_>> {
         (Some("stateMachine"), Some(_), Some(_), None, None) => Ok(Arn::QualifiedStateMachine),
         (Some("execution"), Some(machine), Some(_), None, None) => Ok(Arn::Execution { machine }),
         (Some("express"), Some(machine), Some(_), Some(_), None) => Ok(Arn::Express { machine }),
+        (Some("mapRun"), Some(_), Some(_), None, None) => Ok(Arn::MapRun),
         (Some(kind), ..) => invalid(format!("Resource type not valid in this context: {kind}")),
         (None, ..) => invalid(format!("Invalid ARN: {arn}")),
     }
@@ -63,6 +66,7 @@ pub(crate) fn expect_state_machine(arn: &str) -> Result<()> {
         Arn::QualifiedStateMachine => Err(Error::StateMachineDoesNotExist(arn.to_owned())),
         Arn::Execution { .. } => Err(wrong_type("execution")),
         Arn::Express { .. } => Err(wrong_type("express")),
+        Arn::MapRun => Err(wrong_type("mapRun")),
     }
 }
 
@@ -70,6 +74,17 @@ pub(crate) fn expect_state_machine(arn: &str) -> Result<()> {
 pub(crate) fn expect_execution(arn: &str) -> Result<()> {
     match parse(arn)? {
         Arn::Execution { .. } => Ok(()),
+        Arn::Express { .. } => Err(wrong_type("express")),
+        Arn::MapRun => Err(wrong_type("mapRun")),
+        Arn::StateMachine { .. } | Arn::QualifiedStateMachine => Err(wrong_type("stateMachine")),
+    }
+}
+
+/// Checks the ARN of a Map Run.
+pub(crate) fn expect_map_run(arn: &str) -> Result<()> {
+    match parse(arn)? {
+        Arn::MapRun => Ok(()),
+        Arn::Execution { .. } => Err(wrong_type("execution")),
         Arn::Express { .. } => Err(wrong_type("express")),
         Arn::StateMachine { .. } | Arn::QualifiedStateMachine => Err(wrong_type("stateMachine")),
     }
@@ -119,6 +134,7 @@ mod tests {
         assert_eq!(parse(&format!("{p}stateMachine:m/label")).unwrap(), Arn::QualifiedStateMachine);
         assert_eq!(parse(&format!("{p}execution:m:e.1")).unwrap(), Arn::Execution { machine: "m" });
         assert_eq!(parse(&format!("{p}express:m:e:u")).unwrap(), Arn::Express { machine: "m" });
+        assert_eq!(parse(&format!("{p}mapRun:m/l:u")).unwrap(), Arn::MapRun);
     }
 
     #[test]

@@ -27,6 +27,7 @@ use crate::integrations::Integrations;
 use crate::journal::{Commits, Journal, Location};
 use crate::limits::DATA_BYTES_MAX;
 use crate::machine::{StateMachine, StateMachineSpec, StateMachineUpdate, Version, load_all};
+use crate::map_run::Maps;
 use crate::standard::{Description, ExecutionFilter, ExecutionPage, Standard};
 
 /// Settings of an engine.
@@ -44,6 +45,8 @@ pub struct Options {
     pub express_failures_max: usize,
     /// Standard executions that are in memory at once; the rest waits in the journal. Default 256.
     pub standard_concurrency: usize,
+    /// Children of Map Runs that run at once, over all runs; a run's own `MaxConcurrency` may be less. Default 64.
+    pub map_run_concurrency: usize,
     /// A Standard execution with nothing to do for longer than this leaves the memory until its timer is due. Default 10 s.
     pub passivate_after: Duration,
     /// Who commits to the journal.
@@ -64,6 +67,7 @@ impl Default for Options {
             express_prefetch: 256,
             express_failures_max: 1_000,
             standard_concurrency: 256,
+            map_run_concurrency: 64,
             passivate_after: Duration::from_secs(10),
             commits: Commits::Grouped,
             seed: None,
@@ -187,6 +191,7 @@ pub(crate) struct Inner {
     pub(crate) options: Options,
     pub(crate) express: Express,
     pub(crate) standard: Standard,
+    pub(crate) maps: Maps,
     /// Held while a machine is created, updated or deleted.
     pub(crate) changing_machines: tokio::sync::Mutex<()>,
     /// No more is started, and what waits stays in the journal.
@@ -390,6 +395,7 @@ impl Engine {
             integrations,
             express: Express::new(&options, express.0, express.1),
             standard: Standard::new(&options),
+            maps: Maps::new(&options),
             changing_machines: tokio::sync::Mutex::new(()),
             closing: CancellationToken::new(),
             clock,

@@ -135,9 +135,9 @@ struct Waiting {
     started_at: Timestamp,
 }
 
-struct Ended {
-    status: Status,
-    stopped_at: Timestamp,
+pub(crate) struct Ended {
+    pub(crate) status: Status,
+    pub(crate) stopped_at: Timestamp,
 }
 
 impl Express {
@@ -302,7 +302,7 @@ impl Inner {
     }
 
     /// Runs one execution in memory to its end.
-    async fn run_express(
+    pub(crate) async fn run_express(
         self: &Arc<Self>,
         definition: Arc<Definition>,
         start: Start,

@@ -7,15 +7,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::engine::{Inner, Payload};
 use crate::error::{Error, Result};
+use crate::map_run::MapRunCounts;
 
 /// The `Resource` that the engine answers itself.
 pub const START_EXECUTION: &str = "arn:aws:states:::states:startExecution";
 
-/// Carries out tasks: everything a state machine's `Resource` can name, except [`START_EXECUTION`].
+/// The other one: what has become of a Map Run.
+pub const DESCRIBE_MAP_RUN: &str = "arn:aws:states:::aws-sdk:sfn:describeMapRun";
+
+/// Carries out tasks: everything a state machine's `Resource` can name, except [`START_EXECUTION`] and [`DESCRIBE_MAP_RUN`].
 ///
 /// An implementation that holds the [`Engine`](crate::Engine) keeps it alive; end such an engine with
 /// [`Engine::shutdown`](crate::Engine::shutdown).
@@ -35,6 +40,48 @@ pub trait Integrations: Send + Sync + 'static {
         arguments: Value,
         context: &TaskContext,
     ) -> std::result::Result<Value, TaskError>;
+
+    /// Reads a part of an object, for an `ItemReader` of `s3:getObject`: at most `bytes_max` bytes from `offset` on. At the end of
+    /// the object, and beyond, no bytes.
+    ///
+    /// # Errors
+    /// Why not, as the service names it (`S3.NoSuchKey`, …); it becomes the cause of `States.ItemReaderFailed`.
+    async fn read_object(
+        &self,
+        bucket: &str,
+        key: &str,
+        offset: u64,
+        bytes_max: u64,
+    ) -> std::result::Result<ObjectPart, TaskError> {
+        let _ = (offset, bytes_max);
+        Err(TaskError::new(
+            "S3.NotImplemented",
+            format!("there is no s3://{bucket}/{key}: nothing here reads objects"),
+        ))
+    }
+
+    /// Writes an object of JSON, for a `ResultWriter` of `s3:putObject`; one that is there is replaced.
+    ///
+    /// # Errors
+    /// Why not, as the service names it; it becomes the cause of `States.ResultWriterFailed`.
+    async fn write_object(&self, bucket: &str, key: &str, body: Bytes) -> std::result::Result<(), TaskError> {
+        let _ = body;
+        Err(TaskError::new(
+            "S3.NotImplemented",
+            format!("s3://{bucket}/{key} was not written: nothing here writes objects"),
+        ))
+    }
+}
+
+/// A part of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectPart {
+    /// The bytes that were asked for, as far as there are any.
+    pub bytes: Bytes,
+    /// The object's entity tag: another one is another object.
+    pub etag: String,
+    /// Bytes of the whole object.
+    pub size: u64,
 }
 
 /// Which task is run.
@@ -98,6 +145,62 @@ pub(crate) async fn start_execution(
             )),
         }),
     }
+}
+
+/// `aws-sdk:sfn:describeMapRun`: the answer of `DescribeMapRun` with the names that AWS SDK integrations have, in Pascal case and
+/// times as text ("Learning to use AWS service SDK integrations").
+pub(crate) async fn describe_map_run(
+    inner: &Arc<Inner>,
+    arguments: Value,
+) -> std::result::Result<Value, TaskError> {
+    let describe = async {
+        let Value::Object(mut arguments) = arguments else {
+            return Err(Error::Validation(
+                "the arguments of sfn:describeMapRun are not an object".to_owned(),
+            ));
+        };
+        let arn = match arguments.remove("MapRunArn") {
+            Some(Value::String(arn)) => arn,
+            _ => return Err(Error::missing("mapRunArn")),
+        };
+        if let Some(member) = arguments.keys().next() {
+            return Err(Error::Validation(format!(
+                "the field {member} is not supported by sfn:describeMapRun"
+            )));
+        }
+        inner.map_run(&arn).await
+    };
+    let run = describe.await.map_err(|error: Error| {
+        let name = error.task_error_name();
+        TaskError::new(name.replacen("StepFunctions.", "Sfn.", 1), error.to_string())
+    })?;
+    let counts = |counts: &MapRunCounts| {
+        json!({
+            "Pending": counts.pending, "Running": counts.running, "Succeeded": counts.succeeded,
+            "Failed": counts.failed, "TimedOut": counts.timed_out, "Aborted": counts.aborted,
+            "Total": counts.total, "ResultsWritten": counts.results_written,
+            "FailuresNotRedrivable": counts.failures_not_redrivable, "PendingRedrive": counts.pending_redrive,
+        })
+    };
+    let mut answer = json!({
+        "MapRunArn": run.map_run_arn,
+        "ExecutionArn": run.execution_arn,
+        "Status": run.status.name(),
+        "StartDate": run.started_at.to_string(),
+        "MaxConcurrency": run.max_concurrency,
+        "ToleratedFailureCount": run.tolerated_failure_count,
+        "ToleratedFailurePercentage": run.tolerated_failure_percentage,
+        "ItemCounts": counts(&run.items),
+        "ExecutionCounts": counts(&run.executions),
+        "RedriveCount": run.redrive_count,
+    });
+    if let Some(at) = run.stopped_at {
+        answer["StopDate"] = at.to_string().into();
+    }
+    if let Some(at) = run.redriven_at {
+        answer["RedriveDate"] = at.to_string().into();
+    }
+    Ok(answer)
 }
 
 async fn start(inner: &Arc<Inner>, arguments: Value) -> Result<(String, f64)> {

@@ -30,7 +30,7 @@ const GROUP_MAX: usize = 512;
 const LOCK_WAIT: Duration = Duration::from_secs(5);
 
 /// `PRAGMA user_version` of the schema below.
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
 
 const SCHEMA: &str = "
 CREATE TABLE machines(
@@ -400,6 +400,15 @@ fn migrate(connection: &Connection) -> Result<(), JournalError> {
         0 => {
             let transaction = connection.unchecked_transaction()?;
             transaction.execute_batch(SCHEMA)?;
+            transaction.execute_batch(crate::map_run::rows::SCHEMA)?;
+            transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+            transaction.commit()?;
+            Ok(())
+        }
+        // Before there were Map Runs.
+        1 => {
+            let transaction = connection.unchecked_transaction()?;
+            transaction.execute_batch(crate::map_run::rows::SCHEMA)?;
             transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
             transaction.commit()?;
             Ok(())
@@ -477,7 +486,23 @@ mod tests {
         drop(Journal::open(&location, Commits::Inline).await.unwrap());
         connect(&location, false).unwrap().pragma_update(None, "user_version", 99).unwrap();
         let opened = Journal::open(&location, Commits::Inline).await;
-        assert!(matches!(opened, Err(JournalError::Newer { found: 99, known: 1 })));
+        assert!(matches!(opened, Err(JournalError::Newer { found: 99, known: 2 })));
+    }
+
+    #[tokio::test]
+    async fn an_earlier_schema_is_brought_up_to_date() {
+        let directory = tempfile::tempdir().unwrap();
+        let location = Location::File(directory.path().join("journal.sqlite"));
+        let before = connect(&location, false).unwrap();
+        before.execute_batch(SCHEMA).unwrap();
+        before.pragma_update(None, "user_version", 1).unwrap();
+        insert(1)(&before).unwrap();
+        drop(before);
+        let journal = Journal::open(&location, Commits::Inline).await.unwrap();
+        assert_eq!(count(&journal).await, 1);
+        let runs =
+            journal.read(|c| c.query_row("SELECT count(*) FROM map_runs", [], |row| row.get::<_, i64>(0)));
+        assert_eq!(runs.await.unwrap(), 0);
     }
 
     #[tokio::test]

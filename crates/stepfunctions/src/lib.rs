@@ -35,7 +35,10 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Not here: a server, signatures, Distributed Map, activities, versions and aliases.
+//! A Distributed Map runs its children as Express executions, journals their ends in batches, and streams its items: see
+//! [`Engine::describe_map_run`].
+//!
+//! Not here: a server, signatures, Distributed Maps of Standard executions, activities, versions and aliases.
 
 mod api;
 mod arn;
@@ -47,6 +50,7 @@ mod integrations;
 mod journal;
 pub mod limits;
 mod machine;
+mod map_run;
 mod standard;
 mod worker;
 
@@ -54,8 +58,11 @@ pub use clock::{Clock, SystemClock, TokioClock};
 pub use engine::{Engine, Options, Payload, Started};
 pub use error::{Error, Result};
 pub use express::{ExpressFailure, SyncResult, SyncStatus};
-pub use integrations::{Integrations, START_EXECUTION, TaskContext, TaskError};
+pub use integrations::{DESCRIBE_MAP_RUN, Integrations, ObjectPart, START_EXECUTION, TaskContext, TaskError};
 pub use journal::{Commits, JournalError, Location};
 pub use machine::{Configuration, StateMachine, StateMachineSpec, StateMachineUpdate, Version};
+pub use map_run::{
+    MapChild, MapChildFilter, MapChildStatus, MapRunCounts, MapRunDescription, MapRunStatus, MapRunUpdate,
+};
 pub use sluice_asl::{MachineType, Timestamp};
 pub use standard::{Description, ExecutionFilter, ExecutionPage, ExecutionStatus, Place, Summary};

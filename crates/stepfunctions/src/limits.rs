@@ -30,6 +30,9 @@ pub const CAUSE_CHARS_MAX: usize = 32_768;
 /// The longest ARN, in characters.
 pub const ARN_CHARS_MAX: usize = 256;
 
+/// The longest ARN of a Map Run, in characters.
+pub const MAP_RUN_ARN_CHARS_MAX: usize = 2_000;
+
 /// The most items of one page.
 pub const PAGE_ITEMS_MAX: u32 = 1_000;
 

@@ -26,6 +26,7 @@ use crate::limits::{
     CLIENT_TOKEN_MS, CLIENT_TOKENS_MAX, REDRIVE_HISTORY_EVENTS_MAX, REDRIVE_PERIOD_MS, RETENTION_MS,
 };
 use crate::machine::{StateMachine, Version};
+use crate::map_run::rows::MapChange;
 use crate::worker::Worker;
 
 /// Bits of a journal key that hold the sequence number.
@@ -260,6 +261,7 @@ fn read_summary(row: &Row<'_>) -> rusqlite::Result<Summary> {
 
 /// Erases an execution and its journal.
 pub(crate) fn erase(connection: &Connection, id: i64) -> rusqlite::Result<()> {
+    crate::map_run::rows::erase(connection, id)?;
     let first = id << SEQUENCE_BITS;
     let last = first | ((1 << SEQUENCE_BITS) - 1);
     connection.prepare_cached("DELETE FROM inputs WHERE key BETWEEN ?1 AND ?2")?.execute([first, last])?;
@@ -351,6 +353,8 @@ struct Step {
     /// An execution that was asleep is awake: a crash must not wait for the old timer.
     wake_at: Option<i64>,
     token: Option<(String, i64)>,
+    /// Map Runs that are started, redriven or stopped, and when.
+    maps: (Vec<MapChange>, i64),
 }
 
 struct RowChange {
@@ -419,6 +423,9 @@ impl Step {
         } else if let Some(wake_at) = self.wake_at {
             c.prepare_cached("UPDATE executions SET wake_at = ?2 WHERE id = ?1")?
                 .execute([self.id, wake_at])?;
+        }
+        for change in &self.maps.0 {
+            change.write(c, self.id, self.maps.1)?;
         }
         if let Some((token, at)) = &self.token {
             c.prepare_cached("INSERT OR REPLACE INTO redrives VALUES (?1, ?2, ?3)")?
@@ -493,6 +500,7 @@ impl Drive {
             row: (redrive || self.is_closed()).then(|| RowChange::of(&self.execution, self.last)),
             wake_at: self.asleep.then_some(at),
             token: token.map(|token| (token, at)),
+            maps: (MapChange::of(&effects), at),
         });
         self.asleep = false;
         self.commit(step).await?;
@@ -578,16 +586,18 @@ impl Drive {
     /// Journals what the start alone has led to: the end of an execution that never waits, or tasks to be handed over.
     async fn record_start(&mut self) -> Result<()> {
         let mut inputs = Vec::new();
-        for effect in self.execution.pending() {
+        let pending = self.execution.pending();
+        for effect in &pending {
             if let Effect::ScheduleTask(scheduled) = effect {
                 self.apply(InputKind::TaskStarted { task: scheduled.task }, &mut inputs)?;
             }
         }
         let row = self.is_closed().then(|| RowChange::of(&self.execution, self.last));
-        if row.is_none() && inputs.is_empty() {
+        let maps = (MapChange::of(&pending), number(self.last));
+        if row.is_none() && inputs.is_empty() && maps.0.is_empty() {
             return Ok(());
         }
-        self.commit(Arc::new(Step { id: self.id, inputs, row, wake_at: None, token: None })).await?;
+        self.commit(Arc::new(Step { id: self.id, inputs, row, wake_at: None, token: None, maps })).await?;
         if self.is_closed() {
             self.inner.ended(1);
         }
@@ -596,8 +606,14 @@ impl Drive {
 
     /// Notes in the journal when there is something to do again.
     async fn sleep(&mut self, until: Timestamp) -> Result<()> {
-        let step =
-            Step { id: self.id, inputs: Vec::new(), row: None, wake_at: Some(number(until)), token: None };
+        let step = Step {
+            id: self.id,
+            inputs: Vec::new(),
+            row: None,
+            wake_at: Some(number(until)),
+            token: None,
+            maps: (Vec::new(), 0),
+        };
         self.commit(Arc::new(step)).await?;
         self.asleep = true;
         Ok(())
@@ -806,7 +822,7 @@ impl Inner {
                     continue;
                 }
             }
-            let left = if closing && drive.worker.is_waiting() {
+            let left = if closing && drive.worker.can_be_left() {
                 true
             } else if let Some(until) = drive.idle_until() {
                 drive.sleep(until).await?;

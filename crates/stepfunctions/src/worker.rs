@@ -19,16 +19,25 @@ use sluice_asl::{Effect, InputKind, ScheduledTask, TaskId, TimerId, Timestamp};
 use tokio::time::{Instant, Sleep};
 
 use crate::engine::Inner;
-use crate::integrations::{START_EXECUTION, TaskContext, TaskError, start_execution};
+use crate::integrations::{
+    DESCRIBE_MAP_RUN, START_EXECUTION, TaskContext, TaskError, describe_map_run, start_execution,
+};
 
-type TaskResult = (TaskId, Result<Value, TaskError>);
+/// What has ended, whether it is a Map Run, and how.
+type TaskResult = (TaskId, Kind, Result<Value, TaskError>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Task,
+    MapRun,
+}
 
 pub(crate) struct Worker {
     inner: Arc<Inner>,
     execution_arn: Arc<str>,
     state_machine_arn: Arc<str>,
     tasks: FuturesUnordered<Abortable<BoxFuture<'static, TaskResult>>>,
-    cancels: Vec<(TaskId, AbortHandle)>,
+    cancels: Vec<(TaskId, Kind, AbortHandle)>,
     timers: BTreeSet<(Timestamp, TimerId)>,
     sleep: Option<(Timestamp, Pin<Box<Sleep>>)>,
 }
@@ -56,9 +65,13 @@ impl Worker {
                     self.timers.insert((at, timer));
                 }
                 Effect::CancelTimer { timer } => self.timers.retain(|(_, set)| *set != timer),
-                Effect::CancelTask { task } => {
-                    if let Some(at) = self.cancels.iter().position(|(id, _)| *id == task) {
-                        self.cancels.swap_remove(at).1.abort();
+                Effect::StartMapRun(run) => {
+                    let (inner, task) = (Arc::clone(&self.inner), run.task);
+                    self.watch(task, Kind::MapRun, async move { inner.run_map(run).await }.boxed());
+                }
+                Effect::CancelTask { task } | Effect::StopMapRun { task, .. } => {
+                    if let Some(at) = self.cancels.iter().position(|(id, ..)| *id == task) {
+                        self.cancels.swap_remove(at).2.abort();
                     }
                 }
                 Effect::Finished => finished = true,
@@ -82,27 +95,38 @@ impl Worker {
             let invocation = async {
                 if *resource == *START_EXECUTION {
                     start_execution(&inner, arguments).await
+                } else if *resource == *DESCRIBE_MAP_RUN {
+                    describe_map_run(&inner, arguments).await
                 } else {
                     inner.integrations.invoke(&resource, arguments, &context).await
                 }
             };
             // A panic fails the task, as a crash of a function does, and not the engine.
-            let result = AssertUnwindSafe(invocation).catch_unwind().await.unwrap_or_else(|_| {
+            AssertUnwindSafe(invocation).catch_unwind().await.unwrap_or_else(|_| {
                 tracing::error!(%resource, state = %context.state_name, "a task panicked");
                 let error =
                     if resource.contains(":lambda:") { "Lambda.Unknown" } else { "States.TaskFailed" };
                 Err(TaskError::new(error, "the task panicked"))
-            });
-            (task, result)
+            })
         };
+        self.watch(task, Kind::Task, invocation.boxed());
+    }
+
+    fn watch(&mut self, task: TaskId, kind: Kind, work: BoxFuture<'static, Result<Value, TaskError>>) {
         let (cancel, registration) = AbortHandle::new_pair();
-        self.tasks.push(Abortable::new(invocation.boxed(), registration));
-        self.cancels.push((task, cancel));
+        let work = async move { (task, kind, work.await) };
+        self.tasks.push(Abortable::new(work.boxed(), registration));
+        self.cancels.push((task, kind, cancel));
     }
 
     /// True when no task is running.
     pub(crate) fn is_waiting(&self) -> bool {
         self.cancels.is_empty()
+    }
+
+    /// True when nothing is lost by leaving: Map Runs keep their own journal.
+    pub(crate) fn can_be_left(&self) -> bool {
+        self.cancels.iter().all(|(_, kind, _)| *kind == Kind::MapRun)
     }
 
     /// The earliest timer.
@@ -115,13 +139,19 @@ impl Worker {
         poll_fn(|context| {
             while let Poll::Ready(Some(ended)) = self.tasks.poll_next_unpin(context) {
                 // An aborted task has left the list of cancels already.
-                let Ok((task, result)) = ended else { continue };
-                if let Some(at) = self.cancels.iter().position(|(id, _)| *id == task) {
+                let Ok((task, kind, result)) = ended else { continue };
+                if let Some(at) = self.cancels.iter().position(|(id, ..)| *id == task) {
                     self.cancels.swap_remove(at);
                 }
-                return Poll::Ready(Some(match result {
-                    Ok(output) => InputKind::TaskSucceeded { task, output },
-                    Err(TaskError { error, cause }) => InputKind::TaskFailed { task, error, cause },
+                return Poll::Ready(Some(match (kind, result) {
+                    (Kind::Task, Ok(output)) => InputKind::TaskSucceeded { task, output },
+                    (Kind::Task, Err(TaskError { error, cause })) => {
+                        InputKind::TaskFailed { task, error, cause }
+                    }
+                    (Kind::MapRun, Ok(output)) => InputKind::MapRunSucceeded { task, output },
+                    (Kind::MapRun, Err(TaskError { error, cause })) => {
+                        InputKind::MapRunFailed { task, error, cause }
+                    }
                 }));
             }
             let Some(&(at, timer)) = self.timers.first() else {

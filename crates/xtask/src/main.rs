@@ -8,6 +8,8 @@
 mod bench;
 mod cloud;
 mod demo;
+mod fuzz;
+mod guests;
 mod load;
 mod project;
 mod steps;
@@ -58,6 +60,14 @@ enum Task {
         /// Only this [default: all]
         subject: Option<bench::Subject>,
     },
+    /// Fuzzes every parser of foreign bytes, with coverage as the guide
+    Fuzz {
+        /// Only this target [default: all]
+        target: Option<String>,
+        /// How long each target runs
+        #[arg(long, value_name = "N", default_value_t = 60)]
+        seconds: u32,
+    },
     /// Writes the generated files, such as docs/codes.md
     Codes {
         /// Writes nothing; fails if a file is not what would be written
@@ -92,6 +102,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Test { filter } => return test::run(&project, filter.as_deref()),
         Task::Demo => demo::run(&project)?,
         Task::Bench { subject } => bench::run(&project, subject)?,
+        Task::Fuzz { target, seconds } => fuzz::run(&project, target.as_deref(), seconds)?,
         Task::Codes { check } => codes(&project, check)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -1,4 +1,5 @@
-//! Builds every mapper of `mappers-wasm` as a core module for `wasm32-unknown-unknown`, with nothing installed by hand.
+//! Builds every mapper of `mappers-wasm` as a core module for `wasm32-unknown-unknown`, with nothing installed by hand. Those that
+//! are not in Rust are built by [`guests`].
 //!
 //! The target's standard library comes from the first of: the toolchain in use, if the target is installed; Debian's Rust
 //! as laid out below by an earlier run; `rustup target add`; Debian's Rust, fetched now. The last is for machines that
@@ -17,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::guests::{self, Language};
 use crate::project::Project;
 use crate::steps;
 
@@ -50,10 +52,19 @@ pub(crate) fn build_mappers(project: &Project) -> Result<Vec<BuiltMapper>> {
         &workspace,
         &["--locked", "--workspace", "--exclude", "mapper-sdk"].map(OsStr::new),
     )?;
-    let (built, modules) = (built(&workspace), modules(project)?);
-    bundles(&workspace)?
+    let bundles = bundles(&workspace)?;
+    let guests = workspace.join("target/guests");
+    guests::build(project, &workspace, &bundles, &guests)?;
+    let modules = modules(project)?;
+    bundles
         .into_iter()
-        .map(|bundle| published(&bundle, &built, modules.join(format!("{bundle}.wasm"))))
+        .map(|bundle| {
+            let source = match Language::of(&workspace.join(&bundle))? {
+                Language::Rust => built(&workspace, &bundle),
+                Language::C | Language::AssemblyScript => guests.join(format!("{bundle}.wasm")),
+            };
+            published(&bundle, &source, modules.join(format!("{bundle}.wasm")))
+        })
         .collect()
 }
 
@@ -65,15 +76,28 @@ pub(crate) fn build_mapper(project: &Project, folder: &Path) -> Result<BuiltMapp
         fs::canonicalize(folder).with_context(|| format!("there is no folder {}", folder.display()))?;
     let name = folder.file_name().and_then(|name| name.to_str());
     let name = name.with_context(|| format!("{} has no name in UTF-8", folder.display()))?;
-    let manifest = folder.join("Cargo.toml");
-    // Not locked: a bundle is new, or its author gives it a dependency.
-    cargo_build(project, &workspace, &[OsStr::new("--manifest-path"), manifest.as_os_str()])?;
-    let module = if folder.parent() == Some(&*fs::canonicalize(&workspace)?) {
-        modules(project)?.join(format!("{name}.wasm"))
-    } else {
-        folder.join("mapper.wasm")
+    let ours = folder.parent() == Some(&*fs::canonicalize(&workspace)?);
+    let source = match Language::of(&folder)? {
+        Language::Rust => {
+            let manifest = folder.join("Cargo.toml");
+            // Not locked: a bundle is new, or its author gives it a dependency.
+            cargo_build(project, &workspace, &[OsStr::new("--manifest-path"), manifest.as_os_str()])?;
+            built(&workspace, name)
+        }
+        Language::C | Language::AssemblyScript => {
+            anyhow::ensure!(
+                ours,
+                "{} must lie in mappers-wasm/ to be built: its SDK is there",
+                folder.display()
+            );
+            let guests = workspace.join("target/guests");
+            guests::build(project, &workspace, &[name.to_owned()], &guests)?;
+            guests.join(format!("{name}.wasm"))
+        }
     };
-    published(name, &built(&workspace), module)
+    let module =
+        if ours { modules(project)?.join(format!("{name}.wasm")) } else { folder.join("mapper.wasm") };
+    published(name, &source, module)
 }
 
 fn cargo_build(project: &Project, workspace: &Path, what: &[&OsStr]) -> Result<()> {
@@ -99,12 +123,12 @@ fn cargo_build(project: &Project, workspace: &Path, what: &[&OsStr]) -> Result<(
     steps::run(&mut build).context("the mapper did not build")
 }
 
-/// Where cargo leaves modules.
-fn built(workspace: &Path) -> PathBuf {
-    workspace.join("target").join(TARGET).join("release")
+/// Where cargo leaves a bundle's module.
+fn built(workspace: &Path, bundle: &str) -> PathBuf {
+    workspace.join("target").join(TARGET).join("release").join(format!("{}.wasm", bundle.replace('-', "_")))
 }
 
-/// Where they are looked for.
+/// Where modules are looked for.
 fn modules(project: &Project) -> Result<PathBuf> {
     let modules = project.root.join("target/mappers");
     fs::create_dir_all(&modules).with_context(|| format!("could not make {}", modules.display()))?;
@@ -126,9 +150,8 @@ fn bundles(workspace: &Path) -> Result<Vec<String>> {
 }
 
 /// Copies one module to its place, whole or not at all, and not when it is there already.
-fn published(bundle: &str, built: &Path, module: PathBuf) -> Result<BuiltMapper> {
-    let source = built.join(format!("{}.wasm", bundle.replace('-', "_")));
-    let bytes = fs::read(&source).with_context(|| {
+fn published(bundle: &str, source: &Path, module: PathBuf) -> Result<BuiltMapper> {
+    let bytes = fs::read(source).with_context(|| {
         format!(
             "{bundle} has a mapper.toml but built no {}: is it named like its folder, with crate-type cdylib?",
             source.display()

@@ -41,7 +41,12 @@ fn world() -> World {
 }
 
 fn deps(world: &World) -> Deps {
-    Deps { vendors: Arc::new(world.clone()), ledger: Arc::new(world.clone()), clock: Arc::new(world.clone()) }
+    Deps {
+        vendors: Arc::new(world.clone()),
+        ledger: Arc::new(world.clone()),
+        clock: Arc::new(world.clone()),
+        schemas: Schemas::default(),
+    }
 }
 
 fn envelope(vendor: &str) -> Vec<u8> {
@@ -53,12 +58,16 @@ fn envelope(vendor: &str) -> Vec<u8> {
 }
 
 struct Post {
+    method: &'static str,
+    path: String,
     headers: Vec<(&'static str, String)>,
     body: Vec<u8>,
 }
 
 fn post(key: &str, body: impl Into<Vec<u8>>) -> Post {
     Post {
+        method: "POST",
+        path: "/v1/events".into(),
         headers: vec![("X-Api-Key", key.into()), ("content-type", "application/json".into())],
         body: body.into(),
     }
@@ -74,7 +83,7 @@ impl Post {
     fn input(&self) -> Value {
         let headers: serde_json::Map<_, _> =
             self.headers.iter().map(|(k, v)| ((*k).to_owned(), json!(v))).collect();
-        json!({"method": "POST", "path": "/v1/events", "sourceIp": "127.0.0.1", "requestId": "r", "headers": headers,
+        json!({"method": self.method, "path": self.path, "sourceIp": "127.0.0.1", "requestId": "r", "headers": headers,
             "body": STANDARD.encode(&self.body)})
     }
 
@@ -83,8 +92,9 @@ impl Post {
     }
 
     async fn refused(&self, world: &World) -> (u16, String, Value) {
+        let before = world.state().clone();
         let Decision::Answer(answer) = self.send(world).await else { panic!("was accepted") };
-        assert!(world.state().ledger.is_empty() && world.state().raw.is_empty());
+        assert!(world.state().ledger == before.ledger && world.state().raw.is_empty(), "only read");
         let body: Value = serde_json::from_str(&answer.body).unwrap();
         assert_eq!(answer.headers["content-type"], "application/problem+json");
         assert_eq!(body["status"], answer.status_code);
@@ -264,4 +274,543 @@ async fn what_sluice_cannot_tell_is_an_error_and_never_an_answer() {
 fn a_missing_setting_is_named() {
     let error = Config::from_env(&|name| (name == "LEDGER_TABLE").then(|| "t".into())).unwrap_err();
     assert!(error.to_string().contains("VENDORS_TABLE"), "{error}");
+}
+
+mod native {
+    use sluice_core::id::ExternalEventId;
+    use sluice_core::record::Form;
+    use sluice_core::signature::sign_body;
+
+    use super::*;
+
+    const X12: &str = "ISA*00*          *00*          *ZZ*SENDER         *ZZ*RECEIVER       *260115*1030*U*00401*000000905*0*P*>~GS*IB*S*R*20260115*1030*1*X*004010~ST*846*0001~SE*2*0001~";
+
+    fn publish(world: &World, contract: &Value) {
+        let contract: Contract = serde_json::from_value(contract.clone()).unwrap();
+        contract.check().unwrap();
+        let key = (contract.vendor_id.clone(), contract.event_type.clone());
+        let mapper = ActiveMapper {
+            bundle: Sha256Hex::of(serde_json::to_string(&contract).unwrap().as_bytes()),
+            contract,
+            revision: 1,
+            activated_at: world.now(),
+            activated_by: "test".into(),
+            reason: "test".into(),
+        };
+        world.state().mappers.insert(key, mapper);
+    }
+
+    fn contract(vendor: &str, event_type: &str, native: &Value) -> Value {
+        let mut contract = json!({"vendorId": vendor, "eventType": event_type,
+            "payload": {"versions": {"1": "schema/1.schema.json"}},
+            "canonical": {"type": "OrderPlaced", "version": "1.0"}});
+        for (name, value) in native.as_object().unwrap() {
+            contract[name] = value.clone();
+        }
+        contract
+    }
+
+    fn shopify(event_type: &str) -> Value {
+        contract(
+            "shop",
+            event_type,
+            &json!({"envelope": {"eventType": {"header": "X-Shopify-Topic"},
+            "externalEventId": {"header": "X-Shopify-Webhook-Id"}, "occurredAt": {"pointer": "/updated_at"}},
+            "signature": {"scheme": "shopify"}}),
+        )
+    }
+
+    fn at(mut post: Post, vendor: &str) -> Post {
+        post.path = format!("/v1/sources/{vendor}");
+        post
+    }
+
+    fn webhook(secret: &str, topic: &str, body: &[u8]) -> Post {
+        let (header, signature) = sign_body(&Signature::Shopify, secret, body).unwrap();
+        let mut post = at(post("", body), "shop");
+        post.headers.retain(|(name, _)| *name != "X-Api-Key");
+        post.header("X-Shopify-Hmac-Sha256", signature)
+            .header("X-Shopify-Topic", topic)
+            .header("X-Shopify-Webhook-Id", "w-1")
+            .header("content-type", "application/json; charset=utf-8")
+            .header("x-header-of-the-scheme", header)
+    }
+
+    fn shop() -> World {
+        let world = world();
+        world.add_vendor("shop", "key-shop", &["shpss_old", "shpss_new"]);
+        publish(&world, &shopify("orders/create"));
+        publish(&world, &shopify("orders/cancelled"));
+        world
+    }
+
+    const ORDER: &[u8] = br#"{"id":820982911946154508,"updated_at":"2026-01-10T14:03:22-05:00"}"#;
+
+    async fn accepted(post: &Post, world: &World) -> Box<Accepted> {
+        match post.send(world).await {
+            Decision::Accepted(accepted) => accepted,
+            Decision::Answer(answer) => panic!("{} {}", answer.status_code, answer.body),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_webhook_is_taken_as_its_vendor_sends_it() {
+        let world = shop();
+        for secret in ["shpss_old", "shpss_new"] {
+            let event = accepted(&webhook(secret, "orders/create", ORDER), &world).await;
+            assert_eq!((event.vendor_id.as_str(), event.event_type.as_str()), ("shop", "orders/create"));
+            assert_eq!((event.external_event_id.as_str(), event.form), ("w-1", Form::Native));
+            assert_eq!(event.occurred_at.to_string(), "2026-01-10T19:03:22Z");
+            assert_eq!((event.schema_version.as_str(), &event.raw_sha256), ("1", &Sha256Hex::of(ORDER)));
+        }
+        let cancelled = accepted(&webhook("shpss_new", "orders/cancelled", ORDER), &world).await;
+        assert_eq!(cancelled.event_type.as_str(), "orders/cancelled");
+        let zipped = gzip(ORDER);
+        let mut zipped = webhook("shpss_new", "orders/create", &zipped).header("content-encoding", "gzip");
+        assert_eq!(accepted(&zipped, &world).await.content_encoding.as_deref(), Some("gzip"));
+        zipped.body[4] ^= 1;
+        assert_eq!(zipped.refused(&world).await.0, 401, "the signature is of the bytes as sent");
+    }
+
+    #[tokio::test]
+    async fn one_byte_changed_is_refused_and_so_is_every_other_sender() {
+        let world = shop();
+        let mut changed = webhook("shpss_new", "orders/create", ORDER);
+        changed.body[8] ^= 1;
+        let (status, code, refused) = changed.refused(&world).await;
+        assert_eq!((status, code.as_str()), (401, "signature-invalid"));
+        let mut unsigned = webhook("shpss_new", "orders/create", ORDER);
+        unsigned.headers.retain(|(name, _)| *name != "X-Shopify-Hmac-Sha256");
+        let nobody = at(webhook("shpss_new", "orders/create", ORDER), "nobody");
+        for post in [webhook("shpss_revoked", "orders/create", ORDER), unsigned, nobody] {
+            assert_eq!(post.refused(&world).await.2, refused, "a vendor that there is not looks the same");
+        }
+        world.state().vendors.get_mut(&"shop".parse().unwrap()).unwrap().enabled = false;
+        assert_eq!(changed.refused(&world).await.2, refused, "a stranger does not learn that it is disabled");
+        assert_eq!(webhook("shpss_new", "orders/create", ORDER).refused(&world).await.1, "vendor-disabled");
+    }
+
+    #[tokio::test]
+    async fn a_vendor_that_there_is_not_costs_the_same_reads() {
+        // Each call of a port takes one failure: the vendor, its contracts. Then comes the answer.
+        let calls = async |vendor: &str| {
+            let world = shop();
+            for calls in 0.. {
+                world.fail_next(std::iter::repeat_n(Failure::None, calls).chain([Failure::Before]));
+                let post = at(webhook("wrong", "orders/create", ORDER), vendor);
+                let result = handle(&deps(&world), post.input()).await;
+                world.fail_next([]);
+                if result.is_ok() {
+                    return calls;
+                }
+            }
+            unreachable!()
+        };
+        assert_eq!(calls("shop").await, 2);
+        assert_eq!(calls("nobody").await, 2);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_found_is_named() {
+        let world = shop();
+        let mut nameless = webhook("shpss_new", "orders/create", br#"{"updated_at":[1]}"#);
+        nameless.headers.retain(|(name, _)| *name != "X-Shopify-Webhook-Id");
+        let (status, code, body) = nameless.refused(&world).await;
+        assert_eq!((status, code.as_str()), (400, "message-invalid"));
+        assert_eq!(body["errors"].as_array().unwrap().len(), 2, "{body}");
+        assert!(body["errors"][0]["message"].as_str().unwrap().contains("x-shopify-webhook-id is missing"));
+        assert_eq!(body["errors"][1]["pointer"], "/updated_at");
+
+        let (status, code, body) = webhook("shpss_new", "orders/paid", ORDER).refused(&world).await;
+        assert_eq!((status, code.as_str()), (400, "event-type-unknown"));
+        assert!(body["detail"].as_str().unwrap().contains("orders/cancelled, orders/create"), "{body}");
+        assert!(body["errors"][0]["message"].as_str().unwrap().contains("\"orders/paid\""), "{body}");
+        for (time, code) in [
+            ("\"2026-01-10T14:03:22\"", "format"),
+            ("\"2999-01-01T00:00:00Z\"", "in_future"),
+            ("null", "required"),
+            ("1.5", "format"),
+        ] {
+            let body = format!(r#"{{"updated_at":{time}}}"#);
+            let (_, _, refused) =
+                webhook("shpss_new", "orders/create", body.as_bytes()).refused(&world).await;
+            assert_eq!(refused["errors"][0]["code"], code, "{refused}");
+        }
+        let refused = webhook("shpss_new", "orders/create", b"{").refused(&world).await;
+        assert_eq!((refused.0, refused.1.as_str()), (400, "body-unreadable"));
+        let form = webhook("shpss_new", "orders/create", ORDER).header("content-type", "text/csv");
+        assert_eq!(form.refused(&world).await.0, 415);
+    }
+
+    #[tokio::test]
+    async fn times_and_ids_keep_every_digit() {
+        let world = shop();
+        let source = |time: Value| {
+            contract(
+                "shop",
+                "t",
+                &json!({"envelope": {"eventType": {"constant": "t"},
+                "externalEventId": {"pointer": "/a~1b/0/id"}, "occurredAt": time}, "signature": {"scheme": "shopify"}}),
+            )
+        };
+        for (time, zone, expected) in [
+            (r#""2026-01-10T14:03:22""#, Some("utc"), "2026-01-10T14:03:22Z"),
+            (r#""2026-01-10T14:03:22-05:00""#, Some("utc"), "2026-01-10T19:03:22Z"),
+            ("1768053802", None, "2026-01-10T14:03:22Z"),
+            (r#""1768053802500""#, None, "2026-01-10T14:03:22.5Z"),
+        ] {
+            world.state().mappers.clear();
+            let place = match zone {
+                Some(zone) => json!({"pointer": "/t", "zone": zone}),
+                None => json!({"pointer": "/t"}),
+            };
+            publish(&world, &source(place));
+            let body = format!(r#"{{"a/b":[{{"id":12345678901234567890123}}],"t":{time}}}"#);
+            let event = accepted(&webhook("shpss_new", "", body.as_bytes()), &world).await;
+            assert_eq!(event.external_event_id.as_str(), "12345678901234567890123");
+            assert_eq!(event.occurred_at.to_string(), expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn files_are_told_by_their_content_and_known_by_their_digest() {
+        let world = world();
+        world.add_vendor("files", "key-f", &[]);
+        let x12 = |event_type: &str| {
+            contract(
+                "files",
+                event_type,
+                &json!({"payload": {"format": "x12"}, "envelope": {"eventType": {"x12": "ST01"},
+                "externalEventId": {"x12": "ISA13"}, "occurredAt": {"x12": "GS04+GS05"}}}),
+            )
+        };
+        publish(&world, &x12("846"));
+        publish(&world, &x12("850"));
+        publish(
+            &world,
+            &contract(
+                "files",
+                "stock.csv",
+                &json!({"payload": {"format": "csv"}, "envelope": {
+                "eventType": {"constant": "stock.csv"}, "externalEventId": {"digest": true}, "occurredAt": {"received": true}},
+                "signature": {"scheme": "none"}}),
+            ),
+        );
+        let file = |content_type: &str, body: &str| {
+            at(post("key-f", body.as_bytes()), "files").header("content-type", content_type)
+        };
+        let advice = accepted(&file("application/EDI-X12", X12), &world).await;
+        assert_eq!((advice.event_type.as_str(), advice.external_event_id.as_str()), ("846", "000000905"));
+        assert_eq!(advice.occurred_at.to_string(), "2026-01-15T10:30:00Z");
+        let purchase = X12.replace("ST*846", "ST*850");
+        assert_eq!(
+            accepted(&file("application/edi-x12", &purchase), &world).await.event_type.as_str(),
+            "850"
+        );
+        let stock = accepted(&file("text/csv; charset=windows-1252", "sku,qty\nA,1\n"), &world).await;
+        assert_eq!(stock.event_type.as_str(), "stock.csv");
+        assert_eq!(stock.external_event_id, ExternalEventId::of_digest(&stock.payload_sha256));
+        assert_eq!(stock.occurred_at, world.now());
+        assert_eq!(
+            accepted(&file("text/plain", "sku,qty\nA,1\n"), &world).await.event_type.as_str(),
+            "stock.csv"
+        );
+        assert_eq!(file("text/csv", "").refused(&world).await.1, "body-unreadable");
+        assert_eq!(file("application/edi-x12", "ISA*").refused(&world).await.1, "body-unreadable");
+        assert_eq!(file("application/json", "{}").refused(&world).await.0, 415);
+        assert_eq!(
+            file("application/edi-x12", &X12.replace("846", "997")).refused(&world).await.1,
+            "event-type-unknown"
+        );
+
+        let error = handle(&deps(&world), file("text/plain", X12).input()).await.unwrap_err();
+        assert_eq!(
+            error.code,
+            Code::ConfigurationInvalid,
+            "as text it is of two contracts, and nobody guesses"
+        );
+
+        assert_eq!(at(post("key-a", X12), "files").refused(&world).await.1, "vendor-mismatch");
+        assert_eq!(at(post("nobody's", X12), "files").refused(&world).await.1, "unauthenticated");
+        assert_eq!(at(post("key-a", X12), "vendorA").refused(&world).await.1, "not-found");
+        assert_eq!(at(post("key-a", X12), "a%2Fb").refused(&world).await.1, "not-found");
+    }
+
+    #[tokio::test]
+    async fn a_key_does_not_stand_in_for_a_signature() {
+        let world = shop();
+        let (status, code, body) = at(post("key-shop", ORDER), "shop").refused(&world).await;
+        assert_eq!((status, code.as_str()), (401, "signature-invalid"));
+        assert!(body["detail"].as_str().unwrap().contains("x-shopify-hmac-sha256 is missing"), "{body}");
+    }
+
+    #[tokio::test]
+    async fn a_ping_of_woocommerce_is_answered_and_says_nothing() {
+        let world = shop();
+        let ping = |vendor: &str, body: &str| {
+            let mut ping = at(post("", body.as_bytes()), vendor)
+                .header("content-type", "application/x-www-form-urlencoded; charset=utf-8");
+            ping.headers.retain(|(name, _)| *name != "X-Api-Key");
+            ping
+        };
+        for vendor in ["shop", "nobody"] {
+            let Decision::Answer(answer) = ping(vendor, "webhook_id=42").send(&world).await else {
+                panic!("a ping was accepted")
+            };
+            assert_eq!((answer.status_code, answer.body.as_str()), (200, r#"{"status":"PONG"}"#));
+            for body in ["webhook_id=", "webhook_id=4x", "webhook_id=1&a=2", "id=1"] {
+                assert_eq!(ping(vendor, body).refused(&world).await.0, 401, "{body}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn an_envelope_works_for_a_native_contract_too_and_is_the_same_event() {
+        let world = shop();
+        let envelope = json!({"vendorId": "shop", "externalEventId": "w-1", "eventType": "orders/create",
+            "occurredAt": "2026-01-10T14:03:22-05:00", "payload": serde_json::from_slice::<Value>(ORDER).unwrap()});
+        let enveloped = accepted(&post("key-shop", envelope.to_string()), &world).await;
+        let native = accepted(&webhook("shpss_new", "orders/create", ORDER), &world).await;
+        assert_eq!(enveloped.form, Form::Envelope);
+        assert_eq!(enveloped.payload_sha256, native.payload_sha256);
+        assert_eq!(enveloped.external_event_id, native.external_event_id);
+    }
+
+    mod orders {
+        use super::*;
+
+        const SCHEMA: &str = include_str!("../../../mappers-wasm/storefront-orders/schema/1.schema.json");
+        const ORDER: &str = include_str!("../../../examples/order.json");
+
+        fn world() -> World {
+            let world = super::world();
+            world.add_vendor("storefront", "key-o", &[]);
+            let text = include_str!("../../../mappers-wasm/storefront-orders/mapper.toml");
+            let mut contract: Contract = toml::from_str(text).unwrap();
+            contract.embed_schemas(|_| Ok::<_, ()>(SCHEMA.to_owned())).unwrap();
+            publish(&world, &serde_json::to_value(contract).unwrap());
+            world
+        }
+
+        fn order(body: impl Into<Vec<u8>>) -> Post {
+            Post { path: "/v1/orders".into(), ..post("key-o", body) }
+        }
+
+        fn changed(change: impl FnOnce(&mut Value)) -> String {
+            let mut order: Value = serde_json::from_str(ORDER).unwrap();
+            change(&mut order);
+            order.to_string()
+        }
+
+        #[tokio::test]
+        async fn an_order_is_its_own_identity() {
+            let world = world();
+            let event = accepted(&order(ORDER), &world).await;
+            assert_eq!((event.vendor_id.as_str(), event.form), ("storefront", Form::Native));
+            assert_eq!(event.external_event_id, ExternalEventId::of_digest(&event.payload_sha256));
+            assert_eq!(event.window_seconds, Some(15));
+            let reordered: Value = serde_json::from_str(ORDER).unwrap();
+            let again = accepted(&order(serde_json::to_string_pretty(&reordered).unwrap()), &world).await;
+            assert_eq!(again.external_event_id, event.external_event_id);
+            assert_eq!(
+                Post { path: "/v1/orders".into(), ..post("key-a", ORDER) }.refused(&world).await.0,
+                404
+            );
+            assert_eq!(Post { path: "/v1/orders".into(), ..post("", ORDER) }.refused(&world).await.0, 401);
+            let envelope = json!({"vendorId": "storefront", "externalEventId": "1", "eventType": event.event_type,
+                "occurredAt": "2026-01-10T14:03:22-05:00", "payload": {}});
+            let (_, code, body) = post("key-o", envelope.to_string()).refused(&world).await;
+            assert_eq!(code, "event-type-unknown");
+            assert!(body["errors"][0]["message"].as_str().unwrap().contains("/v1/orders"), "{body}");
+        }
+
+        #[tokio::test]
+        async fn the_window_is_fifteen_seconds_from_the_first() {
+            let world = world();
+            let mut ids = Vec::new();
+            for (after_seconds, new) in [(0, true), (14, false), (1, true), (14, false), (2, true)] {
+                world.advance(after_seconds);
+                match order(ORDER).send(&world).await {
+                    Decision::Accepted(event) => {
+                        assert!(new, "{after_seconds}");
+                        let row =
+                            LedgerRow::received(&event, ObjectRef { bucket: "raw".into(), key: "k".into() });
+                        world.state().ledger.insert(row.key.clone(), row);
+                        ids.push(event.ingest_id);
+                    }
+                    Decision::Answer(answer) => {
+                        let body: Value = serde_json::from_str(&answer.body).unwrap();
+                        assert!(!new, "{after_seconds}");
+                        assert_eq!(body["ingestId"], json!(ids.last().unwrap()), "the original");
+                    }
+                }
+            }
+            let held: Vec<_> = world.state().ledger.values().map(|row| row.ingest_id).collect();
+            assert_eq!(held, ids, "all of them stay, in order");
+        }
+
+        #[tokio::test]
+        async fn the_limit_is_1024_bytes() {
+            let world = world();
+            let padded = |bytes: usize| {
+                let order = changed(|_| {});
+                format!("{order}{}", " ".repeat(bytes - order.len()))
+            };
+            assert!(ORDER.len() < 1_024, "the example is one that may be sent");
+            assert_eq!(accepted(&order(padded(1_024)), &world).await.raw_bytes, 1_024);
+            let (status, code, body) = order(padded(1_025)).refused(&world).await;
+            assert_eq!((status, code.as_str()), (413, "body-too-large"));
+            assert!(body["detail"].as_str().unwrap().contains("the contract allows 1024"), "{body}");
+            assert_eq!(order(vec![b'x'; 1_025]).refused(&world).await.0, 413, "before it is read");
+            let zipped = order(gzip(padded(1_025).as_bytes())).header("content-encoding", "gzip");
+            assert_eq!(zipped.refused(&world).await.0, 413, "inflated");
+        }
+
+        #[tokio::test]
+        async fn business_rules_hold_before_acceptance() {
+            let world = world();
+            for quantity in [1, 100] {
+                accepted(&order(changed(|order| order["lines"][0]["quantity"] = quantity.into())), &world)
+                    .await;
+            }
+            for (pointer, value) in [
+                ("/lines/0/quantity", json!(0)),
+                ("/lines/0/quantity", json!(101)),
+                ("/lines/0/quantity", json!(1.5)),
+                ("/lines/0/quantity", json!("1")),
+                ("/lines/0/unitPriceMinor", json!(-1)),
+                ("/lines/0/sku", json!("")),
+                ("/lines", json!([])),
+                ("/orderId", json!("ORD-1234567")),
+                ("/orderId", json!("ORD-123456789012345678901")),
+                ("/orderId", json!("ORD-abcdefgh")),
+                ("/orderId", json!("ORD-ABCDEFGH\n")),
+                ("/currency", json!("XYZ")),
+                ("/currency", json!("usd")),
+                ("/placedAt", json!("2026-02-30T00:00:00Z")),
+                ("/customerId", json!(7)),
+            ] {
+                let body = changed(|order| *order.pointer_mut(pointer).unwrap() = value.clone());
+                let (status, code, refused) = order(body).refused(&world).await;
+                assert_eq!((status, code.as_str()), (400, "message-invalid"), "{pointer} {value}");
+                assert_eq!(refused["errors"][0]["pointer"], pointer, "{refused}");
+            }
+            let (_, _, refused) = order(changed(|order| {
+                order["orderId"] = "7".into();
+                order["currency"] = "XYZ".into();
+                order["lines"][0]["quantity"] = 0.into();
+                order.as_object_mut().unwrap().remove("placedAt");
+            }))
+            .refused(&world)
+            .await;
+            let mut pointers: Vec<&str> = refused["errors"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|fault| fault["pointer"].as_str().unwrap())
+                .collect();
+            pointers.sort_unstable();
+            assert_eq!(
+                pointers,
+                ["/currency", "/lines/0/quantity", "/orderId", "/placedAt"],
+                "every fault at once"
+            );
+            let doubled = changed(|_| {}).replacen("\"quantity\":", "\"quantity\":200,\"quantity\":", 1);
+            let (_, _, refused) = order(doubled).refused(&world).await;
+            assert_eq!(refused["errors"][0]["code"], "duplicate_key");
+        }
+    }
+
+    mod receipts {
+        use sluice_core::record::{QuarantineNote, Status};
+
+        use super::*;
+
+        async fn held(world: &World) -> LedgerRow {
+            let event = accepted(&post("key-a", envelope("vendorA")), world).await;
+            LedgerRow::received(&event, ObjectRef { bucket: "raw".into(), key: "k".into() })
+        }
+
+        fn get(key: &str, id: &str) -> Post {
+            Post { method: "GET", path: format!("/v1/events/{id}"), ..post(key, "") }
+        }
+
+        async fn seen(world: &World, id: &str) -> Value {
+            match get("key-a", id).send(world).await {
+                Decision::Answer(answer) => {
+                    assert_eq!(answer.status_code, 200, "{}", answer.body);
+                    serde_json::from_str(&answer.body).unwrap()
+                }
+                Decision::Accepted(_) => panic!("a question was accepted"),
+            }
+        }
+
+        #[tokio::test]
+        async fn the_vendor_sees_its_own_event_in_its_own_terms() {
+            let world = world();
+            let mut row = held(&world).await;
+            let id = row.ingest_id.to_string();
+            world.state().ledger.insert(row.key.clone(), row.clone());
+            let receipt = seen(&world, &id).await;
+            assert_eq!(receipt["status"], "RECEIVED");
+            assert_eq!(
+                (&receipt["externalEventId"], &receipt["eventType"]),
+                (&json!("evt-1"), &json!("inventory_update"))
+            );
+
+            row.status = Status::Quarantined;
+            let fault = |pointer: &str| FieldFault {
+                pointer: pointer.into(),
+                code: "level_doubled".into(),
+                message: "is stated twice".into(),
+            };
+            let mut note = QuarantineNote {
+                code: "mapper_refused".into(),
+                message: "the mapper refused the message".into(),
+                errors: vec![fault("/levels/1")],
+                at: world.now(),
+            };
+            row.quarantine = Some(note.clone());
+            world.state().ledger.insert(row.key.clone(), row.clone());
+            let receipt = seen(&world, &id).await;
+            assert_eq!(receipt["quarantine"]["errors"][0]["pointer"], "/payload/levels/1");
+            assert_eq!(receipt["quarantine"]["message"], "the message is refused: is stated twice");
+
+            for code in ["bundle_missing", "mapper_trapped", "States.Timeout", "canonical_schema_violation"] {
+                note.code = code.into();
+                note.message = "bundle 1234 at s3://secret".into();
+                row.quarantine = Some(note.clone());
+                world.state().ledger.insert(row.key.clone(), row.clone());
+                let receipt = seen(&world, &id).await;
+                assert_eq!(receipt["quarantine"]["code"], "being_worked_on");
+                assert!(
+                    !receipt.to_string().contains("secret") && !receipt.to_string().contains("level"),
+                    "{receipt}"
+                );
+            }
+            row.status = Status::Received;
+            world.state().ledger.insert(row.key.clone(), row);
+            assert!(seen(&world, &id).await.get("quarantine").is_none(), "a reason that no longer holds");
+        }
+
+        #[tokio::test]
+        async fn nobody_elses_event_is_there() {
+            let world = world();
+            let row = held(&world).await;
+            let id = row.ingest_id.to_string();
+            world.state().ledger.insert(row.key.clone(), row);
+            let absent = "01KF0Q4S8R6D1ZJ8W9T3C5V7XN";
+            let (status, code, others) = get("key-b", &id).refused(&world).await;
+            assert_eq!((status, code.as_str()), (404, "not-found"));
+            assert_eq!(get("key-b", absent).refused(&world).await.2, others, "as if it never was");
+            for bad in ["x", &id.to_lowercase(), "..", &"0".repeat(5_000)] {
+                assert_eq!(get("key-a", bad).refused(&world).await.0, 404, "{bad}");
+            }
+            assert_eq!(get("", &id).refused(&world).await.0, 401);
+            let posted = Post { method: "POST", ..get("key-a", &id) };
+            assert_eq!(posted.refused(&world).await.0, 405);
+            let read = Post { method: "GET", ..post("key-a", "") };
+            assert_eq!(read.refused(&world).await.0, 405);
+        }
+    }
 }

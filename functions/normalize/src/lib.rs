@@ -22,7 +22,7 @@ use sluice_core::id::normalized_key;
 use sluice_core::port::{
     Clock, Freshness, Ledger, MapperPointers, NormalizedStore, RawStore, VendorDirectory,
 };
-use sluice_core::record::{EventDetail, Normalized};
+use sluice_core::record::{EventDetail, LedgerRow, Normalized, Status};
 use sluice_core::{Code, Fault};
 use sluice_mapping::{Bundles, Mapped, map};
 
@@ -92,7 +92,8 @@ struct Input {
     fresh: bool,
 }
 
-/// Normalizes one event; gives `{"status": "NORMALIZED", "ingestId", "normalized"}`.
+/// Normalizes one event; gives `{"status": "NORMALIZED", "ingestId", "normalized"}`, and for a replay `changed`, whether the document
+/// is another than before, and `previous`, the status before.
 pub async fn handle(deps: &Deps, input: Value) -> Result<Value, Fault> {
     let started = Instant::now();
     let input: Input = serde_json::from_value(input).map_err(|error| {
@@ -109,11 +110,22 @@ pub async fn handle(deps: &Deps, input: Value) -> Result<Value, Fault> {
         status: result.as_ref().map_or_else(|fault| fault.code.as_str(), |_| "NORMALIZED"),
         started,
     });
-    let normalized = result?;
-    Ok(json!({ "status": "NORMALIZED", "ingestId": event.ingest_id, "normalized": normalized }))
+    let (normalized, before) = result?;
+    let mut output = json!({ "status": "NORMALIZED", "ingestId": event.ingest_id, "normalized": normalized });
+    if let Some(before) = before {
+        let held = before.normalized.filter(|_| before.status == Status::Normalized);
+        output["changed"] = (held.map(|held| held.sha256) != Some(normalized.sha256)).into();
+        output["previous"] = before.status.as_str().into();
+    }
+    Ok(output)
 }
 
-async fn normalize(deps: &Deps, event: &EventDetail, freshness: Freshness) -> Result<Normalized, Fault> {
+/// What was written, and for a replay the ledger's row before.
+async fn normalize(
+    deps: &Deps,
+    event: &EventDetail,
+    freshness: Freshness,
+) -> Result<(Normalized, Option<LedgerRow>), Fault> {
     let active = deps
         .vendors
         .active_mapper(&event.key.vendor_id, &event.event_type, freshness)
@@ -148,6 +160,18 @@ async fn normalize_with(
     let canonical = &bundle.contract.canonical;
     let sha256 = Sha256Hex::of(&bytes);
     let key = normalized_key(&canonical.r#type, event.received_at, event.ingest_id);
+    let before = if event.replay > 0 { deps.ledger.find(&event.key).await? } else { None };
+    if let Some(row) = &before
+        && row.ingest_id == event.ingest_id
+        && row.status == Status::Normalized
+        && let Some(held) = &row.normalized
+        && held.sha256 == sha256
+        && held.r#ref.key == key
+    {
+        // Nothing to tell anyone. The object is put back should it be gone, and is not touched if it is there.
+        deps.normalized.put_if_absent(&key, Bytes::from(bytes), &sha256).await?;
+        return Ok((held.clone(), before));
+    }
     let at = deps.normalized.put(&key, Bytes::from(bytes), &sha256).await?;
     let normalized = Normalized {
         r#ref: at,
@@ -160,7 +184,7 @@ async fn normalize_with(
         at: deps.clock.now(),
     };
     deps.ledger.mark_normalized(&event.key, event.ingest_id, &normalized).await?;
-    Ok(normalized)
+    Ok((normalized, before))
 }
 
 #[cfg(test)]

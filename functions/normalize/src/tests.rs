@@ -222,6 +222,40 @@ async fn the_document_is_canonical_deterministic_and_recorded() {
     assert_eq!(setup.world.state().normalized[&key], first, "a replay changes no byte");
 }
 
+/// A replay that gives the same bytes is no news: neither object nor row is written. One that gives others is.
+#[tokio::test]
+async fn a_replay_writes_only_what_has_changed() {
+    let setup = Setup::new();
+    setup.publish(&answering(0, GOOD.as_bytes()));
+    let event = setup.good();
+    setup.run(&event).await.unwrap();
+    let row = setup.world.state().ledger[&event.key].clone();
+    let replay = EventDetail { replay: 7, ..event.clone() };
+    setup.world.advance(1_000);
+    let output = setup.run(&replay).await.unwrap();
+    assert_eq!((&output["changed"], &output["previous"]), (&json!(false), &json!("NORMALIZED")));
+    assert_eq!(setup.world.state().ledger[&event.key], row, "not even its time");
+
+    // What is gone is put back, what is there is left alone.
+    let (key, document) =
+        setup.world.state().normalized.iter().next().map(|(k, v)| (k.clone(), v.clone())).unwrap();
+    setup.world.state().normalized.clear();
+    setup.run(&replay).await.unwrap();
+    assert_eq!(setup.world.state().normalized[&key], document);
+
+    setup.publish(&answering(0, GOOD.replace("12", "13").as_bytes()));
+    let output = setup.run(&replay).await.unwrap();
+    assert_eq!((&output["changed"], &output["previous"]), (&json!(true), &json!("NORMALIZED")));
+    let changed = setup.world.state().ledger[&event.key].clone();
+    assert_ne!(changed.normalized.unwrap().sha256, row.normalized.unwrap().sha256);
+
+    // It fails now: what was normalized stays as it is.
+    let held = setup.world.state().ledger[&event.key].clone();
+    setup.publish(&answering(1, br#"{"code":"no","path":"","message":"no"}"#));
+    assert_eq!(setup.run(&replay).await.unwrap_err().code, Code::MapperRefused);
+    assert_eq!(setup.world.state().ledger[&event.key], held);
+}
+
 #[tokio::test]
 async fn each_way_of_misbehaving_has_its_code_and_the_next_event_is_served() {
     let huge = format!("[{}]", " ".repeat(300_000));

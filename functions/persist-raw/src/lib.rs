@@ -1,5 +1,10 @@
 //! `PersistRaw`: the raw object first, then the one conditional ledger write, which is the commit point.
 //!
+//! A message that is its own identity within a window (`window_seconds`) is held under a digest and a generation. A generation is
+//! written only if it does not exist and the window of the one before it, which never changes, is over at the time of acceptance: so the rows
+//! of a message are a window apart at least, whatever races, whatever the clocks say, and all of them stay
+//! (docs/adr/0020-a-window-is-a-chain-of-rows.md).
+//!
 //! A crash before the write leaves an orphan object, which is harmless; there is no pending row that could turn a retry into a
 //! silent loss. A retry of this function with the same input finds its own object and its own row, and gives the same answer.
 
@@ -86,6 +91,9 @@ pub async fn handle(deps: &Deps, input: Value) -> Result<Value, Fault> {
     Ok(json!({ "answer": answer }))
 }
 
+/// How many windows further than `Accept` saw the last one may be: it read a moment ago, from a copy that is seconds old at most.
+const GENERATIONS_TRIED_MAX: u32 = 100;
+
 enum Outcome {
     Committed,
     Duplicate(Box<LedgerRow>),
@@ -112,15 +120,29 @@ async fn persist_event(deps: &Deps, accepted: &Accepted, body: Bytes) -> Result<
         sha256: accepted.raw_sha256.clone(),
     };
     let raw_ref = deps.raw.put_if_absent(&accepted.raw_key(), body, &headers).await?;
-    match deps.ledger.commit(&LedgerRow::received(accepted, raw_ref.clone())).await? {
-        Commit::Committed => Ok(Outcome::Committed),
-        Commit::Exists(row) if row.ingest_id == accepted.ingest_id => Ok(Outcome::Committed),
-        Commit::Exists(row) if row.payload_sha256 == accepted.payload_sha256 => Ok(Outcome::Duplicate(row)),
-        Commit::Exists(row) => {
-            deps.divergence.record(&divergence(&key, &row, accepted, raw_ref)).await?;
-            Ok(Outcome::Conflict(row))
+    let mut row = LedgerRow::received(accepted, raw_ref.clone());
+    for _ in 0..GENERATIONS_TRIED_MAX {
+        match deps.ledger.commit(&row).await? {
+            Commit::Committed => return Ok(Outcome::Committed),
+            Commit::Exists(held) if held.ingest_id == accepted.ingest_id => return Ok(Outcome::Committed),
+            Commit::Exists(held) if held.payload_sha256 != accepted.payload_sha256 => {
+                deps.divergence.record(&divergence(&key, &held, accepted, raw_ref)).await?;
+                return Ok(Outcome::Conflict(held));
+            }
+            Commit::Exists(held) => match accepted.window_seconds {
+                // Its window is over: the same message is a new event, under the next key.
+                Some(window) if !held.is_within_window(window, accepted.received_at) => {
+                    row.key = held.key.next_generation()?;
+                }
+                _ => return Ok(Outcome::Duplicate(held)),
+            },
         }
     }
+    // More were accepted since `Accept` looked than there can be in that time; a new look may find the last one.
+    Err(Fault::new(
+        Code::ConcurrentWrite,
+        format!("{GENERATIONS_TRIED_MAX} windows of the same message have passed since it was looked up"),
+    ))
 }
 
 fn divergence(

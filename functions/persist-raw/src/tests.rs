@@ -4,9 +4,9 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
-use sluice_core::id::IngestId;
+use sluice_core::id::{ExternalEventId, IngestId};
 use sluice_core::port::Clock as _;
-use sluice_core::record::Status;
+use sluice_core::record::{Form, Status};
 use sluice_core::testing::{Failure, World};
 
 use super::*;
@@ -32,11 +32,23 @@ fn accepted(world: &World, external_event_id: &str, body: &[u8]) -> Accepted {
         raw_sha256: Sha256Hex::of(body),
         raw_bytes: body.len() as u64,
         payload_sha256: Sha256Hex::of(body),
+        form: Form::Envelope,
+        window_seconds: None,
         content_type: "application/json".into(),
         content_encoding: None,
         conflicts: false,
     }
 }
+
+/// As `Accept` hands on a message that is its own identity: the first generation, or the one after the last that it saw.
+fn hashed(world: &World, body: &[u8], seen: Option<&LedgerKey>) -> Accepted {
+    let digest = Sha256Hex::of(body);
+    let first = ExternalEventId::of_digest(&digest);
+    let id = seen.map_or(first, |key| key.next_generation().unwrap().external_event_id);
+    Accepted { external_event_id: id, window_seconds: Some(WINDOW_SECONDS), ..accepted(world, "evt", body) }
+}
+
+const WINDOW_SECONDS: u32 = 15;
 
 fn input(accepted: &Accepted, body: &[u8]) -> Value {
     serde_json::to_value(Persist { accepted: accepted.clone(), body: STANDARD.encode(body) }).unwrap()
@@ -78,6 +90,53 @@ async fn a_body_that_was_not_judged_is_not_stored() {
     assert_eq!(handle(&deps(&world), json!({})).await.unwrap_err().error_type(), "Misconfigured");
 }
 
+#[tokio::test]
+async fn the_same_message_is_one_event_in_its_window_and_two_after_it() {
+    let world = World::new();
+    let first = hashed(&world, b"order", None);
+    assert_eq!(persist(&world, &first, b"order").await.unwrap(), (202, first.ingest_id.to_string()));
+    world.advance(14);
+    // `Accept` looked before the first was written.
+    let blind = hashed(&world, b"order", None);
+    assert_eq!(persist(&world, &blind, b"order").await.unwrap(), (200, first.ingest_id.to_string()));
+    world.advance(2);
+    let second = hashed(&world, b"order", None);
+    assert_eq!(persist(&world, &second, b"order").await.unwrap(), (202, second.ingest_id.to_string()));
+    assert_eq!(
+        persist(&world, &second, b"order").await.unwrap(),
+        (202, second.ingest_id.to_string()),
+        "a retry"
+    );
+    assert_eq!(
+        persist(&world, &first, b"order").await.unwrap(),
+        (202, first.ingest_id.to_string()),
+        "a late one"
+    );
+    let behind = hashed(&world, b"order", None);
+    world.advance(3_600);
+    assert_eq!(
+        persist(&world, &behind, b"order").await.unwrap(),
+        (200, second.ingest_id.to_string()),
+        "by its own time"
+    );
+    let rows: Vec<_> = world.state().ledger.values().map(|row| row.ingest_id).collect();
+    assert_eq!(rows, [first.ingest_id, second.ingest_id]);
+}
+
+#[tokio::test]
+async fn a_look_that_is_hopelessly_old_is_tried_again() {
+    let world = World::new();
+    let mut last: Option<LedgerKey> = None;
+    for _ in 0..=GENERATIONS_TRIED_MAX {
+        let event = hashed(&world, b"order", last.as_ref());
+        assert_eq!(persist(&world, &event, b"order").await.unwrap().0, 202);
+        last = Some(LedgerKey { vendor_id: event.vendor_id, external_event_id: event.external_event_id });
+        world.advance(WINDOW_SECONDS.into());
+    }
+    let error = persist(&world, &hashed(&world, b"order", None), b"order").await.unwrap_err();
+    assert_eq!(error.error_type(), "Retryable");
+}
+
 fn failure() -> impl Strategy<Value = Failure> {
     prop_oneof![3 => Just(Failure::None), 1 => Just(Failure::Before), 1 => Just(Failure::After)]
 }
@@ -116,6 +175,56 @@ proptest! {
                 let (bytes, _) = &state.raw[&row.raw_ref.key];
                 prop_assert_eq!(&Sha256Hex::of(bytes), &row.raw_sha256);
                 prop_assert_eq!(status == 409, row.payload_sha256 != event.payload_sha256);
+            }
+            Ok(())
+        })?;
+    }
+
+    /// Submissions of a few messages by clocks that differ and go back, each judged by a look at the ledger that may be old, then lost calls
+    /// and lost answers with the state machine's retries, interleaved in any order: whoever is told 202 has a row of its own for ever; whoever
+    /// is told 200 is told of a row whose window its own time is not beyond; rows of one message are a window apart.
+    #[test]
+    fn windows_hold_whatever_the_clocks_and_the_races(
+        submissions in proptest::collection::vec((0u8..2, -40i64..60, 0usize..4, 0usize..6), 1..30),
+        failures in proptest::collection::vec(failure(), 0..90),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let world = World::new();
+            let mut pending: Vec<(usize, Accepted, [u8; 4])> = Vec::new();
+            for (index, (payload, clock, look_back, delay)) in submissions.into_iter().enumerate() {
+                let body = [payload; 4];
+                let first = hashed(&world, &body, None);
+                let rows: Vec<LedgerKey> = world.state().ledger.values()
+                    .filter(|row| row.payload_sha256 == first.payload_sha256).map(|row| row.key.clone()).collect();
+                // The last row, or one that was the last some writes ago.
+                let seen = rows.len().checked_sub(1 + look_back).and_then(|at| rows.get(at));
+                world.advance(clock);
+                let event = hashed(&world, &body, seen);
+                pending.push((index + delay, event, body));
+            }
+            pending.sort_by_key(|(at, _, _)| *at);
+            world.fail_next(failures);
+            let mut told: Vec<(Accepted, u16, IngestId)> = Vec::new();
+            for (_, event, body) in pending {
+                for _ in 0..3 {
+                    if let Ok((status, id)) = persist(&world, &event, &body).await {
+                        told.push((event, status, id.parse().unwrap()));
+                        break;
+                    }
+                }
+            }
+            let state = world.state();
+            for (event, status, id) in told {
+                let row = state.ledger.values().find(|row| row.ingest_id == id).unwrap();
+                prop_assert_eq!(&row.payload_sha256, &event.payload_sha256);
+                prop_assert_eq!(status == 202, id == event.ingest_id);
+                prop_assert!(status == 202 || row.is_within_window(WINDOW_SECONDS, event.received_at));
+            }
+            let rows: Vec<_> = state.ledger.values().collect();
+            for pair in rows.windows(2).filter(|pair| pair[0].payload_sha256 == pair[1].payload_sha256) {
+                prop_assert!(!pair[0].is_within_window(WINDOW_SECONDS, pair[1].received_at));
+                prop_assert_eq!(&pair[0].key.next_generation().unwrap(), &pair[1].key, "no gap");
             }
             Ok(())
         })?;

@@ -93,7 +93,12 @@ async fn quarantine(
 ) -> Result<Value, Fault> {
     let cause = Cause::from(error);
     let now = deps.clock.now();
-    let note = QuarantineNote { code: cause.code.clone(), message: cause.message.clone(), at: now };
+    let note = QuarantineNote {
+        code: cause.code.clone(),
+        message: cause.message.clone(),
+        errors: cause.errors.clone(),
+        at: now,
+    };
     if deps.ledger.mark_quarantined(&event.key, event.ingest_id, &note).await? == Marked::AlreadyNormalized {
         return Ok(json!({ "status": "NORMALIZED" }));
     }

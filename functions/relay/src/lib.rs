@@ -108,9 +108,13 @@ fn read(record: Value) -> Result<Option<(BusEvent, String)>, Fault> {
         row.map(Some).map_err(|error| malformed("a stream image that is no ledger row").with_source(error))
     };
     let Some(new) = row(change.new_image)? else { return Ok(None) };
-    let old_status = row(change.old_image)?.map(|old| old.status);
-    let detail_type = match (old_status, new.status) {
+    let old = row(change.old_image)?;
+    // A replay may give another document: downstream must hear of it. The same one again is no news.
+    let document = |row: &LedgerRow| row.normalized.as_ref().map(|normalized| normalized.sha256.clone());
+    let has_changed = old.as_ref().is_some_and(|old| document(old) != document(&new));
+    let detail_type = match (old.map(|old| old.status), new.status) {
         (None, _) => DetailType::IngestAccepted,
+        (Some(Status::Normalized), Status::Normalized) if has_changed => DetailType::EventNormalized,
         (Some(old), new) if old == new => return Ok(None),
         (Some(_), Status::Normalized) => DetailType::EventNormalized,
         (Some(_), Status::Quarantined) => DetailType::EventQuarantined,

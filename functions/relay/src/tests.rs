@@ -58,6 +58,27 @@ async fn inserts_and_changes_of_status_are_published_in_order_and_nothing_else()
 }
 
 #[tokio::test]
+async fn a_document_that_a_replay_changed_is_told_and_the_same_one_is_not() {
+    let world = World::new();
+    let normalized = |sha256: &str| {
+        let mut row = row("NORMALIZED");
+        row["normalized"] = json!({"M": {
+            "ref": {"M": {"bucket": {"S": "b"}, "key": {"S": "k"}}}, "sha256": {"S": sha256.repeat(64)}, "events": {"N": "1"},
+            "eventType": {"S": "InventoryUpdated"}, "schemaVersion": {"S": "1.0"}, "bundle": {"S": "b".repeat(64)},
+            "fuel": {"N": "1"}, "at": {"S": "2026-11-21T10:00:00.000Z"},
+        }});
+        row
+    };
+    let records = vec![
+        record("1", "MODIFY", Some(normalized("a")), Some(normalized("a"))),
+        record("2", "MODIFY", Some(normalized("a")), Some(normalized("c"))),
+    ];
+    assert_eq!(relay(&world, records).await.unwrap(), json!({"batchItemFailures": []}));
+    let told: Vec<_> = world.state().bus.iter().map(|event| event.detail_type.as_str()).collect();
+    assert_eq!(told, ["event.normalized"]);
+}
+
+#[tokio::test]
 async fn a_poisoned_record_does_not_hold_up_the_rest() {
     let world = World::new();
     let mut poisoned = row("RECEIVED");

@@ -1,7 +1,7 @@
 //! Golden fixtures: what a mapper makes of a message, as files that a person reads. Native tests only.
 //!
-//! In a bundle's `fixtures/`, a case is `<case>.in.json`, the vendor's message byte for byte (any bytes, whatever the
-//! name says), with either `<case>.out.json`, the events, or `<case>.err.json`, the refusal; both as the mapper writes
+//! In a bundle's `fixtures/`, a case is `<case>.in.json` (or `.in.csv`, `.in.x12`: any ending), the vendor's message byte for
+//! byte, with either `<case>.out.json`, the events, or `<case>.err.json`, the refusal; both as the mapper writes
 //! them but for indentation and a final newline. `<case>.meta.json`, if there, replaces members of the default metadata,
 //! which the contract in `mapper.toml` gives.
 //!
@@ -54,14 +54,16 @@ pub fn cases(bundle: &Path) -> Vec<Case> {
         .unwrap_or_else(|e| panic!("{}: {e}", folder.display()))
         .filter_map(|entry| {
             let path = entry.unwrap_or_else(|e| panic!("{}: {e}", folder.display())).path();
-            let name = path.file_name()?.to_str()?.strip_suffix(".in.json")?.to_owned();
+            let name = path.file_name()?.to_str()?.rsplit_once(".in.")?.0.to_owned();
             let stem = folder.join(&name);
             let payload = fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
             Some(Case { meta: meta(&contract, &with(&stem, "meta.json")), payload, name, stem })
         })
         .collect();
-    assert!(!cases.is_empty(), "{} has no *.in.json", folder.display());
+    assert!(!cases.is_empty(), "{} has no *.in.*", folder.display());
     cases.sort_by(|a, b| a.name.cmp(&b.name));
+    let doubled = cases.windows(2).find(|two| two[0].name == two[1].name);
+    assert!(doubled.is_none(), "{} has two messages of one case: {doubled:?}", folder.display());
     cases
 }
 

@@ -67,9 +67,22 @@ fn pointer(path: &Path) -> String {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Id<'a>(Cow<'a, str>);
 
-impl Id<'_> {
+impl<'a> Id<'a> {
     /// Longest identifier, in bytes.
     pub const BYTES_MAX: usize = 256;
+
+    /// An identifier from a message that is no JSON; nothing unless `text` has 1 to [`Id::BYTES_MAX`] bytes.
+    #[must_use]
+    pub fn new(text: impl Into<Cow<'a, str>>) -> Option<Self> {
+        let text = text.into();
+        (1..=Self::BYTES_MAX).contains(&text.len()).then_some(Self(text))
+    }
+
+    /// The identifier's text, kept.
+    #[must_use]
+    pub fn into_text(self) -> Cow<'a, str> {
+        self.0
+    }
 
     /// The identifier's text.
     #[must_use]
@@ -92,10 +105,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Id<'a> {
             Some(b'-' | b'0'..=b'9') if !raw.contains(['.', 'e', 'E']) => Cow::Borrowed(raw),
             _ => return Err(D::Error::custom("an identifier is a string or an integer")),
         };
-        if text.is_empty() || text.len() > Self::BYTES_MAX {
-            return Err(D::Error::custom("an identifier has 1 to 256 bytes"));
-        }
-        Ok(Self(text))
+        Self::new(text).ok_or_else(|| D::Error::custom("an identifier has 1 to 256 bytes"))
     }
 }
 
@@ -110,7 +120,28 @@ impl Serialize for Id<'_> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decimal<'a>(Cow<'a, str>);
 
-impl Decimal<'_> {
+impl<'a> Decimal<'a> {
+    /// A number from a message that is no JSON, as it stands there.
+    #[must_use]
+    pub fn new(text: impl Into<Cow<'a, str>>) -> Self {
+        Self(text.into())
+    }
+
+    /// `8.25` per cent as the rate `0.0825`, digit by digit; nothing when it is no plain decimal number below 1000.
+    #[must_use]
+    pub fn from_percent(percent: &Decimal<'_>) -> Option<Self> {
+        let (whole, fraction) = percent.0.split_once('.').unwrap_or((&percent.0, ""));
+        let digits = |part: &str| part.bytes().all(|digit| digit.is_ascii_digit());
+        if !(1..=3).contains(&whole.len()) || fraction.len() > 16 || !digits(whole) || !digits(fraction) {
+            return None;
+        }
+        let padded = format!("{whole:0>3}");
+        let (ones, hundredths) = padded.split_at(1);
+        let fraction = format!("{hundredths}{fraction}");
+        let fraction = fraction.trim_end_matches('0');
+        Some(Self(if fraction.is_empty() { ones.to_owned() } else { format!("{ones}.{fraction}") }.into()))
+    }
+
     /// The digits as they were sent.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -197,6 +228,24 @@ mod tests {
             read(br#"{"id":1,"lines":[{"a/b~c":"10.00"},{"a/b~c":10.10},{"a/b~c":1e2}]}"#).unwrap();
         let spelled: Vec<&str> = order.lines.iter().map(|line| line.amount.as_str()).collect();
         assert_eq!(spelled, ["10.00", "10.10", "1e2"]);
+    }
+
+    #[test]
+    fn a_percentage_becomes_a_rate_digit_by_digit() {
+        let rate = |percent: &'static str| Decimal::from_percent(&Decimal::new(percent));
+        for (percent, expected) in [
+            ("19", "0.19"),
+            ("8.25", "0.0825"),
+            ("0", "0"),
+            ("7.0000", "0.07"),
+            ("100", "1"),
+            ("0.5", "0.005"),
+        ] {
+            assert_eq!(rate(percent).unwrap().as_str(), expected, "{percent}");
+        }
+        for percent in ["", "-1", "1e2", "1.2.3", "nineteen", "1000"] {
+            assert_eq!(rate(percent), None, "{percent}");
+        }
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! What a mapper is written with.
 //!
 //! A mapper is one pure function from a vendor's message to canonical events. This crate gives it its input typed
-//! ([`Meta`], the exact readers of [`json`]), its output typed ([`CanonicalEvent`], [`Minor`](money::Minor)), its
-//! refusals typed ([`MapError`]), and turns it into the module that Sluice loads ([`export_mapper!`]).
+//! ([`Meta`], the exact readers of [`json`], [`csv`] and [`x12`]), its output typed ([`CanonicalEvent`], [`canonical`],
+//! [`Minor`](money::Minor)), its refusals typed ([`MapError`]), and turns it into the module that Sluice loads ([`export_mapper!`]).
 //!
 //! ```
 //! use mapper_sdk::{CanonicalEvent, MapError, Meta, json, time};
@@ -48,12 +48,17 @@ mod alloc;
 #[cfg(target_arch = "wasm32")]
 #[doc(hidden)]
 pub mod bindings;
+pub mod canonical;
+pub mod csv;
 mod error;
 #[cfg(feature = "golden")]
 pub mod golden;
 pub mod json;
 pub mod money;
+pub mod quantity;
+pub mod text;
 pub mod time;
+pub mod x12;
 
 use std::borrow::Cow;
 

@@ -78,13 +78,14 @@ impl Currency {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Fault {
+pub(crate) enum Fault {
     Invalid,
     TooPrecise,
     OutOfRange,
 }
 
-fn minor(text: &str, exponent: u8) -> Result<Minor, Fault> {
+/// `text` times ten to the power of `exponent`.
+pub(crate) fn minor(text: &str, exponent: u8) -> Result<Minor, Fault> {
     let (negative, digits) = match text.strip_prefix('-') {
         Some(digits) => (true, digits),
         None => (false, text),

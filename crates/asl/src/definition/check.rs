@@ -10,8 +10,9 @@ use serde_json::{Map, Value};
 
 use super::duplicates::duplicates;
 use super::model::{
-    Catcher, ErrorNames, Failing, Jitter, Machine, MachineId, Mapping, Retrier, Rule, Seconds, State,
-    StateKind, Task, Transition, Waiting, whole_seconds,
+    Batcher, Catcher, Distributed, ErrorNames, Failing, InputType, Jitter, Machine, MachineId, Mapping,
+    OutputType, Processor, Reader, Retrier, Rule, Seconds, State, StateKind, Task, Transformation,
+    Transition, Waiting, Writer, whole_seconds,
 };
 use super::{Definition, DefinitionError, MachineType, ParseOptions};
 use crate::jsonata::{self, Available, Notation};
@@ -91,6 +92,7 @@ pub(super) fn check(
     options: &ParseOptions<'_>,
 ) -> Result<Definition, Vec<DefinitionError>> {
     let mut checker = Checker {
+        machine_type,
         resources: options.resources,
         errors: Vec::new(),
         machines: Vec::new(),
@@ -147,6 +149,7 @@ struct Root {
 }
 
 struct Checker<'o> {
+    machine_type: MachineType,
     resources: &'o [&'o str],
     errors: Vec<DefinitionError>,
     machines: Vec<Option<Machine>>,
@@ -213,10 +216,9 @@ impl<'o> Checker<'o> {
             }
             let path = fields.at(field);
             if DISTRIBUTED_ONLY.contains(&field.as_str()) || field.starts_with("ToleratedFailure") {
-                self.error(
-                    NOT_SUPPORTED,
+                self.schema(
                     &path,
-                    format!("field '{field}' is for a Distributed Map, which the local engine does not support yet"),
+                    format!("field '{field}' is for a Map whose processor has the mode 'DISTRIBUTED'"),
                 );
             } else if is_jsonpath_only(field) {
                 self.schema(
@@ -702,7 +704,13 @@ impl<'o> Checker<'o> {
             self.schema(&fields.at("HeartbeatSeconds"), "must be smaller than 'TimeoutSeconds'");
         }
         let mut parts = resource.split(':').skip(5);
-        let resource_type = parts.next().unwrap_or_default().into();
+        let mut resource_type = parts.next().unwrap_or_default().to_owned();
+        if resource_type == "aws-sdk"
+            && let Some(service) = parts.next()
+        {
+            resource_type = format!("{resource_type}:{service}");
+        }
+        let resource_type = resource_type.into();
         let action = parts.collect::<Vec<_>>().join(":").into();
         let then = self.transition(fields, index, scope);
         Task { resource: resource.into(), resource_type, action, arguments, timeout, heartbeat, then }
@@ -832,40 +840,264 @@ impl<'o> Checker<'o> {
         if fields.get("Iterator").is_some() {
             self.schema(&fields.at("Iterator"), "field 'Iterator' is deprecated; use 'ItemProcessor'");
         }
-        let mut processor = MachineId::ROOT;
+        let mut processor = Processor::Inline(MachineId::ROOT);
         let path = fields.at("ItemProcessor");
         match fields.get("ItemProcessor") {
             None => self.schema(&fields.path.clone(), "field 'ItemProcessor' is missing"),
             Some(value) => {
-                if let Some(mut fields) = self.fields(value, &path) {
-                    self.text(&mut fields, "Comment");
-                    self.processor_config(&mut fields);
-                    processor = self.nested(&mut fields, scope);
-                    self.finish(&fields);
+                if let Some(mut own) = self.fields(value, &path) {
+                    self.text(&mut own, "Comment");
+                    processor = if self.is_distributed(&mut own) {
+                        let child = self.child(&mut own, scope.depth + 1);
+                        let distributed = self.distributed(fields, child);
+                        if distributed.reader.is_some() && fields.get("Items").is_some() {
+                            self.schema(&fields.path.clone(), "has both 'Items' and 'ItemReader'");
+                        }
+                        Processor::Distributed(Box::new(distributed))
+                    } else {
+                        Processor::Inline(self.nested(&mut own, scope))
+                    };
+                    self.finish(&own);
                 }
             }
         }
         Mapping { items, selector, max_concurrency, processor, then: self.transition(fields, index, scope) }
     }
 
-    fn processor_config(&mut self, fields: &mut Fields<'_>) {
+    /// Reads `ProcessorConfig`.
+    fn is_distributed(&mut self, fields: &mut Fields<'_>) -> bool {
         let path = fields.at("ProcessorConfig");
-        let Some(value) = fields.get("ProcessorConfig") else { return };
-        let Some(mut config) = self.fields(value, &path) else { return };
-        match self.text(&mut config, "Mode") {
+        let Some(value) = fields.get("ProcessorConfig") else { return false };
+        let Some(mut config) = self.fields(value, &path) else { return false };
+        let distributed = match self.text(&mut config, "Mode") {
             Some("DISTRIBUTED") => {
-                self.error(
-                    NOT_SUPPORTED,
-                    &config.at("Mode"),
-                    "mode 'DISTRIBUTED': a Distributed Map is not supported by the local engine yet"
-                        .to_owned(),
-                );
-                config.get("ExecutionType");
+                self.execution_type(&mut config);
+                true
             }
-            Some("INLINE") | None => {}
-            Some(_) => self.schema(&config.at("Mode"), "must be 'INLINE' or 'DISTRIBUTED'"),
-        }
+            Some("INLINE") | None => false,
+            Some(_) => {
+                self.schema(&config.at("Mode"), "must be 'INLINE' or 'DISTRIBUTED'");
+                false
+            }
+        };
         self.finish(&config);
+        distributed
+    }
+
+    fn execution_type(&mut self, config: &mut Fields<'_>) {
+        if self.machine_type == MachineType::Express {
+            self.schema(&config.at("Mode"), "mode 'DISTRIBUTED' is for STANDARD state machines");
+        }
+        let path = config.at("ExecutionType");
+        match self.required_text(config, "ExecutionType") {
+            Some("EXPRESS") | None => {}
+            Some("STANDARD") => self.error(
+                NOT_SUPPORTED,
+                &path,
+                "execution type 'STANDARD' of a Distributed Map is not supported by the local engine; use 'EXPRESS'".to_owned(),
+            ),
+            Some(_) => self.schema(&path, "must be 'EXPRESS' or 'STANDARD'"),
+        }
+    }
+
+    /// The states of an item processor as a definition of their own: they see no variables of the states around them.
+    fn child(&mut self, fields: &mut Fields<'_>, depth: usize) -> Arc<Definition> {
+        let around = std::mem::take(&mut self.machines);
+        let machine_type = std::mem::replace(&mut self.machine_type, MachineType::Express);
+        self.machine(fields, Vec::new(), depth);
+        self.machine_type = machine_type;
+        let machines = std::mem::replace(&mut self.machines, around);
+        Arc::new(Definition {
+            machine_type: MachineType::Express,
+            comment: None,
+            timeout_seconds: None,
+            machines: machines.into_iter().flatten().collect(),
+        })
+    }
+
+    fn distributed(&mut self, fields: &mut Fields<'_>, child: Arc<Definition>) -> Distributed {
+        let label = self.text(fields, "Label");
+        if let Some(label) = label
+            && let Err(message) = check_label(label)
+        {
+            self.schema(&fields.at("Label"), message);
+        }
+        Distributed {
+            child,
+            label: label.map(Into::into),
+            reader: self.reader(fields),
+            batcher: self.batcher(fields),
+            writer: self.writer(fields),
+            tolerated_count: self.integer_or_expression(fields, "ToleratedFailureCount", 0, u64::MAX),
+            tolerated_percentage: self.percentage(fields, "ToleratedFailurePercentage"),
+        }
+    }
+
+    fn percentage(&mut self, fields: &mut Fields<'_>, field: &'static str) -> Option<Template> {
+        let value = fields.get(field)?;
+        let good = match value {
+            Value::String(text) => jsonata::notation(text) != Notation::Literal,
+            Value::Number(number) => number.as_f64().is_some_and(|number| (0.0..=100.0).contains(&number)),
+            _ => false,
+        };
+        if !good {
+            self.schema(&fields.at(field), "must be a number between 0 and 100, or a JSONata expression");
+            return None;
+        }
+        self.template(fields, field, Available::default())
+    }
+
+    /// The one supported resource of a reader or writer.
+    fn storage_resource(&mut self, fields: &mut Fields<'_>, supported: &str) {
+        let Some(resource) = self.required_text(fields, "Resource") else { return };
+        if resource != supported {
+            let message = format!(
+                "resource '{resource}' is not supported by the local engine here, which has {supported}"
+            );
+            self.error(NOT_SUPPORTED, &fields.at("Resource"), message);
+        }
+    }
+
+    /// `Arguments` of a reader or writer: an object whose members are each a string or an expression.
+    fn storage_arguments<'v>(&mut self, fields: &mut Fields<'v>) -> Option<Fields<'v>> {
+        let path = fields.at("Arguments");
+        match fields.get("Arguments") {
+            Some(value) => self.fields(value, &path),
+            None => {
+                self.schema(&fields.path.clone(), "field 'Arguments' is missing");
+                None
+            }
+        }
+    }
+
+    fn required_argument(&mut self, fields: &mut Fields<'_>, field: &'static str) -> Option<Template> {
+        self.required_text(fields, field)?;
+        self.template(fields, field, Available::default())
+    }
+
+    fn reader(&mut self, fields: &mut Fields<'_>) -> Option<Reader> {
+        let path = fields.at("ItemReader");
+        let mut fields = self.fields(fields.get("ItemReader")?, &path)?;
+        let fields = &mut fields;
+        self.storage_resource(fields, "arn:aws:states:::s3:getObject");
+        let (mut bucket, mut key) = (None, None);
+        if let Some(mut arguments) = self.storage_arguments(fields) {
+            bucket = self.required_argument(&mut arguments, "Bucket");
+            key = self.required_argument(&mut arguments, "Key");
+            self.finish(&arguments);
+        }
+        let mut input_type = None;
+        let mut max_items = None;
+        let path = fields.at("ReaderConfig");
+        match fields.get("ReaderConfig") {
+            None => self.schema(&fields.path.clone(), "field 'ReaderConfig' is missing"),
+            Some(value) => {
+                if let Some(mut config) = self.fields(value, &path) {
+                    input_type = self.input_type(&mut config);
+                    max_items =
+                        self.integer_or_expression(&mut config, "MaxItems", 1, limits::MAP_RUN_ITEMS_MAX);
+                    self.finish(&config);
+                }
+            }
+        }
+        self.finish(fields);
+        Some(Reader { bucket: bucket?, key: key?, input_type: input_type?, max_items })
+    }
+
+    fn input_type(&mut self, config: &mut Fields<'_>) -> Option<InputType> {
+        let path = config.at("InputType");
+        match self.required_text(config, "InputType")? {
+            "JSON" => Some(InputType::Json),
+            "JSONL" => Some(InputType::JsonLines),
+            known @ ("CSV" | "MANIFEST" | "PARQUET") => {
+                let message = format!(
+                    "input type '{known}' is not supported by the local engine, which reads JSON and JSONL"
+                );
+                self.error(NOT_SUPPORTED, &path, message);
+                None
+            }
+            _ => {
+                self.schema(&path, "must be 'JSON' or 'JSONL'");
+                None
+            }
+        }
+    }
+
+    fn batcher(&mut self, fields: &mut Fields<'_>) -> Option<Batcher> {
+        let path = fields.at("ItemBatcher");
+        let mut fields = self.fields(fields.get("ItemBatcher")?, &path)?;
+        let fields = &mut fields;
+        let most = limits::DATA_BYTES_MAX as u64;
+        let max_items = self.integer_or_expression(fields, "MaxItemsPerBatch", 1, limits::MAP_RUN_ITEMS_MAX);
+        let max_bytes = self.integer_or_expression(fields, "MaxInputBytesPerBatch", 1, most);
+        let given = ["MaxItemsPerBatch", "MaxInputBytesPerBatch"];
+        if given.iter().all(|field| !fields.members.contains_key(*field)) {
+            self.schema(&fields.path.clone(), "needs 'MaxItemsPerBatch', 'MaxInputBytesPerBatch' or both");
+        }
+        let input = self.template(fields, "BatchInput", Available::default());
+        self.finish(fields);
+        Some(Batcher { max_items, max_bytes, input })
+    }
+
+    fn writer(&mut self, fields: &mut Fields<'_>) -> Writer {
+        let path = fields.at("ResultWriter");
+        // What AWS does where nothing is said: outputs alone into the state's output, everything into S3.
+        let mut writer = Writer {
+            destination: None,
+            transformation: Transformation::Compact,
+            output_type: OutputType::Json,
+        };
+        let Some(value) = fields.get("ResultWriter") else { return writer };
+        let Some(mut fields) = self.fields(value, &path) else { return writer };
+        let fields = &mut fields;
+        if fields.get("Resource").is_some() || fields.get("Arguments").is_some() {
+            writer.transformation = Transformation::None;
+            self.storage_resource(fields, "arn:aws:states:::s3:putObject");
+            if let Some(mut arguments) = self.storage_arguments(fields) {
+                let bucket = self.required_argument(&mut arguments, "Bucket");
+                let prefix = self.text_or_expression(&mut arguments, "Prefix");
+                self.finish(&arguments);
+                writer.destination = bucket.map(|bucket| (bucket, prefix));
+            }
+        } else if fields.get("WriterConfig").is_none() {
+            self.schema(&fields.path.clone(), "needs 'WriterConfig', or 'Resource' and 'Arguments'");
+        }
+        let path = fields.at("WriterConfig");
+        if let Some(value) = fields.get("WriterConfig")
+            && let Some(mut config) = self.fields(value, &path)
+        {
+            match self.required_text(&mut config, "Transformation") {
+                Some("NONE") => writer.transformation = Transformation::None,
+                Some("COMPACT") => writer.transformation = Transformation::Compact,
+                Some("FLATTEN") => writer.transformation = Transformation::Flatten,
+                Some(_) => {
+                    self.schema(&config.at("Transformation"), "must be 'NONE', 'COMPACT' or 'FLATTEN'")
+                }
+                None => {}
+            }
+            match self.required_text(&mut config, "OutputType") {
+                Some("JSON") | None => {}
+                Some("JSONL") => writer.output_type = OutputType::JsonLines,
+                Some(_) => self.schema(&config.at("OutputType"), "must be 'JSON' or 'JSONL'"),
+            }
+            self.finish(&config);
+        }
+        self.finish(fields);
+        writer
+    }
+}
+
+/// "A label has at most 40 characters, and no white space, wildcards, brackets or special characters" (Developer Guide,
+/// "Distributed Map state fields").
+fn check_label(label: &str) -> Result<(), String> {
+    let refused = |c: char| c.is_whitespace() || c.is_control() || "?*<>{}[]:;,\\|^~$#%&`\"/".contains(c);
+    match label.chars().count() {
+        0 => Err("must not be empty".to_owned()),
+        1..=limits::LABEL_CHARS_MAX if !label.contains(refused) => Ok(()),
+        1..=limits::LABEL_CHARS_MAX => Err("has a character that a label cannot have".to_owned()),
+        length => {
+            Err(format!("a label has at most {} characters, this has {length}", limits::LABEL_CHARS_MAX))
+        }
     }
 }
 

@@ -14,9 +14,10 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub(crate) use self::model::{
-    ErrorNames, Failing, Jitter, Machine, MachineId, Mapping, Retrier, Rule, Seconds, State, StateKind, Task,
-    Transition, Waiting, whole_seconds,
+    Distributed, ErrorNames, Failing, Jitter, Machine, MachineId, Mapping, Processor, Retrier, Rule, Seconds,
+    State, StateKind, Task, Transition, Waiting, whole_seconds,
 };
+pub use self::model::{InputType, OutputType, Transformation};
 /// Which kind of state machine runs the definition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
@@ -33,6 +34,7 @@ pub const SUPPORTED_RESOURCES: &[&str] = &[
     "arn:aws:states:::sqs:sendMessage",
     "arn:aws:states:::states:startExecution",
     "arn:aws:states:::events:putEvents",
+    "arn:aws:states:::aws-sdk:sfn:describeMapRun",
 ];
 
 /// What a definition may use.
@@ -127,12 +129,12 @@ impl Definition {
 
     /// The names of all states, nested ones included.
     pub fn state_names(&self) -> impl Iterator<Item = &str> {
-        self.machines.iter().flat_map(|machine| machine.states.iter().map(|state| &*state.name))
+        self.states().into_iter().map(|state| &*state.name)
     }
 
     /// The `Resource`s of all Task states, with repetitions.
     pub fn resources(&self) -> impl Iterator<Item = &str> {
-        self.machines.iter().flat_map(|machine| &machine.states).filter_map(|state| match &state.kind {
+        self.states().into_iter().filter_map(|state| match &state.kind {
             StateKind::Task(task) => Some(&*task.resource),
             _ => None,
         })
@@ -140,11 +142,25 @@ impl Definition {
 
     /// The error names that `Retry` and `Catch` of all states match, with repetitions.
     pub fn error_names(&self) -> impl Iterator<Item = &str> {
-        self.machines.iter().flat_map(|machine| &machine.states).flat_map(|state| {
+        self.states().into_iter().flat_map(|state| {
             let retried = state.retry.iter().map(|retrier| &retrier.errors);
             let caught = state.catch.iter().map(|catcher| &catcher.errors);
             retried.chain(caught).flat_map(ErrorNames::iter)
         })
+    }
+
+    /// All states, those of the children of Distributed Maps included.
+    fn states(&self) -> Vec<&State> {
+        let mut states = Vec::new();
+        for state in self.machines.iter().flat_map(|machine| &machine.states) {
+            states.push(state);
+            if let StateKind::Map(Mapping { processor: Processor::Distributed(distributed), .. }) =
+                &state.kind
+            {
+                states.extend(distributed.child.states());
+            }
+        }
+        states
     }
 
     pub(crate) fn machine(&self, id: MachineId) -> &Machine {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::Definition;
 use crate::template::Template;
 
 /// Index of a machine within its [`super::Definition`]; 0 is the definition's own.
@@ -93,8 +94,83 @@ pub(crate) struct Mapping {
     pub(crate) items: Option<Template>,
     pub(crate) selector: Option<Template>,
     pub(crate) max_concurrency: Option<Template>,
-    pub(crate) processor: MachineId,
+    pub(crate) processor: Processor,
     pub(crate) then: Transition,
+}
+
+/// What runs an item.
+#[derive(Debug)]
+pub(crate) enum Processor {
+    /// States of this definition, in the execution itself.
+    Inline(MachineId),
+    /// Executions of their own.
+    Distributed(Box<Distributed>),
+}
+
+/// What only a Map in Distributed mode has.
+#[derive(Debug)]
+pub(crate) struct Distributed {
+    /// What every child execution runs; it sees nothing of the states around it.
+    pub(crate) child: Arc<Definition>,
+    pub(crate) label: Option<Arc<str>>,
+    pub(crate) reader: Option<Reader>,
+    pub(crate) batcher: Option<Batcher>,
+    pub(crate) writer: Writer,
+    pub(crate) tolerated_count: Option<Template>,
+    pub(crate) tolerated_percentage: Option<Template>,
+}
+
+/// An `ItemReader` of `s3:getObject`.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    pub(crate) bucket: Template,
+    pub(crate) key: Template,
+    pub(crate) input_type: InputType,
+    pub(crate) max_items: Option<Template>,
+}
+
+/// How the object of an `ItemReader` holds its items.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InputType {
+    /// One JSON array.
+    Json,
+    /// One JSON value a line.
+    JsonLines,
+}
+
+#[derive(Debug)]
+pub(crate) struct Batcher {
+    pub(crate) max_items: Option<Template>,
+    pub(crate) max_bytes: Option<Template>,
+    pub(crate) input: Option<Template>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Writer {
+    /// Bucket and prefix of `s3:putObject`; the results are the state's without it.
+    pub(crate) destination: Option<(Template, Option<Template>)>,
+    pub(crate) transformation: Transformation,
+    pub(crate) output_type: OutputType,
+}
+
+/// `WriterConfig.Transformation`: what becomes of a child's result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transformation {
+    /// The output with everything that is known of the child.
+    None,
+    /// The output alone.
+    Compact,
+    /// The output, or the elements of an output that is an array.
+    Flatten,
+}
+
+/// `WriterConfig.OutputType`: how the results are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutputType {
+    /// One JSON array.
+    Json,
+    /// One JSON value a line.
+    JsonLines,
 }
 
 #[derive(Debug)]

@@ -280,7 +280,7 @@ fn fields_of_the_other_query_language() {
 #[test]
 fn resources() {
     let refused = |resource: &str| fault(json!({"Type": "Task", "Resource": resource, "End": true}));
-    let known = "the local engine, which dispatches arn:aws:states:::lambda:invoke, arn:aws:states:::sqs:sendMessage, arn:aws:states:::states:startExecution, arn:aws:states:::events:putEvents";
+    let known = "the local engine, which dispatches arn:aws:states:::lambda:invoke, arn:aws:states:::sqs:sendMessage, arn:aws:states:::states:startExecution, arn:aws:states:::events:putEvents, arn:aws:states:::aws-sdk:sfn:describeMapRun";
     for (resource, why) in [
         (
             "arn:aws:states:::sqs:sendMessage.waitForTaskToken",
@@ -551,11 +551,6 @@ fn parallels_and_maps() {
     let processor = json!({"StartAt": "I", "States": {"I": {"Type": "Succeed"}}});
     let map =
         |more: Value| fault(with(json!({"Type": "Map", "ItemProcessor": processor, "End": true}), more));
-    let distributed = |field: &str| {
-        format!(
-            "NOT_SUPPORTED at /States/S/{field}: field '{field}' is for a Distributed Map, which the local engine does not support yet"
-        )
-    };
     for field in [
         "ItemReader",
         "ItemBatcher",
@@ -564,14 +559,13 @@ fn parallels_and_maps() {
         "ToleratedFailureCount",
         "ToleratedFailurePercentage",
     ] {
-        assert_eq!(map(json!({field: {}})), distributed(field));
+        assert_eq!(
+            map(json!({field: {}})),
+            format!(
+                "SCHEMA_VALIDATION_FAILED at /States/S/{field}: field '{field}' is for a Map whose processor has the mode 'DISTRIBUTED'"
+            )
+        );
     }
-    assert_eq!(
-        map(
-            json!({"ItemProcessor": with(processor.clone(), json!({"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "EXPRESS"}}))})
-        ),
-        "NOT_SUPPORTED at /States/S/ItemProcessor/ProcessorConfig/Mode: mode 'DISTRIBUTED': a Distributed Map is not supported by the local engine yet"
-    );
     assert_eq!(
         map(
             json!({"ItemProcessor": with(processor.clone(), json!({"ProcessorConfig": {"Mode": "inline"}}))})
@@ -743,4 +737,126 @@ proptest! {
         let cut = (0..=cut % whole.len()).rev().find(|at| whole.is_char_boundary(*at)).unwrap();
         prop_assert!(Definition::parse(&whole[..cut], MachineType::Express).is_err());
     }
+}
+
+/// A Distributed Map that reads from S3.
+fn distributed(more: Value) -> Value {
+    with(
+        json!({
+            "Type": "Map", "End": true, "Label": "L",
+            "ItemProcessor": {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "EXPRESS"}, "StartAt": "I", "States": {"I": {"Type": "Succeed"}}},
+            "ItemReader": {"Resource": "arn:aws:states:::s3:getObject", "ReaderConfig": {"InputType": "JSONL"}, "Arguments": {"Bucket": "b", "Key": "k"}},
+        }),
+        more,
+    )
+}
+
+#[test]
+fn all_of_a_distributed_map_that_is_supported_is_accepted() {
+    for more in [
+        json!({}),
+        json!({"ItemReader": {"Resource": "arn:aws:states:::s3:getObject", "ReaderConfig": {"InputType": "JSON", "MaxItems": "{% 5 %}"},
+                              "Arguments": {"Bucket": "{% $states.input.b %}", "Key": "k"}}}),
+        json!({"ItemSelector": {"v": "{% $states.context.Map.Item.Value %}"}, "MaxConcurrency": 50}),
+        json!({"ToleratedFailureCount": 7, "ToleratedFailurePercentage": 0.5}),
+        json!({"ToleratedFailureCount": "{% 7 %}", "ToleratedFailurePercentage": "{% $states.input.p %}"}),
+        json!({"ItemBatcher": {"MaxItemsPerBatch": 10, "MaxInputBytesPerBatch": "{% 1000 %}", "BatchInput": {"a": "{% 1 %}"}}}),
+        json!({"ResultWriter": {"Resource": "arn:aws:states:::s3:putObject", "Arguments": {"Bucket": "b", "Prefix": "p"}}}),
+        json!({"ResultWriter": {"WriterConfig": {"Transformation": "FLATTEN", "OutputType": "JSON"}}}),
+        json!({"ResultWriter": {"Resource": "arn:aws:states:::s3:putObject", "Arguments": {"Bucket": "b"},
+                                "WriterConfig": {"Transformation": "COMPACT", "OutputType": "JSONL"}}}),
+    ] {
+        accept(&machine(json!({"S": distributed(more)})));
+    }
+    let definition =
+        Definition::parse(&machine(json!({"S": distributed(json!({}))})).to_string(), MachineType::Standard)
+            .unwrap();
+    assert_eq!(definition.state_names().collect::<Vec<_>>(), ["S", "I"], "those of the children too");
+}
+
+#[test]
+fn what_a_distributed_map_cannot_have_is_refused() {
+    let fault = |more: Value| fault(distributed(more));
+    let reader = |resource: &str, config: Value, arguments: Value| {
+        fault(json!({"ItemReader": {"Resource": resource, "ReaderConfig": config, "Arguments": arguments}}))
+    };
+    let (get, jsonl, at) =
+        ("arn:aws:states:::s3:getObject", json!({"InputType": "JSONL"}), json!({"Bucket": "b", "Key": "k"}));
+    assert_eq!(
+        reader("arn:aws:states:::s3:listObjectsV2", jsonl.clone(), at.clone()),
+        "NOT_SUPPORTED at /States/S/ItemReader/Resource: resource 'arn:aws:states:::s3:listObjectsV2' is not supported by the local engine here, which has arn:aws:states:::s3:getObject"
+    );
+    for input_type in ["CSV", "MANIFEST", "PARQUET"] {
+        assert_eq!(
+            reader(get, json!({"InputType": input_type}), at.clone()),
+            format!(
+                "NOT_SUPPORTED at /States/S/ItemReader/ReaderConfig/InputType: input type '{input_type}' is not supported by the local engine, which reads JSON and JSONL"
+            )
+        );
+    }
+    assert_eq!(
+        reader(get, jsonl.clone(), json!({"Bucket": "b"})),
+        "SCHEMA_VALIDATION_FAILED at /States/S/ItemReader/Arguments: field 'Key' is missing"
+    );
+    assert_eq!(
+        reader(get, jsonl.clone(), json!({"Bucket": "b", "Key": "k", "VersionId": "v"})),
+        "SCHEMA_VALIDATION_FAILED at /States/S/ItemReader/Arguments/VersionId: field 'VersionId' is not supported here"
+    );
+    assert_eq!(
+        reader(get, json!({"InputType": "JSONL", "MaxItems": 0}), at),
+        "SCHEMA_VALIDATION_FAILED at /States/S/ItemReader/ReaderConfig/MaxItems: must be an integer between 1 and 100000000"
+    );
+    assert_eq!(
+        fault(json!({"Items": []})),
+        "SCHEMA_VALIDATION_FAILED at /States/S: has both 'Items' and 'ItemReader'"
+    );
+    assert_eq!(
+        fault(json!({"Label": "a b"})),
+        "SCHEMA_VALIDATION_FAILED at /States/S/Label: has a character that a label cannot have"
+    );
+    assert_eq!(
+        fault(json!({"Label": "x".repeat(41)})),
+        "SCHEMA_VALIDATION_FAILED at /States/S/Label: a label has at most 40 characters, this has 41"
+    );
+    for percentage in [json!(-1), json!(100.5), json!("5")] {
+        assert_eq!(
+            fault(json!({"ToleratedFailurePercentage": percentage})),
+            "SCHEMA_VALIDATION_FAILED at /States/S/ToleratedFailurePercentage: must be a number between 0 and 100, or a JSONata expression"
+        );
+    }
+    assert_eq!(
+        fault(json!({"ItemBatcher": {}})),
+        "SCHEMA_VALIDATION_FAILED at /States/S/ItemBatcher: needs 'MaxItemsPerBatch', 'MaxInputBytesPerBatch' or both"
+    );
+    assert_eq!(
+        fault(json!({"ResultWriter": {}})),
+        "SCHEMA_VALIDATION_FAILED at /States/S/ResultWriter: needs 'WriterConfig', or 'Resource' and 'Arguments'"
+    );
+    assert_eq!(
+        fault(json!({"ResultWriter": {"WriterConfig": {"Transformation": "SOME", "OutputType": "JSON"}}})),
+        "SCHEMA_VALIDATION_FAILED at /States/S/ResultWriter/WriterConfig/Transformation: must be 'NONE', 'COMPACT' or 'FLATTEN'"
+    );
+    let processor = |config: Value| json!({"ItemProcessor": {"ProcessorConfig": config, "StartAt": "I", "States": {"I": {"Type": "Succeed"}}}});
+    assert_eq!(
+        fault(processor(json!({"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}))),
+        "NOT_SUPPORTED at /States/S/ItemProcessor/ProcessorConfig/ExecutionType: execution type 'STANDARD' of a Distributed Map is not supported by the local engine; use 'EXPRESS'"
+    );
+    assert_eq!(
+        fault(processor(json!({"Mode": "DISTRIBUTED"}))),
+        "SCHEMA_VALIDATION_FAILED at /States/S/ItemProcessor/ProcessorConfig: field 'ExecutionType' is missing"
+    );
+    let express =
+        Definition::parse(&machine(json!({"S": distributed(json!({}))})).to_string(), MachineType::Express)
+            .unwrap_err();
+    assert_eq!(
+        express.to_string(),
+        "SCHEMA_VALIDATION_FAILED at /States/S/ItemProcessor/ProcessorConfig/Mode: mode 'DISTRIBUTED' is for STANDARD state machines"
+    );
+    // A child's states are checked like any, at their own places.
+    let inner = json!({"ItemProcessor": {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "EXPRESS"}, "StartAt": "I", "States": {"I": {"Type": "Pass", "Next": "Gone"}}}});
+    let found = refuse(&machine(json!({"S": distributed(inner)})));
+    assert_eq!(
+        found[0],
+        "MISSING_TRANSITION_TARGET at /States/S/ItemProcessor/States/I/Next: there is no state 'Gone'"
+    );
 }

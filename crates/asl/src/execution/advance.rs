@@ -13,8 +13,8 @@ use super::view::Seen;
 use super::{ApplyError, Effect, Execution, Purpose, ScheduledTask, Status, Turn};
 use crate::data;
 use crate::definition::{
-    Failing, MachineId, MachineType, Mapping, Rule, Seconds, State, StateKind, Task, Transition, Waiting,
-    whole_seconds,
+    Failing, MachineId, MachineType, Mapping, Processor, Rule, Seconds, State, StateKind, Task, Transition,
+    Waiting, whole_seconds,
 };
 use crate::history::{Details, EventType};
 use crate::input::{TaskId, TimerId};
@@ -162,6 +162,9 @@ impl Execution {
         if self.threads[&id].join.is_some() {
             return self.join(id, state, turn);
         }
+        if self.threads[&id].map_run.is_some() {
+            return self.leave_map_run(id, state, turn);
+        }
         match &state.kind {
             StateKind::Task(task) => self.schedule(id, state, task, turn),
             StateKind::Pass(then) => self.leave_by_state(id, state, None, *then, turn),
@@ -172,12 +175,17 @@ impl Execution {
             StateKind::Parallel { arguments, branches, .. } => {
                 self.start_branches(id, state, arguments.as_ref(), branches, turn)
             }
-            StateKind::Map(mapping) => self.start_iterations(id, state, mapping, turn),
+            StateKind::Map(mapping) => match &mapping.processor {
+                Processor::Inline(_) => self.start_iterations(id, state, mapping, turn),
+                Processor::Distributed(distributed) => {
+                    self.start_map_run(id, state, mapping, distributed, turn)
+                }
+            },
         }
     }
 
     /// Evaluates fields of the thread's state; a failure is recorded and becomes `States.QueryEvaluationError`.
-    fn evaluate<T>(
+    pub(super) fn evaluate<T>(
         &mut self,
         id: ThreadId,
         state: &State,
@@ -568,29 +576,7 @@ impl Execution {
     ) -> Result<(), Fault> {
         let input = Arc::clone(&self.threads[&id].input);
         let (items, limit) = self.evaluate(id, state, Seen::default(), turn, |environment| {
-            let items = match &mapping.items {
-                Some(template) => {
-                    let items = template.evaluate(environment, "Items")?;
-                    if !items.is_array() && !items.is_object() {
-                        return Err(template.unexpected("Items", "array", &items));
-                    }
-                    items
-                }
-                None if input.is_array() || input.is_object() => Arc::clone(&input),
-                None => {
-                    let message = "The state's input is neither an array nor an object, and the state has no field 'Items'.";
-                    return Err(Failure { location: "Items".to_owned(), message: message.to_owned() });
-                }
-            };
-            let limit = match &mapping.max_concurrency {
-                None => 0,
-                Some(template) => {
-                    let value = template.evaluate(environment, "MaxConcurrency")?;
-                    whole_seconds(&value)
-                        .ok_or_else(|| template.unexpected("MaxConcurrency", "non-negative integer", &value))?
-                }
-            };
-            Ok((items, limit))
+            Ok((items_of(mapping, &input, environment)?, concurrency_of(mapping, environment)?))
         })?;
         if mapping.items.is_some() && !data::measure(&items).fits() {
             return Err(self.too_large(id, state));
@@ -654,8 +640,10 @@ impl Execution {
     /// Begins as many iterations as may run at once.
     pub(super) fn admit(&mut self, id: ThreadId, turn: &mut Turn) {
         self.with_state(id, |execution, state| {
-            let StateKind::Map(mapping) = &state.kind else { return };
-            let start = execution.definition.machine(mapping.processor).start;
+            let StateKind::Map(Mapping { processor: Processor::Inline(processor), .. }) = state.kind else {
+                return;
+            };
+            let start = execution.definition.machine(processor).start;
             loop {
                 let Some(join) = execution.threads.get_mut(&id).and_then(|thread| thread.join.as_mut())
                 else {
@@ -674,7 +662,7 @@ impl Execution {
                 let event = execution.event(turn.at, previous, EventType::MapIterationStarted, || {
                     Some(Details::MapIteration { name, index })
                 });
-                let thread = Thread::new(mapping.processor, start, input, event);
+                let thread = Thread::new(processor, start, input, event);
                 let child = execution.spawn(Thread { parent: Some((id, index)), item: Some(item), ..thread });
                 if let Some(join) = execution.threads.get_mut(&id).and_then(|thread| thread.join.as_mut()) {
                     join.children[index] = Some(child);
@@ -735,7 +723,7 @@ impl Execution {
         self.leave_by_state(id, state, Some(&results), then, turn)
     }
 
-    fn leave_by_state(
+    pub(super) fn leave_by_state(
         &mut self,
         id: ThreadId,
         state: &State,
@@ -874,13 +862,45 @@ impl Execution {
         }
     }
 
-    /// Forgets the branches or iterations of a thread's state.
+    /// Forgets the branches, iterations or Map Run of a thread's state.
     pub(super) fn drop_join(&mut self, id: ThreadId) {
-        let Some(join) = self.threads.get_mut(&id).and_then(|thread| thread.join.take()) else { return };
+        let Some(thread) = self.threads.get_mut(&id) else { return };
+        thread.map_run = None;
+        let Some(join) = thread.join.take() else { return };
         for child in join.children.into_iter().flatten() {
             self.drop_thread(child);
         }
     }
+}
+
+/// What a Map state without an `ItemReader` iterates over: an array or an object.
+pub(super) fn items_of(
+    mapping: &Mapping,
+    input: &Arc<Value>,
+    environment: &Environment<'_>,
+) -> Result<Arc<Value>, Failure> {
+    match &mapping.items {
+        Some(template) => {
+            let items = template.evaluate(environment, "Items")?;
+            if !items.is_array() && !items.is_object() {
+                return Err(template.unexpected("Items", "array", &items));
+            }
+            Ok(items)
+        }
+        None if input.is_array() || input.is_object() => Ok(Arc::clone(input)),
+        None => {
+            let message =
+                "The state's input is neither an array nor an object, and the state has no field 'Items'.";
+            Err(Failure { location: "Items".to_owned(), message: message.to_owned() })
+        }
+    }
+}
+
+/// `MaxConcurrency`; 0 where there is none.
+pub(super) fn concurrency_of(mapping: &Mapping, environment: &Environment<'_>) -> Result<u64, Failure> {
+    let Some(template) = &mapping.max_concurrency else { return Ok(0) };
+    let value = template.evaluate(environment, "MaxConcurrency")?;
+    whole_seconds(&value).ok_or_else(|| template.unexpected("MaxConcurrency", "non-negative integer", &value))
 }
 
 fn item(index: usize, key: Option<String>, value: &Value) -> Item {
@@ -907,7 +927,7 @@ fn seconds(
 }
 
 /// At most so many characters.
-fn shortened(mut text: String, chars: usize) -> String {
+pub(super) fn shortened(mut text: String, chars: usize) -> String {
     if let Some((end, _)) = text.char_indices().nth(chars) {
         text.truncate(end);
     }

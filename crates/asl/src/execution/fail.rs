@@ -151,6 +151,9 @@ impl Execution {
                     | StateKind::Succeed
                     | StateKind::Fail(_) => return,
                 };
+                if matches!(execution.threads[&child].phase, Phase::Mapping(_)) {
+                    execution.event(turn.at, previous, EventType::MapRunAborted, || None);
+                }
                 if execution.threads[&child].entered.is_some() {
                     execution.event(turn.at, previous, event_type, || None);
                 }
@@ -176,6 +179,7 @@ impl Execution {
                     self.cancel_timer(timer, turn);
                 }
             }
+            Phase::Mapping(task) => self.stop_map_run(id, task, turn),
             Phase::Retrying(timer) | Phase::Waiting(timer) => self.cancel_timer(timer, turn),
             Phase::Ready | Phase::Joining | Phase::Failed(_) | Phase::Aborted => {}
         }

@@ -9,6 +9,7 @@
 
 mod advance;
 mod fail;
+mod map_run;
 mod redrive;
 mod thread;
 mod view;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use thiserror::Error;
 
+pub use self::map_run::{Batching, ItemSource, MapFault, MapRun, ResultWriter};
 use self::thread::{Phase, Thread, ThreadId};
 use crate::definition::{Definition, MachineType};
 use crate::history::{Details, EventType, HistoryEvent};
@@ -50,6 +52,16 @@ pub enum Effect {
     CancelTask {
         /// From [`Effect::ScheduleTask`].
         task: TaskId,
+    },
+    /// Start a Map Run, or go on with it if it was started before: [`MapRun::redrive_count`] tells a redrive. Report
+    /// [`InputKind::MapRunSucceeded`] or [`InputKind::MapRunFailed`].
+    StartMapRun(Arc<MapRun>),
+    /// The result of a Map Run is not wanted any more: no more children are to be started, and the run is ABORTED.
+    StopMapRun {
+        /// From [`Effect::StartMapRun`].
+        task: TaskId,
+        /// Its ARN.
+        arn: Arc<str>,
     },
     /// The execution has ended; always the last effect.
     Finished,
@@ -265,12 +277,21 @@ impl Turn {
         let cancelled = |effect: &Effect| match effect {
             Effect::CancelTask { task } => Some((true, task.0)),
             Effect::CancelTimer { timer } => Some((false, timer.0)),
-            Effect::ScheduleTask(_) | Effect::SetTimer { .. } | Effect::Finished => None,
+            // Not taken back: that a Map Run was started and stopped is to be known of it.
+            Effect::StartMapRun(_)
+            | Effect::StopMapRun { .. }
+            | Effect::ScheduleTask(_)
+            | Effect::SetTimer { .. }
+            | Effect::Finished => None,
         };
         let issued = |effect: &Effect| match effect {
             Effect::ScheduleTask(task) => Some((true, task.task.0)),
             Effect::SetTimer { timer, .. } => Some((false, timer.0)),
-            Effect::CancelTask { .. } | Effect::CancelTimer { .. } | Effect::Finished => None,
+            Effect::StartMapRun(_)
+            | Effect::StopMapRun { .. }
+            | Effect::CancelTask { .. }
+            | Effect::CancelTimer { .. }
+            | Effect::Finished => None,
         };
         let taken_back: Vec<_> = {
             let issued: Vec<_> = self.effects.iter().filter_map(issued).collect();
@@ -283,6 +304,14 @@ impl Turn {
         }
         self.effects
     }
+}
+
+fn is_task(phase: &Phase) -> bool {
+    matches!(phase, Phase::Task(_))
+}
+
+fn is_map_run(phase: &Phase) -> bool {
+    matches!(phase, Phase::Mapping(_))
 }
 
 impl Execution {
@@ -366,18 +395,28 @@ impl Execution {
         match kind {
             InputKind::Start(_) => return Err(ApplyError::AlreadyStarted),
             InputKind::TaskStarted { task } => {
-                if let Some(thread) = self.thread_of(task)? {
+                if let Some(thread) = self.thread_of(task, is_task)? {
                     self.task_started(thread, at);
                 }
             }
             InputKind::TaskSucceeded { task, output } => {
-                if let Some(thread) = self.thread_of(task)? {
+                if let Some(thread) = self.thread_of(task, is_task)? {
                     self.task_succeeded(thread, &Arc::new(output), &mut turn);
                 }
             }
             InputKind::TaskFailed { task, error, cause } => {
-                if let Some(thread) = self.thread_of(task)? {
+                if let Some(thread) = self.thread_of(task, is_task)? {
                     self.task_failed(thread, error, cause, &mut turn);
+                }
+            }
+            InputKind::MapRunSucceeded { task, output } => {
+                if let Some(thread) = self.thread_of(task, is_map_run)? {
+                    self.map_run_succeeded(thread, Arc::new(output), &mut turn);
+                }
+            }
+            InputKind::MapRunFailed { task, error, cause } => {
+                if let Some(thread) = self.thread_of(task, is_map_run)? {
+                    self.map_run_failed(thread, error, cause, &mut turn);
                 }
             }
             InputKind::TimerFired { timer } => self.timer_fired(timer, &mut turn)?,
@@ -398,9 +437,15 @@ impl Execution {
     /// The effects that are under way: what must be issued again after a replay, in the order they were issued.
     #[must_use]
     pub fn pending(&self) -> Vec<Effect> {
-        let tasks = self.tasks.iter().filter_map(|(task, thread)| match &self.threads.get(thread)?.phase {
-            Phase::Task(running) => Some((task.0, Effect::ScheduleTask(running.scheduled.clone()))),
-            _ => None,
+        let tasks = self.tasks.iter().filter_map(|(task, thread)| {
+            let thread = self.threads.get(thread)?;
+            match &thread.phase {
+                Phase::Task(running) => Some((task.0, Effect::ScheduleTask(running.scheduled.clone()))),
+                Phase::Mapping(_) => {
+                    Some((task.0, Effect::StartMapRun(Arc::clone(&thread.map_run.as_ref()?.run))))
+                }
+                _ => None,
+            }
         });
         let timers =
             self.timers.iter().map(|(&timer, set)| (timer.0, Effect::SetTimer { timer, at: set.at }));
@@ -552,12 +597,13 @@ impl Execution {
         }
     }
 
-    /// The thread that waits for the task; `None` when nothing waits for it any more.
-    fn thread_of(&self, task: TaskId) -> Result<Option<ThreadId>, ApplyError> {
+    /// The thread that waits for the task; `None` when nothing waits for it any more, or for something else of this id.
+    fn thread_of(&self, task: TaskId, waits: fn(&Phase) -> bool) -> Result<Option<ThreadId>, ApplyError> {
         if task.0 == 0 || task.0 > self.last_id {
             return Err(ApplyError::UnknownTask(task));
         }
-        Ok(self.tasks.get(&task).copied())
+        let thread = self.tasks.get(&task).copied();
+        Ok(thread.filter(|id| self.threads.get(id).is_some_and(|thread| waits(&thread.phase))))
     }
 
     /// `TimeoutSeconds`, within what the type of machine may take.

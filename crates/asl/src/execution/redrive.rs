@@ -5,6 +5,9 @@
 //! again and fails. Of a Parallel or Map state only the branches or iterations that did not end well are redriven, unless it failed with
 //! `States.DataLimitExceeded`: then all are. Inputs and variables are as they were; retries are counted from zero. No state but
 //! Fail is entered a second time in the history: what it does follows from its first entry.
+//!
+//! A Map Run that did not end well is redriven under its own ARN, unless it failed with `States.DataLimitExceeded`: then a new one is
+//! started ("Redriving Map Runs").
 
 use super::thread::{Phase, ThreadId};
 use super::{Execution, Purpose, Status, Turn};
@@ -44,6 +47,13 @@ impl Execution {
         thread.phase = Phase::Ready;
         if rerun {
             self.drop_join(id);
+        }
+        if let Some(map_run) = self.threads.get(&id).and_then(|thread| thread.map_run.as_ref()) {
+            return if map_run.result.is_some() {
+                turn.ready.push_back(id);
+            } else {
+                self.redrive_map_run(id, turn);
+            };
         }
         let Some(join) = self.threads.get(&id).and_then(|thread| thread.join.as_ref()) else {
             let mut fails = false;

@@ -103,6 +103,27 @@ impl Run {
         timers
     }
 
+    fn map_runs(&self) -> Vec<Arc<MapRun>> {
+        let pending = self.execution.pending().into_iter();
+        pending
+            .filter_map(|effect| if let Effect::StartMapRun(run) = effect { Some(run) } else { None })
+            .collect()
+    }
+
+    fn map_run(&self) -> Arc<MapRun> {
+        self.map_runs().pop().unwrap_or_else(|| panic!("no map run: {:?}", self.execution.status))
+    }
+
+    fn map_succeeds(&mut self, output: Value) -> &mut Self {
+        let task = self.map_run().task;
+        self.apply(InputKind::MapRunSucceeded { task, output })
+    }
+
+    fn map_fails(&mut self, error: &str) -> &mut Self {
+        let task = self.map_run().task;
+        self.apply(InputKind::MapRunFailed { task, error: error.to_owned(), cause: Some("why".to_owned()) })
+    }
+
     fn task(&self, state: &str) -> ScheduledTask {
         self.tasks()
             .into_iter()
@@ -220,9 +241,11 @@ fn consistent(execution: &Execution) {
         }
     }
     for (task, id) in &execution.tasks {
-        assert!(
-            matches!(&execution.threads[id].phase, Phase::Task(running) if running.scheduled.task == *task)
-        );
+        assert!(match &execution.threads[id].phase {
+            Phase::Task(running) => running.scheduled.task == *task,
+            Phase::Mapping(mapping) => mapping == task,
+            _ => false,
+        });
     }
     let variables = execution.threads.values().flat_map(|thread| thread.variables.values());
     assert_eq!(execution.variables_bytes, variables.map(|variable| variable.bytes).sum::<usize>());
@@ -1105,7 +1128,184 @@ fn redrives_are_bounded() {
 // ── Chance ───────────────────────────────────────────────────────────────────
 
 /// Everything at once: nesting, retries, catches, waits, variables, randomness.
-fn everything_machine() -> Value {
+/// A Distributed Map over what its reader reads.
+fn spread(more: Value) -> Value {
+    let mut map = json!({
+        "Type": "Map", "End": true,
+        "ItemProcessor": {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "EXPRESS"}, "StartAt": "Child", "States": {"Child": {"Type": "Succeed"}}},
+        "ItemReader": {"Resource": "arn:aws:states:::s3:getObject", "ReaderConfig": {"InputType": "JSONL"}, "Arguments": {"Bucket": "b", "Key": "k"}},
+    });
+    let Value::Object(more) = more else { panic!("{more}") };
+    for (name, value) in more {
+        if value.is_null() {
+            map.as_object_mut().unwrap().remove(&name);
+        } else {
+            map[name] = value;
+        }
+    }
+    map
+}
+
+// ── Distributed Map ──────────────────────────────────────────────────────────
+
+/// The arn's last part is random.
+fn without_ids(run: &Run, map: &MapRun) -> String {
+    run.history().replace(&*map.id, "<id>")
+}
+
+#[test]
+fn history_of_a_map_run_and_what_it_is_to_do() {
+    let map = spread(json!({
+        "Label": "Spread", "MaxConcurrency": "{% $states.input.n %}", "ToleratedFailurePercentage": 2.5, "ToleratedFailureCount": 3,
+        "ItemReader": {"Resource": "arn:aws:states:::s3:getObject", "ReaderConfig": {"InputType": "JSONL", "MaxItems": 9},
+                       "Arguments": {"Bucket": "b", "Key": "{% 'in/' & $states.input.key %}"}},
+        "ItemBatcher": {"MaxItemsPerBatch": 4, "BatchInput": {"n": "{% $states.input.n %}"}},
+        "ResultWriter": {"Resource": "arn:aws:states:::s3:putObject", "Arguments": {"Bucket": "b", "Prefix": "out"}},
+        "Output": "{% $states.result.MapRunArn %}",
+    }));
+    let mut run = standard("M", json!({"M": map}), json!({"n": 7, "key": "k.jsonl"}));
+    let map = run.map_run();
+    assert_eq!(*map.arn, *format!("arn:aws:states:us-east-1:000000000000:mapRun:example/Spread:{}", map.id));
+    assert_eq!(&*map.child_machine_arn, "arn:aws:states:us-east-1:000000000000:stateMachine:example/Spread");
+    let ItemSource::Object { bucket, key, input_type, max_items } = &map.items else {
+        panic!("{:?}", map.items)
+    };
+    assert_eq!(
+        (bucket.as_str(), key.as_str(), *input_type, *max_items),
+        ("b", "in/k.jsonl", crate::InputType::JsonLines, Some(9))
+    );
+    assert_eq!(
+        (map.max_concurrency, map.tolerated_failure_count, map.tolerated_failure_percentage),
+        (7, 3, 2.5)
+    );
+    assert_eq!(map.batching.as_ref().unwrap().input.as_deref(), Some(&json!({"n": 7})));
+    assert_eq!(map.writer.destination, Some(("b".to_owned(), "out".to_owned())));
+    assert_eq!(map.writer.transformation, crate::Transformation::None);
+    run.map_succeeds(json!({"MapRunArn": &*map.arn}));
+    assert_eq!(run.output(), json!(&*map.arn));
+    insta::assert_snapshot!(without_ids(&run, &map));
+}
+
+#[test]
+fn history_of_a_map_run_that_fails_is_redriven_and_is_caught() {
+    let states = json!({"M": spread(json!({"Label": "L"}))});
+    let mut run = standard("M", states.clone(), json!({}));
+    let first = run.map_run();
+    run.map_fails("States.ExceedToleratedFailureThreshold");
+    assert_eq!(run.failed().0, "States.ExceedToleratedFailureThreshold");
+    run.redrive();
+    let again = run.map_run();
+    assert_eq!((&again.arn, again.redrive_count), (&first.arn, 1));
+    assert_ne!(again.task, first.task, "a late report of the first attempt is told apart");
+    run.apply(InputKind::MapRunSucceeded { task: first.task, output: json!([]) });
+    assert_eq!(run.execution.status().name(), "RUNNING");
+    run.map_succeeds(json!([1]));
+    assert_eq!(run.output(), json!([1]));
+    insta::assert_snapshot!(without_ids(&run, &first));
+
+    let mut caught = standard(
+        "M",
+        json!({"M": spread(json!({"Catch": [{"ErrorEquals": ["States.ItemReaderFailed"], "Next": "E"}]})), "E": {"Type": "Succeed"}}),
+        json!({}),
+    );
+    caught.map_fails("States.ItemReaderFailed");
+    assert_eq!(caught.output(), json!({"Error": "States.ItemReaderFailed", "Cause": "why"}));
+}
+
+#[test]
+fn a_map_run_is_stopped_with_its_execution_or_its_branch_and_redriven_with_it() {
+    let mut run = standard("M", json!({"M": spread(json!({"Label": "L"}))}), json!({}));
+    let first = run.map_run();
+    run.apply(InputKind::Stop { error: None, cause: None });
+    assert_eq!(run.effects[0], Effect::StopMapRun { task: first.task, arn: Arc::clone(&first.arn) });
+    run.redrive();
+    assert_eq!((&run.map_run().arn, run.map_run().redrive_count), (&first.arn, 1));
+
+    let mut run = standard(
+        "P",
+        json!({"P": {"Type": "Parallel", "End": true, "Branches": [
+            {"StartAt": "M", "States": {"M": spread(json!({"Label": "L"}))}}, {"StartAt": "T", "States": {"T": task(json!({}))}},
+        ]}}),
+        json!({}),
+    );
+    let first = run.map_run();
+    run.fail("T", "Broken");
+    assert!(run.effects.contains(&Effect::StopMapRun { task: first.task, arn: Arc::clone(&first.arn) }));
+    assert!(run.history().contains("MapRunAborted"), "{}", run.history());
+    run.redrive();
+    assert_eq!(run.map_run().redrive_count, 1);
+}
+
+#[test]
+fn a_map_run_is_started_anew_when_the_state_is_retried_or_its_data_was_too_large() {
+    let retry = json!([{"ErrorEquals": ["Soft"], "MaxAttempts": 1}]);
+    let mut run = standard("M", json!({"M": spread(json!({"Retry": retry}))}), json!({}));
+    let first = run.map_run();
+    run.map_fails("Soft").fire();
+    assert_ne!(run.map_run().arn, first.arn);
+    assert_eq!(run.map_run().redrive_count, 0);
+    let second = run.map_run();
+    run.map_fails("States.DataLimitExceeded");
+    run.redrive();
+    assert_ne!(run.map_run().arn, second.arn);
+    let third = run.map_run();
+    run.map_succeeds(big(300_000));
+    assert_eq!(run.failed().0, "States.DataLimitExceeded");
+    run.redrive();
+    assert_ne!(run.map_run().arn, third.arn);
+}
+
+/// The run ended well and the state could not be left: its children are not run again for that.
+#[test]
+fn a_result_is_not_computed_a_second_time() {
+    let map =
+        spread(json!({"Output": ["{% $states.context.Execution.RedriveCount %}", "{% $states.result %}"]}));
+    let mut run = standard("M", json!({"M": map}), json!({}));
+    run.map_succeeds(json!("done"));
+    assert_eq!(run.failed().0, "States.QueryEvaluationError");
+    run.redrive();
+    assert_eq!(run.output(), json!([1, "done"]));
+}
+
+#[test]
+fn an_item_selector_sees_what_the_state_saw_and_the_item() {
+    let map = spread(json!({
+        "Label": "L", "ItemReader": null, "Items": "{% $states.input.items %}",
+        "ItemSelector": {"i": "{% $states.context.Map.Item.Index %}", "v": "{% $states.context.Map.Item.Value %}", "all": "{% $states.input.x %}",
+                         "var": "{% $kept %}", "name": "{% $states.context.Execution.Name %}", "r": "{% $random() %}", "at": "{% $now() %}"},
+    }));
+    let states = json!({"A": {"Type": "Pass", "Assign": {"kept": "{% 1 + 1 %}"}, "Next": "M"}, "M": map});
+    let run = standard("A", states, json!({"items": [{"a": 1}, 2], "x": true}));
+    let map = run.map_run();
+    assert_eq!(map.items, ItemSource::Inline(Arc::new(json!([{"a": 1}, 2]))));
+    let first = map.item_input(0, None, &Arc::new(json!({"a": 1}))).unwrap();
+    let again = map.item_input(0, None, &Arc::new(json!({"a": 1}))).unwrap();
+    let second = map.item_input(1, None, &Arc::new(json!(2))).unwrap();
+    assert_eq!(first, again);
+    assert_ne!(first["r"], second["r"]);
+    assert_eq!(
+        (&first["i"], &first["v"], &first["all"], &first["var"]),
+        (&json!(0), &json!({"a": 1}), &json!(true), &json!(2))
+    );
+    assert_eq!((&first["name"], &second["i"], &second["v"]), (&json!("run-1"), &json!(1), &json!(2)));
+
+    let broken = spread(json!({"ItemSelector": "{% $states.context.Map.Item.Value.none %}"}));
+    let run = standard("M", json!({"M": broken}), json!({}));
+    let fault = run.map_run().item_input(4, None, &Arc::new(json!({}))).unwrap_err();
+    assert_eq!(fault.error, "States.QueryEvaluationError");
+    assert!(
+        fault.cause.contains("at item 4. The JSONata expression '$states.context.Map.Item.Value.none'"),
+        "{fault}"
+    );
+    let large = standard("M", json!({"M": spread(json!({}))}), json!({})).map_run().item_input(
+        0,
+        None,
+        &Arc::new(big(300_000)),
+    );
+    assert_eq!(large.unwrap_err().error, "States.DataLimitExceeded");
+}
+
+fn everything_machine(distributed: bool) -> Value {
     let retry = json!([{"ErrorEquals": ["Soft"], "MaxAttempts": 2, "JitterStrategy": "FULL"}, {"ErrorEquals": ["States.Timeout"], "MaxAttempts": 1}]);
     let mut asl = machine(
         "Init",
@@ -1125,6 +1325,14 @@ fn everything_machine() -> Value {
             "End": {"Type": "Pass", "Output": {"total": "{% $total %}", "at": "{% $now() %}"}, "End": true},
         }),
     );
+    if distributed {
+        let retry = json!([{"ErrorEquals": ["Soft"], "MaxAttempts": 1}]);
+        let map = spread(json!({"Label": "L", "Retry": retry, "Output": "{% $states.result.x %}"}));
+        asl["States"]["Fan"]["Branches"]
+            .as_array_mut()
+            .unwrap()
+            .push(json!({"StartAt": "Spread", "States": {"Spread": map}}));
+    }
     asl["TimeoutSeconds"] = json!(600);
     asl
 }
@@ -1135,6 +1343,7 @@ enum Step {
     Succeed(usize, u8),
     Fail(usize, u8),
     Fire(usize),
+    Mapped(usize, u8),
     /// An id of any time, mostly one that is over.
     Stale(u64, u8),
     Stop,
@@ -1148,6 +1357,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         8 => (any::<usize>(), any::<u8>()).prop_map(|(which, how)| Step::Succeed(which, how)),
         4 => (any::<usize>(), any::<u8>()).prop_map(|(which, how)| Step::Fail(which, how)),
         6 => any::<usize>().prop_map(Step::Fire),
+        4 => (any::<usize>(), any::<u8>()).prop_map(|(which, how)| Step::Mapped(which, how)),
         2 => (0..60u64, any::<u8>()).prop_map(|(id, how)| Step::Stale(id, how)),
         1 => Just(Step::Stop),
         2 => Just(Step::Redrive),
@@ -1167,7 +1377,7 @@ proptest! {
     #[test]
     fn replay_is_the_live_execution(steps in prop::collection::vec(any_step(), 1..60), express in any::<bool>()) {
         let machine_type = if express { MachineType::Express } else { MachineType::Standard };
-        let mut run = Run::start(definition(machine_type, &everything_machine()), json!({}));
+        let mut run = Run::start(definition(machine_type, &everything_machine(!express)), json!({}));
         for step in steps {
             let errors = ["Soft", "Hard", "States.Timeout", "Odd", "States.Runtime", "States.DataLimitExceeded"];
             let outputs = [json!({"x": 1, "ok": true}), json!({"x": 2}), json!(null), big(100_000)];
@@ -1179,10 +1389,15 @@ proptest! {
                     run.now = run.now.max(at.as_millis());
                     InputKind::TimerFired { timer }
                 }),
-                Step::Stale(id, how) => Some(if how % 2 == 0 {
-                    InputKind::TimerFired { timer: TimerId(id) }
-                } else {
-                    InputKind::TaskFailed { task: TaskId(id), error: "Late".to_owned(), cause: None }
+                Step::Mapped(which, how) => choose(run.map_runs(), which).map(|map| match how % 10 {
+                    how @ 0..4 => InputKind::MapRunSucceeded { task: map.task, output: outputs[usize::from(how)].clone() },
+                    how => InputKind::MapRunFailed { task: map.task, error: errors[usize::from(how - 4)].to_owned(), cause: None },
+                }),
+                Step::Stale(id, how) => Some(match how % 4 {
+                    0 => InputKind::TimerFired { timer: TimerId(id) },
+                    1 => InputKind::MapRunSucceeded { task: TaskId(id), output: json!({"x": 1}) },
+                    2 => InputKind::MapRunFailed { task: TaskId(id), error: "Late".to_owned(), cause: None },
+                    _ => InputKind::TaskFailed { task: TaskId(id), error: "Late".to_owned(), cause: None },
                 }),
                 Step::Stop => Some(InputKind::Stop { error: None, cause: Some("stopped".to_owned()) }),
                 Step::Redrive => Some(InputKind::Redrive),
@@ -1201,9 +1416,11 @@ proptest! {
     /// With a worker that always answers well, every execution comes to its end.
     #[test]
     fn good_answers_lead_to_the_end(order in prop::collection::vec(any::<usize>(), 200)) {
-        let mut run = Run::start(definition(MachineType::Standard, &everything_machine()), json!({}));
+        let mut run = Run::start(definition(MachineType::Standard, &everything_machine(true)), json!({}));
         for which in order {
-            if let Some(task) = choose(run.tasks(), which) {
+            if !run.map_runs().is_empty() && (which % 3 == 0 || run.tasks().is_empty()) {
+                run.map_succeeds(json!({"x": 1}));
+            } else if let Some(task) = choose(run.tasks(), which) {
                 run.apply(InputKind::TaskSucceeded { task: task.task, output: json!({"x": 1, "ok": true}) });
             } else if !run.timers().is_empty() {
                 run.fire();

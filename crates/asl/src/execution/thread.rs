@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{Execution, ScheduledTask};
+use super::{Execution, MapRun, ScheduledTask};
 use crate::definition::MachineId;
-use crate::input::TimerId;
+use crate::input::{TaskId, TimerId};
 use crate::jsonata::Variables;
 use crate::time::Timestamp;
 
@@ -39,6 +39,15 @@ pub(super) struct Thread {
     pub(super) phase: Phase,
     /// The branches or iterations of the current state. A failed state keeps them for a redrive.
     pub(super) join: Option<Join>,
+    /// The Map Run of the current state. A failed state keeps it for a redrive.
+    pub(super) map_run: Option<ThreadMapRun>,
+}
+
+#[derive(Debug)]
+pub(super) struct ThreadMapRun {
+    pub(super) run: Arc<MapRun>,
+    /// Of a run that ended well, when the state could not be left with it.
+    pub(super) result: Option<Arc<Value>>,
 }
 
 #[derive(Debug)]
@@ -70,6 +79,8 @@ pub(super) enum Phase {
     Waiting(TimerId),
     /// For its branches or iterations.
     Joining,
+    /// For its Map Run.
+    Mapping(TaskId),
     Failed(Fault),
     Aborted,
 }
@@ -137,6 +148,7 @@ impl Thread {
             retries: Vec::new(),
             phase: Phase::Ready,
             join: None,
+            map_run: None,
         }
     }
 }

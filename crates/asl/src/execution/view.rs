@@ -49,7 +49,7 @@ impl Execution {
         body(&environment)
     }
 
-    fn context<'a>(&'a self, thread: &'a Thread, item: Option<&'a Item>) -> Node<'a> {
+    pub(super) fn context<'a>(&'a self, thread: &'a Thread, item: Option<&'a Item>) -> Node<'a> {
         let with = &self.started_with;
         let mut execution = Vec::with_capacity(7);
         execution.push(("Id", Node::Text(with.execution_arn.as_str().into())));

@@ -129,7 +129,7 @@ impl<'a> Node<'a> {
     }
 
     /// As it is after a way through JSONata.
-    fn to_value(&self) -> Value {
+    pub(crate) fn to_value(&self) -> Value {
         match self {
             Node::Shared(value) => data::through_jsonata(value).unwrap_or_else(|| Value::clone(value)),
             Node::Text(text) => Value::String(text.clone().into_owned()),

@@ -150,8 +150,10 @@ impl View for List {
             };
             return format!("{}\n", paint(Tone::Good, format!("No messages in {}{hidden}.", self.queue)));
         }
+        // A letter says why; a message that its queue's redrive policy moved here is the event itself.
         let member = |body: &Value, pointer: &str| {
-            body.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+            let of_event = || body.pointer(&format!("/detail{pointer}"));
+            body.pointer(pointer).or_else(of_event).and_then(Value::as_str).unwrap_or_default().to_owned()
         };
         let rows = self.messages.iter().map(|letter| {
             let sent: Cell = match letter.sent_at {
@@ -161,6 +163,9 @@ impl View for List {
             };
             let what = match &letter.body {
                 Value::String(text) => text.clone(),
+                body if body.get("detail").is_some() => {
+                    format!("{} was received too often", member(body, "/detail-type"))
+                }
                 body => member(body, "/cause/message"),
             };
             vec![

@@ -17,10 +17,12 @@ use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, Hea
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
+use sluice_core::contract::{Encoding, Format, Signature};
 use sluice_core::digest::Sha256Hex;
 use sluice_core::id::rfc3339;
+use sluice_core::signature::sign_body;
 
-use crate::args::{Global, SendArgs};
+use crate::args::{Global, Scheme, SendArgs, SignatureEncoding};
 use crate::cloud::local_url;
 use crate::error::CliError;
 use crate::output::{Output, Page, Tone, View, fields, paint, pretty, printable};
@@ -119,8 +121,8 @@ struct Prepared {
 /// Posts the file. A refusal is an answer too: it is written, and then an error with its exit code.
 pub async fn run(args: &SendArgs, api: &Url, global: &Global, output: &Output) -> Result<(), CliError> {
     let file = read(&args.file)?;
-    let prepared = prepare(args, file, Timestamp::now(), &random_id())?;
     let url = join(api, &args.path);
+    let prepared = prepare(args, file, &url, Timestamp::now(), &random_id())?;
     let request = Request {
         url: url.to_string(),
         bytes: prepared.body.len(),
@@ -195,10 +197,16 @@ fn read(path: &Path) -> Result<Vec<u8>, CliError> {
 }
 
 /// Wraps, compresses, signs: in this order, so that the signature is of the bytes on the wire.
-fn prepare(args: &SendArgs, file: Vec<u8>, now: Timestamp, fresh_id: &str) -> Result<Prepared, CliError> {
+fn prepare(
+    args: &SendArgs,
+    file: Vec<u8>,
+    url: &Url,
+    now: Timestamp,
+    fresh_id: &str,
+) -> Result<Prepared, CliError> {
     let mut body = if args.payload { wrap(args, &file, now)? } else { file };
     let mut headers = HeaderMap::new();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(format(&args.file).media_type()));
     if args.gzip {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
         body = encoder
@@ -214,7 +222,16 @@ fn prepare(args: &SendArgs, file: Vec<u8>, now: Timestamp, fresh_id: &str) -> Re
         headers.insert(HeaderName::from_static("x-api-key"), value);
     }
     let mut webhook_id = None;
-    if let Some(secret) = &args.secret {
+    if let (Some(secret), Some(scheme)) = (&args.secret, own_scheme(args, url)) {
+        let unusable = || {
+            CliError::usage(
+                "the signature cannot be a header: --signature-prefix has a character that a header cannot carry",
+            )
+        };
+        let (name, value) = sign_body(&scheme, secret, &body).ok_or_else(unusable)?;
+        let name = HeaderName::try_from(name).map_err(|_| unusable())?;
+        headers.insert(name, HeaderValue::try_from(value).map_err(|_| unusable())?);
+    } else if let Some(secret) = &args.secret {
         let id = match (&args.webhook_id, &args.event_id) {
             (Some(id), _) => id.clone(),
             (None, Some(event_id)) => event_id.to_string(),
@@ -242,6 +259,36 @@ fn prepare(args: &SendArgs, file: Vec<u8>, now: Timestamp, fresh_id: &str) -> Re
         headers.append(name, value.clone());
     }
     Ok(Prepared { body: body.into(), headers, webhook_id })
+}
+
+/// The format that a file's name tells.
+fn format(path: &Path) -> Format {
+    let extension = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    match extension.as_str() {
+        "csv" => Format::Csv,
+        "x12" | "edi" => Format::X12,
+        _ => Format::Json,
+    }
+}
+
+/// The vendor's own scheme, as a contract would say it; `None` for Standard Webhooks.
+fn own_scheme(args: &SendArgs, url: &Url) -> Option<Signature> {
+    Some(match args.scheme {
+        Scheme::StandardWebhooks => return None,
+        Scheme::Shopify => Signature::Shopify,
+        Scheme::Woocommerce => Signature::Woocommerce,
+        Scheme::Square => {
+            Signature::Square { url: args.signature_url.clone().unwrap_or_else(|| url.to_string()) }
+        }
+        Scheme::Hmac => Signature::Hmac {
+            header: args.signature_header.as_ref().map_or_else(String::new, ToString::to_string),
+            encoding: match args.signature_encoding {
+                SignatureEncoding::Hex => Encoding::Hex,
+                SignatureEncoding::Base64 => Encoding::Base64,
+            },
+            prefix: args.signature_prefix.clone(),
+        },
+    })
 }
 
 /// The envelope around a payload, whose text is kept.
@@ -387,7 +434,7 @@ mod tests {
     fn args(line: &str) -> SendArgs {
         let line = format!("sluice send f {line}");
         match Cli::try_parse_from(line.split_whitespace()).unwrap().command {
-            Command::Send(args) => args,
+            Command::Send(args) => *args,
             other => panic!("{other:?}"),
         }
     }
@@ -396,8 +443,12 @@ mod tests {
         "2026-11-21T10:00:00.5Z".parse().unwrap()
     }
 
+    fn url() -> Url {
+        "http://127.0.0.1:8787/v1/sources/v".parse().unwrap()
+    }
+
     fn prepared(line: &str, file: &[u8]) -> Prepared {
-        prepare(&args(line), file.to_vec(), now(), "msg_1").unwrap()
+        prepare(&args(line), file.to_vec(), &url(), now(), "msg_1").unwrap()
     }
 
     const AWKWARD: &[u8] = br#" {"n": 12345678901234567890.10, "n":1, "e":"\u00e9"}
@@ -421,7 +472,7 @@ mod tests {
         assert_eq!(envelope.external_event_id.as_str(), "e-1");
         assert_eq!(envelope.schema_version.unwrap().as_str(), "2");
         assert_eq!(envelope.occurred_at, now());
-        let refused = prepare(&args(line), b"{".to_vec(), now(), "x").unwrap_err();
+        let refused = prepare(&args(line), b"{".to_vec(), &url(), now(), "x").unwrap_err();
         assert_eq!(refused.kind(), ExitKind::Usage);
         assert!(refused.to_string().starts_with("f is not JSON"), "{refused}");
     }
@@ -448,8 +499,43 @@ mod tests {
         let sent = prepared(&format!("--secret {SECRET}"), b"{}");
         assert_eq!(sent.headers["webhook-id"], "msg_1");
         assert_eq!(sent.headers["webhook-timestamp"], "1795255200");
-        let refused = prepare(&args("--secret whsec_%%"), b"{}".to_vec(), now(), "x").unwrap_err();
+        let refused = prepare(&args("--secret whsec_%%"), b"{}".to_vec(), &url(), now(), "x").unwrap_err();
         assert!(refused.to_string().contains("Standard Webhooks"), "{refused}");
+    }
+
+    /// The expected values are `openssl dgst -sha256 -hmac key`.
+    #[test]
+    fn a_vendors_own_scheme_signs_as_that_vendor_does() {
+        let fox = b"The quick brown fox jumps over the lazy dog";
+        let hex = "f7bc83f430538424b13298e6aa6fb143ef4d59a14946175997479dbc2d1a3cd8";
+        let base64 = "97yD9DBThCSxMpjmqm+xQ+9NWaFJRhdZl0edvC0aPNg=";
+        let sent = |line: &str| prepared(&format!("--secret key {line}"), fox).headers;
+        assert_eq!(sent("--scheme shopify")["x-shopify-hmac-sha256"], base64);
+        assert_eq!(sent("--scheme woocommerce")["x-wc-webhook-signature"], base64);
+        let own = "--scheme hmac --signature-header X-Sig";
+        assert_eq!(sent(&format!("{own} --signature-prefix sha256="))["x-sig"], format!("sha256={hex}"));
+        assert_eq!(sent(&format!("{own} --signature-encoding base64"))["x-sig"], base64);
+        let (here, there) =
+            (sent("--scheme square"), sent("--scheme square --signature-url https://x.test/hook"));
+        let name = "x-square-hmacsha256-signature";
+        assert_eq!(here[name], sent(&format!("--scheme square --signature-url {}", url()))[name]);
+        assert_ne!(here[name], there[name]);
+        assert!(!here.contains_key(HEADER_ID));
+        let header_missing =
+            Cli::try_parse_from(["sluice", "send", "f", "--scheme", "hmac", "--secret", "k"]);
+        assert!(header_missing.is_err());
+    }
+
+    #[test]
+    fn a_files_name_tells_its_content_type() {
+        for (name, expected) in [
+            ("stock.csv", "text/csv"),
+            ("850.X12", "application/edi-x12"),
+            ("order.json", "application/json"),
+            ("-", "application/json"),
+        ] {
+            assert_eq!(format(Path::new(name)).media_type(), expected, "{name}");
+        }
     }
 
     #[test]

@@ -9,8 +9,9 @@ use serde_json::Value;
 use sluice_core::digest::Sha256Hex;
 use sluice_core::fault::Cause;
 use sluice_core::id::{IngestId, ObjectRef};
-use sluice_core::port::RawStore as _;
+use sluice_core::port::{CanonicalStore as _, RawStore as _};
 use sluice_core::record::{LedgerRow, QuarantineRow, QuarantineStatus, Status};
+use sluice_core::state::Entity;
 use sluice_core::{Code, Fault};
 
 use super::execution::Execution;
@@ -48,8 +49,17 @@ struct Shown {
     quarantine: Option<Quarantine>,
     #[serde(skip_serializing_if = "Option::is_none")]
     execution: Option<Execution>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    canonical_state: Option<CanonicalState>,
     #[serde(skip)]
     local: bool,
+}
+
+/// What the event did to canonical state.
+#[derive(Debug, Serialize)]
+struct CanonicalState {
+    entities: Vec<Entity>,
+    complete: bool,
 }
 
 /// One step of its life.
@@ -149,10 +159,17 @@ pub async fn run(args: &ShowArgs, cloud: &Cloud, output: &Output) -> Result<(), 
         };
         Ok::<_, CliError>((held, execution))
     };
-    let (raw, normalized, recovery) = tokio::join!(objects.get(&row.raw_ref), normalized, recovery);
+    let canonical = cloud.canonical();
+    let ids = [row.ingest_id];
+    let (raw, normalized, recovery, effects) =
+        tokio::join!(objects.get(&row.raw_ref), normalized, recovery, canonical.read(&ids, &[]));
     let (held, execution) = recovery?;
-    let shown =
+    let mut shown =
         assemble(row, stored(raw)?, normalized.map(stored).transpose()?, held, execution, cloud.is_local());
+    shown.canonical_state = effects?.effects.pop().map(|effects| CanonicalState {
+        entities: effects.entities.into_iter().collect(),
+        complete: effects.done,
+    });
     output.document(&shown)?;
     let normalized_problem = shown.normalized.as_ref().and_then(|normalized| normalized.problem.as_deref());
     let problems: Vec<&str> = shown.raw.problem.as_deref().into_iter().chain(normalized_problem).collect();
@@ -257,6 +274,7 @@ fn assemble(
             cause: held.cause,
         }),
         execution,
+        canonical_state: None,
         local,
     }
 }
@@ -363,6 +381,10 @@ impl View for Shown {
         text.push_str(&section("Raw request", &self.raw_text()));
         if let Some(normalized) = &self.normalized {
             text.push_str(&section("Normalized", &normalized.text()));
+        }
+        if let Some(state) = &self.canonical_state {
+            let entities = state.entities.iter().map(|entity| format!("  {}\n", printable(entity.as_str())));
+            text.push_str(&section("Canonical state", &entities.collect::<String>()));
         }
         if let Some(quarantine) = &self.quarantine {
             let heading = match quarantine.status {

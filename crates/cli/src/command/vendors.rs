@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
+use sluice_aws::vendors::CACHE_SECONDS;
 use sluice_core::digest::Sha256Hex;
 use sluice_core::id::VendorId;
 use sluice_core::port::VendorDirectory as _;
 use sluice_core::record::{RateLimit, VendorProfile};
+use sluice_core::signature::STANDARD_PREFIX;
 
 use crate::args::{VendorsAddArgs, VendorsCommand};
 use crate::cloud::Cloud;
@@ -34,6 +36,15 @@ struct Added {
 }
 
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Switched {
+    vendor_id: VendorId,
+    enabled: bool,
+    changed: bool,
+    in_effect_within_seconds: u64,
+}
+
+#[derive(Debug, Serialize)]
 struct List {
     vendors: Vec<Vendor>,
 }
@@ -54,6 +65,8 @@ struct Vendor {
 pub async fn run(command: VendorsCommand, cloud: &Cloud, output: &Output) -> Result<(), CliError> {
     match command {
         VendorsCommand::Add(args) => add(&args, cloud, output).await,
+        VendorsCommand::Disable(args) => switch(&args.vendor, false, cloud, output).await,
+        VendorsCommand::Enable(args) => switch(&args.vendor, true, cloud, output).await,
         VendorsCommand::Ls => {
             let vendors = cloud.vendors();
             let (profiles, mappers) = tokio::try_join!(vendors.list(), vendors.list_mappers())?;
@@ -118,6 +131,25 @@ async fn add(args: &VendorsAddArgs, cloud: &Cloud, output: &Output) -> Result<()
     })
 }
 
+/// Disables or enables. Nothing else of the profile changes, and nothing of the history.
+async fn switch(vendor: &VendorId, enabled: bool, cloud: &Cloud, output: &Output) -> Result<(), CliError> {
+    let directory = cloud.vendors();
+    let Some(mut profile) = directory.profile(vendor).await? else {
+        return Err(CliError::not_found(format!("there is no vendor {vendor}")));
+    };
+    let changed = profile.enabled != enabled;
+    if changed {
+        profile.enabled = enabled;
+        directory.put_vendor(&profile).await?;
+    }
+    output.document(&Switched {
+        vendor_id: profile.vendor_id,
+        enabled,
+        changed,
+        in_effect_within_seconds: CACHE_SECONDS,
+    })
+}
+
 /// The profile as it will be. What is not given stays as it is.
 fn profile(
     args: &VendorsAddArgs,
@@ -156,8 +188,18 @@ pub(crate) fn check_key(key: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// A secret must be one that `accept` can verify with.
+/// A secret must be one that `accept` can verify with: of Standard Webhooks, or the key of a vendor's own scheme, verbatim.
 pub(crate) fn check_secret(secret: &str) -> Result<(), String> {
+    if !secret.starts_with(STANDARD_PREFIX) {
+        let fits =
+            (1..=KEY_CHARS_MAX).contains(&secret.len()) && secret.chars().all(|c| c.is_ascii_graphic());
+        let wrong = || {
+            format!(
+                "a secret is whsec_… (Standard Webhooks), or 1 to {KEY_CHARS_MAX} visible ASCII characters"
+            )
+        };
+        return if fits { Ok(()) } else { Err(wrong()) };
+    }
     secret.parse::<Secret>().map(drop).map_err(|error: InvalidSecret| error.to_string())
 }
 
@@ -176,6 +218,18 @@ impl View for Added {
             ));
         }
         text
+    }
+}
+
+impl View for Switched {
+    fn text(&self, _page: &Page) -> String {
+        let (tone, state) = if self.enabled { (Tone::Good, "enabled") } else { (Tone::Bad, "disabled") };
+        let when = if self.changed {
+            format!("holds everywhere within {} s", self.in_effect_within_seconds)
+        } else {
+            "as it was".to_owned()
+        };
+        format!("{} {} ({when})\n", paint(Tone::Strong, self.vendor_id.as_str()), paint(tone, state))
     }
 }
 
@@ -233,7 +287,8 @@ mod tests {
         for bad in ["", "a b", "é", &"x".repeat(257)] {
             assert!(check_key(bad).is_err(), "{bad:?}");
         }
-        for bad in ["", "whsec_", "secret", "whsec_%%%"] {
+        check_secret("shpss_0123456789abcdef").unwrap();
+        for bad in ["", "whsec_", "two words", "whsec_%%%"] {
             assert!(check_secret(bad).is_err(), "{bad:?}");
         }
     }
@@ -251,6 +306,18 @@ mod tests {
         assert_eq!(only.api_key_sha256, [Sha256Hex::of(b"four")]);
         let same = profile(&args("--replace --keep-key"), "four", Vec::new(), None, Some(only));
         assert_eq!(same.api_key_sha256.len(), 1);
+    }
+
+    #[test]
+    fn what_a_switch_does_is_said() {
+        let switched = |enabled, changed| Switched {
+            vendor_id: "vendorA".parse().unwrap(),
+            enabled,
+            changed,
+            in_effect_within_seconds: 2,
+        };
+        insta::assert_snapshot!(on_terminal(&switched(false, true)), @"vendorA disabled (holds everywhere within 2 s)");
+        insta::assert_snapshot!(in_pipe(&switched(true, false)), @"vendorA enabled (as it was)");
     }
 
     fn vendors() -> List {

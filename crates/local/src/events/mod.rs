@@ -130,7 +130,7 @@ impl Events {
                 rule: rule.clone(),
             })
         };
-        let rules = topology.rules.iter().filter_map(compile).collect();
+        let rules = topology.rules.iter().chain(&topology.route_rules()).filter_map(compile).collect();
         Self { bus: topology.bus.name.clone(), rules, queues, machines: OnceLock::new() }
     }
 

@@ -62,6 +62,11 @@ impl S3 {
         Ok(())
     }
 
+    /// The objects, for a service beside S3 that reads and writes them without a request.
+    pub(crate) fn objects(&self) -> Objects {
+        Objects(Arc::clone(&self.store))
+    }
+
     /// One request, path style.
     pub(crate) async fn handle(&self, request: Request<Body>) -> Response<Body> {
         let head_only = request.method() == Method::HEAD;
@@ -76,6 +81,86 @@ impl S3 {
         };
         let response = wire::with_request_id(response, HeaderName::from_static("x-amz-request-id"));
         if head_only { response.map(|_| Body::empty()) } else { response }
+    }
+}
+
+/// The objects of all buckets.
+#[derive(Debug, Clone)]
+pub(crate) struct Objects(Arc<Store>);
+
+/// A part of an object.
+#[derive(Debug)]
+pub(crate) struct Part {
+    pub(crate) bytes: Bytes,
+    pub(crate) etag: String,
+    /// Bytes of the whole object.
+    pub(crate) size: u64,
+}
+
+/// Why an object cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ObjectError {
+    #[error("The specified bucket does not exist")]
+    NoSuchBucket,
+    #[error("The specified key does not exist.")]
+    NoSuchKey,
+    #[error("the bucket is write-once: its policy denies PutObject without If-None-Match: *")]
+    WriteOnce,
+    #[error("an object of the local cloud is at most 64 MiB, this has {0} bytes")]
+    TooLarge(usize),
+    #[error(transparent)]
+    Store(#[from] rusqlite::Error),
+}
+
+impl ObjectError {
+    /// S3's name for it.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::NoSuchBucket => "NoSuchBucket",
+            Self::NoSuchKey => "NoSuchKey",
+            Self::WriteOnce => "AccessDenied",
+            Self::TooLarge(_) => "EntityTooLarge",
+            Self::Store(_) => "InternalError",
+        }
+    }
+}
+
+impl Objects {
+    /// At most `bytes_max` bytes from `offset` on; none at the end.
+    pub(crate) fn read(
+        &self,
+        bucket: &str,
+        key: &str,
+        offset: u64,
+        bytes_max: u64,
+    ) -> Result<Part, ObjectError> {
+        let bucket = self.0.bucket(bucket)?.ok_or(ObjectError::NoSuchBucket)?;
+        let (object, bytes) =
+            self.0.part(bucket.id, key, offset, bytes_max)?.ok_or(ObjectError::NoSuchKey)?;
+        Ok(Part { bytes, etag: object.etag, size: object.size })
+    }
+
+    /// Writes an object, or replaces it.
+    pub(crate) fn write(
+        &self,
+        bucket: &str,
+        key: &str,
+        data: &[u8],
+        content_type: &str,
+    ) -> Result<(), ObjectError> {
+        let bucket = self.0.bucket(bucket)?.ok_or(ObjectError::NoSuchBucket)?;
+        if bucket.write_once {
+            return Err(ObjectError::WriteOnce);
+        }
+        if data.len() > OBJECT_BYTES_MAX {
+            return Err(ObjectError::TooLarge(data.len()));
+        }
+        let etag = hex::encode(s3s::crypto::Md5::checksum(data));
+        let headers =
+            store::Headers { content_type: Some(content_type.to_owned()), ..store::Headers::default() };
+        let condition = store::Condition::None;
+        let put = self.0.put(bucket.id, key, data, &etag, &headers, &condition, wire::now_ms())?;
+        put.map_err(|refusal| unreachable!("nothing was asked of the object, and it was {refusal:?}"))
     }
 }
 

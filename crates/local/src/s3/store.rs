@@ -231,6 +231,28 @@ impl Store {
         Ok(Some((object, data.into())))
     }
 
+    /// The object and at most `length` of its bytes from `offset` on.
+    pub(crate) fn part(
+        &self,
+        bucket: i64,
+        key: &str,
+        offset: u64,
+        length: u64,
+    ) -> rusqlite::Result<Option<(Object, Bytes)>> {
+        let db = self.0.lock();
+        let Some(object) = db.prepare_cached(OBJECT)?.query_row(params![bucket, key], object).optional()?
+        else {
+            return Ok(None);
+        };
+        let mut statement = db.prepare_cached("SELECT substr(data, ?2, ?3) FROM blobs WHERE id = ?1")?;
+        let (from, length) = (
+            i64::try_from(offset).unwrap_or(i64::MAX).saturating_add(1),
+            i64::try_from(length).unwrap_or(i64::MAX),
+        );
+        let data: Vec<u8> = statement.query_row(params![object.blob, from, length], |row| row.get(0))?;
+        Ok(Some((object, data.into())))
+    }
+
     /// Whether there was one.
     pub(crate) fn delete(&self, bucket: i64, key: &str) -> rusqlite::Result<bool> {
         let mut db = self.0.lock();
@@ -437,6 +459,20 @@ mod tests {
             }
             prop_assert_eq!((objects, prefixes), model(&keys, &prefix, delimiter.as_deref()));
         }
+    }
+
+    #[test]
+    fn parts_of_an_object_are_its_bytes() {
+        let (_folder, store, bucket) = opened();
+        let data: Vec<u8> = (0..=255).collect();
+        let headers = Headers::default();
+        store.put(bucket, "k", &data, "e", &headers, &Condition::None, 0).unwrap().unwrap();
+        let part = |offset, length| store.part(bucket, "k", offset, length).unwrap().unwrap().1;
+        assert_eq!(part(0, 1_000), data);
+        assert_eq!(part(3, 4), [3, 4, 5, 6][..]);
+        assert_eq!(part(250, 100), data[250..]);
+        assert!(part(256, 1).is_empty() && part(9_999, 1).is_empty());
+        assert!(store.part(bucket, "none", 0, 1).unwrap().is_none());
     }
 
     #[test]

@@ -45,6 +45,17 @@ pub(crate) struct Sqs {
     sent: watch::Sender<u64>,
 }
 
+/// A message that an event source mapping has received.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    /// Names it in the function's answer.
+    pub(crate) message_id: String,
+    /// Deletes it.
+    pub(crate) receipt: (i64, i64),
+    /// As the function gets it.
+    pub(crate) record: Value,
+}
+
 /// Settings of a queue, with AWS's defaults.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Settings {
@@ -569,6 +580,57 @@ impl Sqs {
         Ok(())
     }
 
+    /// Receives for an event source mapping, without waiting.
+    pub(crate) fn take(&self, queue_name: &str, limit: usize) -> Result<Vec<Taken>, ServiceError> {
+        if limit == 0 {
+            return Ok(Vec::new());
+        }
+        let queue = self.queue(queue_name)?;
+        let hidden_seconds = queue.settings.visibility_seconds;
+        let received = self.receive_now(&queue, limit, hidden_seconds)?;
+        Ok(received.iter().map(|delivery| taken(&queue, delivery)).collect())
+    }
+
+    /// Makes what the last process had taken from a queue visible again.
+    pub(crate) fn release_taken(&self, queue_name: &str) -> Result<(), ServiceError> {
+        Ok(self.store.release(self.queue(queue_name)?.id, wire::now_ms())?)
+    }
+
+    /// Deletes what was taken.
+    pub(crate) fn delete_taken(&self, queue_name: &str, receipts: &[(i64, i64)]) -> Result<(), ServiceError> {
+        Ok(self.store.delete(self.queue(queue_name)?.id, receipts)?)
+    }
+
+    /// Changes whenever a message may have become visible.
+    pub(crate) fn sent(&self) -> watch::Receiver<u64> {
+        self.sent.subscribe()
+    }
+
+    /// How long until the next hidden message of a queue becomes visible.
+    pub(crate) fn next_visible_in(&self, queue_name: &str) -> Option<Duration> {
+        let now = wire::now_ms();
+        let at = self.store.next_visible(self.queue(queue_name).ok()?.id, now).ok()??;
+        Some(Duration::from_millis(u64::try_from(at - now).unwrap_or(0)))
+    }
+
+    /// Whether a queue has no message, hidden ones included.
+    pub(crate) fn is_empty(&self, queue_name: &str) -> bool {
+        self.queue(queue_name).is_ok_and(|queue| self.store.is_empty(queue.id).unwrap_or(false))
+    }
+
+    fn receive_now(
+        &self,
+        queue: &QueueRow,
+        limit: usize,
+        hidden_seconds: i64,
+    ) -> Result<Vec<Delivery>, ServiceError> {
+        let dead_letters = queue.settings.dead_letter_arn.as_deref().and_then(|arn| arn.rsplit(':').next());
+        let dead_letters = dead_letters.map(|name| self.store.queue(name)).transpose()?.flatten();
+        let now = wire::now_ms();
+        let hidden_until = now + hidden_seconds * 1_000;
+        Ok(self.store.receive(queue, dead_letters.map(|it| it.id), limit, now, hidden_until)?)
+    }
+
     async fn receive(&self, request: Receive) -> Answer {
         let queue = self.queue(&request.queue_url)?;
         let limit = request.max_number_of_messages.unwrap_or(1);
@@ -590,17 +652,8 @@ impl Sqs {
             sent.mark_unchanged();
             // Read again each time round: the queue may have been deleted or changed while this waited.
             let queue = self.queue(&request.queue_url)?;
-            let dead_letters =
-                queue.settings.dead_letter_arn.as_deref().and_then(|arn| arn.rsplit(':').next());
-            let dead_letters = dead_letters.map(|name| self.store.queue(name)).transpose()?.flatten();
             let now = wire::now_ms();
-            let received = self.store.receive(
-                &queue,
-                dead_letters.map(|it| it.id),
-                limit,
-                now,
-                now + visibility * 1_000,
-            )?;
+            let received = self.receive_now(&queue, limit, visibility)?;
             if !received.is_empty() || tokio::time::Instant::now() >= deadline {
                 let messages: Vec<Value> = received.iter().map(|it| message(&queue, it, &request)).collect();
                 return Ok(if messages.is_empty() { json!({}) } else { json!({"Messages": messages}) });
@@ -832,13 +885,7 @@ fn receipt(handle: &str, queue: &QueueRow) -> Result<(i64, i64), ServiceError> {
     })
 }
 
-fn message(queue: &QueueRow, delivery: &Delivery, request: &Receive) -> Value {
-    let mut value = json!({
-        "MessageId": delivery.message_id,
-        "ReceiptHandle": receipt_handle(queue, delivery),
-        "MD5OfBody": hex::encode(Md5::checksum(delivery.body.as_bytes())),
-        "Body": delivery.body,
-    });
+fn system_attributes(delivery: &Delivery) -> BTreeMap<&'static str, String> {
     let mut system = BTreeMap::from([
         ("SenderId", crate::arn::ACCOUNT.to_owned()),
         ("SentTimestamp", delivery.sent_ms.to_string()),
@@ -848,6 +895,48 @@ fn message(queue: &QueueRow, delivery: &Delivery, request: &Receive) -> Value {
     system.extend(delivery.trace.clone().map(|trace| ("AWSTraceHeader", trace)));
     system.extend(delivery.group.clone().map(|group| ("MessageGroupId", group)));
     system.extend(delivery.source_arn.clone().map(|arn| ("DeadLetterQueueSourceArn", arn)));
+    system
+}
+
+/// A record as Lambda gets it ("Using Lambda with Amazon SQS", Lambda Developer Guide).
+fn taken(queue: &QueueRow, delivery: &Delivery) -> Taken {
+    let attributes: BTreeMap<String, Attribute> =
+        serde_json::from_str(&delivery.attributes).unwrap_or_default();
+    let attributes: Map<String, Value> = attributes
+        .into_iter()
+        .map(|(name, attribute)| {
+            let mut value = json!({"dataType": attribute.data_type});
+            if let Some(text) = attribute.string_value {
+                value["stringValue"] = text.into();
+            }
+            if let Some(bytes) = attribute.binary_value {
+                value["binaryValue"] = bytes.into();
+            }
+            (name, value)
+        })
+        .collect();
+    let record = json!({
+        "messageId": delivery.message_id,
+        "receiptHandle": receipt_handle(queue, delivery),
+        "body": delivery.body,
+        "attributes": system_attributes(delivery),
+        "messageAttributes": attributes,
+        "md5OfBody": hex::encode(Md5::checksum(delivery.body.as_bytes())),
+        "eventSource": "aws:sqs",
+        "eventSourceARN": crate::arn::queue(&queue.name),
+        "awsRegion": crate::arn::REGION,
+    });
+    Taken { message_id: delivery.message_id.clone(), receipt: (delivery.id, delivery.nonce), record }
+}
+
+fn message(queue: &QueueRow, delivery: &Delivery, request: &Receive) -> Value {
+    let mut value = json!({
+        "MessageId": delivery.message_id,
+        "ReceiptHandle": receipt_handle(queue, delivery),
+        "MD5OfBody": hex::encode(Md5::checksum(delivery.body.as_bytes())),
+        "Body": delivery.body,
+    });
+    let mut system = system_attributes(delivery);
     let names = || request.attribute_names.iter().chain(&request.message_system_attribute_names);
     system.retain(|name, _| names().any(|wanted| wanted == "All" || wanted == name));
     if !system.is_empty() {

@@ -222,6 +222,19 @@ impl Store {
         Ok(received)
     }
 
+    /// Makes messages in flight visible: for the start of a process, when whoever had received them is gone.
+    pub(super) fn release(&self, queue: i64, now: i64) -> rusqlite::Result<()> {
+        let sql = "UPDATE messages SET visible_ms = ?2 WHERE queue = ?1 AND visible_ms > ?2 AND receives > 0";
+        self.0.lock().prepare_cached(sql)?.execute([queue, now])?;
+        Ok(())
+    }
+
+    /// Whether there is no message at all.
+    pub(super) fn is_empty(&self, queue: i64) -> rusqlite::Result<bool> {
+        let sql = "SELECT NOT EXISTS (SELECT 1 FROM messages WHERE queue = ?1)";
+        self.0.lock().prepare_cached(sql)?.query_row([queue], |row| row.get(0))
+    }
+
     /// When the next hidden message becomes visible.
     pub(super) fn next_visible(&self, queue: i64, now: i64) -> rusqlite::Result<Option<i64>> {
         let sql = "SELECT MIN(visible_ms) FROM messages WHERE queue = ?1 AND visible_ms > ?2";

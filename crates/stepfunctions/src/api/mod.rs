@@ -14,14 +14,16 @@ use http::{HeaderValue, Response, StatusCode};
 use serde_json::{Map, Value, json};
 use sluice_asl::{Definition, HistoryEvent, MachineType, Timestamp};
 
-use crate::arn::{expect_execution, expect_state_machine};
+use crate::arn::{Arn, expect_execution, expect_state_machine, parse};
 use crate::engine::{Engine, Payload, Started};
 use crate::error::{Error, Result};
 use crate::express::SyncResult;
 use crate::limits::{
     ARN_CHARS_MAX, CAUSE_CHARS_MAX, CLIENT_TOKEN_CHARS_MAX, ERROR_CHARS_MAX, HISTORY_PAGE_BYTES_MAX,
+    MAP_RUN_ARN_CHARS_MAX,
 };
 use crate::machine::{Configuration, StateMachine, StateMachineSpec, StateMachineUpdate, type_name};
+use crate::map_run::{MapChild, MapChildFilter, MapChildStatus, MapRunCounts, MapRunUpdate, map_machine};
 use crate::standard::{ExecutionFilter, ExecutionStatus, Place, Summary};
 use request::Request;
 
@@ -85,6 +87,9 @@ impl Engine {
             "RedriveExecution" => self.redrive(request?).await,
             "DescribeExecution" => self.describe_run(request?).await,
             "ListExecutions" => self.list_runs(request?).await,
+            "ListMapRuns" => self.list_maps(request?).await,
+            "DescribeMapRun" => self.describe_map(request?).await,
+            "UpdateMapRun" => self.update_map(request?).await,
             "GetExecutionHistory" => self.history(request?).await,
             "TagResource" => self.tag(request?).await,
             "UntagResource" => self.untag(request?).await,
@@ -256,6 +261,10 @@ impl Engine {
     async fn describe_run(&self, mut request: Request) -> Result<Value> {
         let arn = arn(&mut request, "executionArn")?;
         let with_data = included_data(&mut request)?;
+        // Of all Express executions only the children of Map Runs can be described.
+        if matches!(parse(&arn)?, Arn::Express { machine } if machine.contains('/')) {
+            return Ok(map_child(self.describe_map_child(&arn).await?, Some(with_data)));
+        }
         let execution = self.describe_execution(&arn).await?;
         let mut answer = run(&execution.summary, &execution.state_machine_arn);
         answer["redriveStatus"] =
@@ -278,14 +287,21 @@ impl Engine {
     async fn list_runs(&self, mut request: Request) -> Result<Value> {
         const PENDING_REDRIVE: &str = "PENDING_REDRIVE";
         let names = ["SUCCEEDED", "TIMED_OUT", PENDING_REDRIVE, "ABORTED", "FAILED", "RUNNING"];
-        if request.optional_text("mapRunArn")?.is_some() {
-            return Err(Error::Validation("Map Runs are not supported by the local service".to_owned()));
-        }
-        let Some(arn) = request.bounded_text("stateMachineArn", ARN_CHARS_MAX)? else {
-            return Err(Error::Validation("Must provide State Machine ARN or Map Run ARN".to_owned()));
-        };
+        let map_run = request.bounded_text("mapRunArn", MAP_RUN_ARN_CHARS_MAX)?;
+        let machine = request.bounded_text("stateMachineArn", ARN_CHARS_MAX)?;
         let status = request.choice("statusFilter", &names)?;
         let redriven = request.choice("redriveFilter", &["REDRIVEN", "NOT_REDRIVEN"])?;
+        let arn = match (machine, map_run) {
+            (Some(arn), None) => arn,
+            (None, Some(arn)) => return self.list_children(&arn, status, redriven, request).await,
+            (Some(_), Some(_)) => {
+                let why = "Must provide either State Machine ARN or Map Run ARN, not both";
+                return Err(Error::Validation(why.to_owned()));
+            }
+            (None, None) => {
+                return Err(Error::Validation("Must provide State Machine ARN or Map Run ARN".to_owned()));
+            }
+        };
         let limit = request.page_items()?;
         let scope = json!(["ListExecutions", arn, status, redriven]);
         let after: Option<(i64, i64)> = page_token(&mut request, &scope, 3 * TOKEN_CHARS_MAX + 24)?;
@@ -307,6 +323,87 @@ impl Engine {
             answer["nextToken"] = token(&scope, &json!([time, id])).into();
         }
         Ok(answer)
+    }
+
+    async fn list_children(
+        &self,
+        arn: &str,
+        status: Option<&str>,
+        redriven: Option<&str>,
+        mut request: Request,
+    ) -> Result<Value> {
+        let limit = request.page_items()?;
+        let scope = json!(["ListExecutions", arn, status, redriven]);
+        let before: Option<u64> = page_token(&mut request, &scope, 8 * TOKEN_CHARS_MAX)?;
+        let filter = MapChildFilter { status: status.and_then(MapChildStatus::from_name), limit, before };
+        let (children, next) = self.list_map_children(arn, filter).await?;
+        // As AWS may: a page has fewer than were asked for, and there are more.
+        let wanted = children.into_iter().filter(|child| {
+            redriven.is_none_or(|redriven| (redriven == "REDRIVEN") == (child.redrive_count > 0))
+        });
+        let children: Vec<Value> = wanted.map(|child| map_child(child, None)).collect();
+        let mut answer = json!({"executions": children});
+        if let Some(index) = next {
+            answer["nextToken"] = token(&scope, &json!(index)).into();
+        }
+        Ok(answer)
+    }
+
+    async fn list_maps(&self, mut request: Request) -> Result<Value> {
+        let arn = arn(&mut request, "executionArn")?;
+        let limit = request.page_items()?;
+        let scope = json!(["ListMapRuns", arn]);
+        let after: Option<i64> = page_token(&mut request, &scope, TOKEN_CHARS_MAX)?;
+        let (runs, next) = self.list_map_runs(&arn, limit, after).await?;
+        let runs: Vec<Value> = runs
+            .into_iter()
+            .map(|run| {
+                let mut item = json!({
+                    "executionArn": run.execution_arn,
+                    "stateMachineArn": map_machine(&run.map_run_arn),
+                    "mapRunArn": run.map_run_arn,
+                    "startDate": date(run.started_at),
+                });
+                put(&mut item, "stopDate", run.stopped_at.map(date));
+                item
+            })
+            .collect();
+        let mut answer = json!({"mapRuns": runs});
+        if let Some(id) = next {
+            answer["nextToken"] = token(&scope, &json!(id)).into();
+        }
+        Ok(answer)
+    }
+
+    async fn describe_map(&self, mut request: Request) -> Result<Value> {
+        let arn = request.short_text("mapRunArn", MAP_RUN_ARN_CHARS_MAX)?;
+        let run = self.describe_map_run(&arn).await?;
+        let mut answer = json!({
+            "mapRunArn": run.map_run_arn,
+            "executionArn": run.execution_arn,
+            "status": run.status.name(),
+            "startDate": date(run.started_at),
+            "maxConcurrency": run.max_concurrency,
+            "toleratedFailureCount": run.tolerated_failure_count,
+            "toleratedFailurePercentage": run.tolerated_failure_percentage,
+            "itemCounts": counts(&run.items),
+            "executionCounts": counts(&run.executions),
+            "redriveCount": run.redrive_count,
+        });
+        put(&mut answer, "stopDate", run.stopped_at.map(date));
+        put(&mut answer, "redriveDate", run.redriven_at.map(date));
+        Ok(answer)
+    }
+
+    async fn update_map(&self, mut request: Request) -> Result<Value> {
+        let arn = request.short_text("mapRunArn", MAP_RUN_ARN_CHARS_MAX)?;
+        let update = MapRunUpdate {
+            max_concurrency: request.count("maxConcurrency")?,
+            tolerated_failure_count: request.count("toleratedFailureCount")?,
+            tolerated_failure_percentage: request.percentage("toleratedFailurePercentage")?,
+        };
+        self.update_map_run(&arn, update).await?;
+        Ok(json!({}))
     }
 
     async fn history(&self, mut request: Request) -> Result<Value> {
@@ -390,6 +487,54 @@ fn validate(mut request: Request) -> Result<Value> {
         "diagnostics": diagnostics,
         "truncated": faults.len() > limit,
     }))
+}
+
+fn counts(counts: &MapRunCounts) -> Value {
+    json!({
+        "pending": counts.pending,
+        "running": counts.running,
+        "succeeded": counts.succeeded,
+        "failed": counts.failed,
+        "timedOut": counts.timed_out,
+        "aborted": counts.aborted,
+        "total": counts.total,
+        "resultsWritten": counts.results_written,
+        "failuresNotRedrivable": counts.failures_not_redrivable,
+        "pendingRedrive": counts.pending_redrive,
+    })
+}
+
+/// A child as `ListExecutions` shows it, or, with or without its data, `DescribeExecution`.
+fn map_child(child: MapChild, described: Option<bool>) -> Value {
+    let mut answer = json!({
+        "executionArn": child.execution_arn,
+        "stateMachineArn": child.state_machine_arn,
+        "mapRunArn": child.map_run_arn,
+        "name": child.name,
+        "status": child.status.name(),
+        "startDate": date(child.started_at),
+        "redriveCount": child.redrive_count,
+    });
+    put(&mut answer, "stopDate", child.stopped_at.map(date));
+    put(&mut answer, "redriveDate", child.redriven_at.map(date));
+    let Some(with_data) = described else {
+        answer["itemCount"] = child.item_count.into();
+        return answer;
+    };
+    let (redrive, reason) = child.redrive_status();
+    answer["redriveStatus"] = redrive.into();
+    put(&mut answer, "redriveStatusReason", reason);
+    answer["inputDetails"] = json!({"included": with_data && child.input.is_some()});
+    if child.output.is_some() {
+        answer["outputDetails"] = json!({"included": with_data});
+    }
+    if with_data {
+        put(&mut answer, "input", child.input);
+        put(&mut answer, "output", child.output);
+    }
+    put(&mut answer, "error", child.error);
+    put(&mut answer, "cause", child.cause);
+    answer
 }
 
 fn date(at: Timestamp) -> Value {

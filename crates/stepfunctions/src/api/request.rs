@@ -111,6 +111,33 @@ impl Request {
         }
     }
 
+    /// A whole number from 0.
+    pub(super) fn count(&mut self, member: &str) -> Result<Option<u64>> {
+        let Some(value) = self.take(member) else { return Ok(None) };
+        match (value.as_u64(), value.as_i64()) {
+            // What a column can hold.
+            (Some(count), Some(_)) => Ok(Some(count)),
+            (_, Some(negative)) => {
+                let limit = "Member must have value greater than or equal to 0";
+                Err(Error::constraint(&negative.to_string(), member, limit))
+            }
+            _ => Err(Error::Serialization(format!("member '{member}' is not an integer"))),
+        }
+    }
+
+    /// A number between 0 and 100.
+    pub(super) fn percentage(&mut self, member: &str) -> Result<Option<f64>> {
+        let Some(value) = self.take(member) else { return Ok(None) };
+        match value.as_f64() {
+            Some(number) if (0.0..=100.0).contains(&number) => Ok(Some(number)),
+            Some(number) => {
+                let limit = "Member must have value between 0 and 100";
+                Err(Error::constraint(&number.to_string(), member, limit))
+            }
+            None => Err(Error::Serialization(format!("member '{member}' is not a number"))),
+        }
+    }
+
     /// `[{"key": …, "value": …}]`.
     pub(super) fn tags(&mut self) -> Result<BTreeMap<String, String>> {
         let wrong = || Error::Serialization("member 'tags' is not a list of {key, value}".to_owned());

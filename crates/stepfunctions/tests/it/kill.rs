@@ -2,7 +2,7 @@
 //!
 //! The process is this test binary itself, running [`child_process`] with a folder in its environment.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -10,7 +10,9 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use serde_json::json;
-use sluice_stepfunctions::{ExecutionFilter, ExecutionStatus, Location, MachineType};
+use sluice_stepfunctions::{
+    Engine, ExecutionFilter, ExecutionStatus, Location, MachineType, MapChildFilter, Options,
+};
 
 use crate::support::*;
 
@@ -116,4 +118,98 @@ async fn kill_9_under_load_loses_nothing_that_was_acknowledged() {
         }
     }
     assert!(acknowledged.len() >= 60 * ROUNDS);
+}
+
+const MAP_FOLDER: &str = "SLUICE_STEPFUNCTIONS_KILL_MAP_TEST";
+const ITEMS: usize = 1_500;
+
+fn map_location(folder: &Path) -> Location {
+    Location::File(folder.join("map.sqlite"))
+}
+
+/// A line for every item that was worked on, and the object that all processes read.
+fn working(folder: &Path) -> Arc<Fake> {
+    let file = OpenOptions::new().create(true).append(true).open(folder.join("worked")).unwrap();
+    let fake = Fake::new(move |call| {
+        (&file).write_all(format!("{}\n", call.payload["n"]).as_bytes()).unwrap();
+        after(1, Reply::Ok(call.payload["n"].clone()))
+    });
+    fake.put_object("in.jsonl", lines(ITEMS));
+    fake
+}
+
+/// How often each item was worked on. A line that was cut off counts for nothing.
+fn worked(folder: &Path) -> BTreeMap<u64, usize> {
+    let text = std::fs::read_to_string(folder.join("worked")).unwrap_or_default();
+    let mut worked = BTreeMap::new();
+    for line in text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')) {
+        *worked.entry(line.parse().unwrap()).or_default() += 1;
+    }
+    worked
+}
+
+/// Runs the Map Run until it is killed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn map_child_process() {
+    let Some(folder) = std::env::var_os(MAP_FOLDER) else { return };
+    let folder = Path::new(&folder);
+    let engine = open_real(&map_location(folder), &working(folder)).await;
+    let map = spread(
+        json!({"Output": {}, "ResultWriter": {"Resource": "arn:aws:states:::s3:putObject", "Arguments": {"Bucket": "b"}}}),
+    );
+    let machine = put(&engine, "m", MachineType::Standard, map).await;
+    let _ = engine.start_execution(&machine, Some("e"), input(json!({}))).await;
+    std::future::pending().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kill_9_in_the_middle_of_a_map_run_repeats_nothing_that_had_ended() {
+    let directory = tempfile::tempdir().unwrap();
+    let folder = directory.path();
+    let mut settled: BTreeMap<u64, usize> = BTreeMap::new();
+    for round in 1..=4 {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "kill::map_child_process", "--nocapture", "--test-threads=1"])
+            .env(MAP_FOLDER, folder)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        while worked(folder).len() < round * ITEMS / 6 {
+            assert!(child.try_wait().unwrap().is_none(), "the child ends only by being killed");
+            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let times = worked(folder);
+        // Looks into the journal without running anything.
+        let options = Options { resume_later: true, ..Options::default() };
+        let fake = working(folder) as Arc<dyn sluice_stepfunctions::Integrations>;
+        let clock = Arc::new(sluice_stepfunctions::SystemClock);
+        let engine = Engine::open(&map_location(folder), fake, clock, options).await.unwrap();
+        let (runs, _) = engine.list_map_runs(&execution_arn("m", "e"), 1, None).await.unwrap();
+        let mut before = None;
+        loop {
+            let filter = MapChildFilter { status: None, limit: 1_000, before };
+            let (page, next) = engine.list_map_children(&runs[0].map_run_arn, filter).await.unwrap();
+            for item in page {
+                settled.entry(item.index).or_insert(times[&item.index]);
+            }
+            before = next;
+            if next.is_none() {
+                break;
+            }
+        }
+        assert_eq!(runs[0].items.succeeded, settled.len() as u64, "counts and children are one commit");
+        engine.shutdown(std::time::Duration::ZERO).await;
+    }
+    assert!(settled.len() > ITEMS / 3, "{} items had ended", settled.len());
+    let engine = open_real(&map_location(folder), &working(folder)).await;
+    idle(&engine).await;
+    let status = engine.describe_execution(&execution_arn("m", "e")).await.unwrap().summary.status;
+    assert_eq!(status, ExecutionStatus::Succeeded);
+    let times = worked(folder);
+    assert_eq!(times.len(), ITEMS, "every item was worked on");
+    for (item, before) in &settled {
+        assert_eq!(times[item], *before, "item {item} was worked on again after its end was journaled");
+    }
 }

@@ -5,6 +5,8 @@
 
 mod durability;
 mod kill;
+mod map_simulator;
+mod maps;
 mod pipeline;
 mod sdk;
 mod simulator;

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use aws_sdk_sfn::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_sfn::error::ProvideErrorMetadata;
 use aws_sdk_sfn::types::{
-    ExecutionRedriveStatus, ExecutionStatus, HistoryEventType, StateMachineType, SyncExecutionStatus,
+    ExecutionRedriveStatus, ExecutionStatus, HistoryEventType, MapRunStatus, StateMachineType,
+    SyncExecutionStatus,
 };
 use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
@@ -151,4 +152,82 @@ async fn the_sdk_creates_runs_lists_and_redrives() {
     assert!(gone.into_service_error().is_execution_does_not_exist());
     let machines = client.list_state_machines().into_paginator().items().send().try_collect().await.unwrap();
     assert_eq!(machines.len(), 1);
+}
+
+#[tokio::test]
+async fn the_sdk_follows_changes_and_redrives_a_map_run() {
+    let fake = Fake::new(|call| match call.payload["n"].as_u64() {
+        Some(3) if call.earlier < 6 => Reply::Err("Broken", "at first"),
+        n => Reply::Ok(n.into()),
+    });
+    fake.put_object("in.jsonl", lines(6));
+    let engine = open_real(&sluice_stepfunctions::Location::Memory, &fake).await;
+    let (client, _) = client(&engine);
+    let map = spread(serde_json::json!({"MaxConcurrency": 1, "ToleratedFailurePercentage": 0.5}));
+    let machine = put(&engine, "m", sluice_stepfunctions::MachineType::Standard, map).await;
+    let arn =
+        client.start_execution().state_machine_arn(&machine).name("e").send().await.unwrap().execution_arn;
+    idle(&engine).await;
+
+    let listed = client.list_map_runs().execution_arn(&arn).send().await.unwrap().map_runs;
+    assert_eq!(listed.len(), 1);
+    assert_eq!(listed[0].state_machine_arn, machine_arn("m/L"));
+    assert!(listed[0].stop_date.is_some());
+    let run = listed[0].map_run_arn.clone();
+    let described = client.describe_map_run().map_run_arn(&run).send().await.unwrap();
+    assert_eq!((described.status, described.max_concurrency), (MapRunStatus::Failed, 1));
+    assert_eq!(
+        (described.execution_arn.as_str(), described.tolerated_failure_percentage),
+        (arn.as_str(), 0.5)
+    );
+    let counts = described.item_counts.unwrap();
+    assert_eq!((counts.total, counts.succeeded, counts.failed, counts.pending), (6, 3, 1, 2));
+    assert_eq!(described.execution_counts.unwrap().failures_not_redrivable, Some(0));
+
+    let failed =
+        client.list_executions().map_run_arn(&run).status_filter(ExecutionStatus::Failed).send().await;
+    let failed = failed.unwrap().executions;
+    assert_eq!((failed.len(), failed[0].item_count), (1, Some(1)));
+    assert_eq!(failed[0].map_run_arn.as_deref(), Some(run.as_str()));
+    let child = client.describe_execution().execution_arn(&failed[0].execution_arn).send().await.unwrap();
+    assert_eq!((child.error.as_deref(), child.input.as_deref()), (Some("Broken"), Some("{\"n\": 3}")));
+    assert_eq!(child.redrive_status, Some(ExecutionRedriveStatus::RedrivableByMapRun));
+    assert_eq!(child.map_run_arn.as_deref(), Some(run.as_str()));
+
+    let refused = client.update_map_run().map_run_arn(&run).max_concurrency(5).send().await.unwrap_err();
+    assert_eq!(refused.into_service_error().message(), Some("Map Run is FAILED and cannot be updated"));
+    let nobody = client.describe_map_run().map_run_arn(format!("{run}0")).send().await.unwrap_err();
+    assert!(nobody.into_service_error().is_resource_not_found());
+    let both =
+        client.list_executions().map_run_arn(&run).state_machine_arn(&machine).send().await.unwrap_err();
+    assert_eq!(both.into_service_error().code(), Some("ValidationException"));
+
+    client.redrive_execution().execution_arn(&arn).send().await.unwrap();
+    idle(&engine).await;
+    let described = client.describe_map_run().map_run_arn(&run).send().await.unwrap();
+    assert_eq!((described.status, described.redrive_count), (MapRunStatus::Succeeded, Some(1)));
+    let children = client.list_executions().map_run_arn(&run).max_results(2).into_paginator().items().send();
+    let children = children.try_collect().await.unwrap();
+    assert_eq!(children.len(), 6);
+    assert!(children.iter().all(|child| child.status == ExecutionStatus::Succeeded));
+    let mut events = client.get_execution_history().execution_arn(&arn).into_paginator().items().send();
+    let mut types = Vec::new();
+    while let Some(event) = events.next().await {
+        let event = event.unwrap();
+        if let Some(details) = event.map_run_redriven_event_details {
+            assert_eq!(
+                (details.map_run_arn.as_deref(), details.redrive_count),
+                (Some(run.as_str()), Some(1))
+            );
+        }
+        types.push(event.r#type);
+    }
+    for expected in [
+        HistoryEventType::MapRunStarted,
+        HistoryEventType::MapRunFailed,
+        HistoryEventType::MapRunRedriven,
+        HistoryEventType::MapRunSucceeded,
+    ] {
+        assert!(types.contains(&expected), "{types:?}");
+    }
 }

@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use serde_json::{Value, json};
 use sluice_stepfunctions::{
-    Commits, Engine, Integrations, Location, MachineType, Options, Payload, StateMachineSpec, SystemClock,
-    TaskContext, TaskError, Timestamp, TokioClock,
+    Commits, Engine, Integrations, Location, MachineType, ObjectPart, Options, Payload, StateMachineSpec,
+    SystemClock, TaskContext, TaskError, Timestamp, TokioClock,
 };
 
 /// 2026-11-21T08:00:00Z.
@@ -67,11 +68,38 @@ pub(crate) struct Fake {
     script: Box<Script>,
     calls: Mutex<Vec<Call>>,
     cancelled: Mutex<Vec<Call>>,
+    /// What is in S3, by bucket and key.
+    objects: Mutex<BTreeMap<(String, String), Bytes>>,
+    /// Why nothing can be written there.
+    write_fault: Mutex<Option<&'static str>>,
 }
 
 impl Fake {
     pub(crate) fn new(script: impl Fn(&Call) -> Reply + Send + Sync + 'static) -> Arc<Self> {
-        Arc::new(Fake { script: Box::new(script), calls: Mutex::default(), cancelled: Mutex::default() })
+        Arc::new(Fake {
+            script: Box::new(script),
+            calls: Mutex::default(),
+            cancelled: Mutex::default(),
+            objects: Mutex::default(),
+            write_fault: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn put_object(&self, key: &str, body: impl Into<Bytes>) {
+        self.objects.lock().unwrap().insert(("b".to_owned(), key.to_owned()), body.into());
+    }
+
+    /// The objects of bucket `b` by key, as text.
+    pub(crate) fn objects(&self) -> BTreeMap<String, String> {
+        let objects = self.objects.lock().unwrap();
+        objects
+            .iter()
+            .map(|((_, key), body)| (key.clone(), String::from_utf8(body.to_vec()).unwrap()))
+            .collect()
+    }
+
+    pub(crate) fn fail_writes(&self, why: Option<&'static str>) {
+        *self.write_fault.lock().unwrap() = why;
     }
 
     pub(crate) fn calls(&self) -> Vec<Call> {
@@ -155,6 +183,62 @@ impl Integrations for Fake {
         guard.1 = None;
         answer
     }
+
+    async fn read_object(
+        &self,
+        bucket: &str,
+        key: &str,
+        offset: u64,
+        bytes_max: u64,
+    ) -> Result<ObjectPart, TaskError> {
+        // Small parts, so that every item is read across a boundary some time.
+        let bytes_max = usize::try_from(bytes_max).unwrap().min(37);
+        let objects = self.objects.lock().unwrap();
+        let Some(body) = objects.get(&(bucket.to_owned(), key.to_owned())) else {
+            return Err(TaskError::new("S3.NoSuchKey", "The specified key does not exist."));
+        };
+        let begin = usize::try_from(offset).unwrap().min(body.len());
+        let bytes = body.slice(begin..(begin + bytes_max).min(body.len()));
+        let etag = body.iter().fold(7_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(*byte)));
+        Ok(ObjectPart { bytes, etag: etag.to_string(), size: body.len() as u64 })
+    }
+
+    async fn write_object(&self, bucket: &str, key: &str, body: Bytes) -> Result<(), TaskError> {
+        if let Some(why) = *self.write_fault.lock().unwrap() {
+            return Err(TaskError::new("S3.AccessDenied", why));
+        }
+        self.objects.lock().unwrap().insert((bucket.to_owned(), key.to_owned()), body);
+        Ok(())
+    }
+}
+
+/// A Standard machine whose only state is a Distributed Map that calls the function `work` with each item of `in.jsonl`.
+pub(crate) fn spread(more: Value) -> Value {
+    let mut map = json!({
+        "Type": "Map", "End": true, "Label": "L",
+        "ItemProcessor": {
+            "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "EXPRESS"},
+            "StartAt": "Work", "States": {"Work": task("work", None)},
+        },
+        "ItemReader": {
+            "Resource": "arn:aws:states:::s3:getObject",
+            "ReaderConfig": {"InputType": "JSONL"},
+            "Arguments": {"Bucket": "b", "Key": "in.jsonl"},
+        },
+    });
+    for (name, value) in more.as_object().unwrap() {
+        if value.is_null() {
+            map.as_object_mut().unwrap().remove(name);
+        } else {
+            map[name] = value.clone();
+        }
+    }
+    json!({ "Spread": map })
+}
+
+/// Numbers from 0, one a line.
+pub(crate) fn lines(count: usize) -> String {
+    (0..count).map(|number| format!("{{\"n\": {number}}}\n")).collect()
 }
 
 /// The functions and the queue of the pipeline, all well.

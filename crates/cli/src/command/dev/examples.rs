@@ -180,7 +180,7 @@ fn parse_vendors(path: &Path, text: &[u8]) -> Result<Vec<ExampleVendor>, CliErro
         path: path.to_owned(),
         problem,
         hint: Some(
-            r#"expected [{"vendorId", "apiKey", "webhookSecret"?: "whsec_…", "rateLimit"?: {"perSecond", "burst"}}]"#
+            r#"expected [{"vendorId", "apiKey", "webhookSecret"?: "whsec_…, or a key", "rateLimit"?: {"perSecond", "burst"}}]"#
                 .into(),
         ),
     }
@@ -265,7 +265,9 @@ mod tests {
                 .contains("/1: b: the API key is another")
         );
         assert!(fault(r#"[{"vendorId": "a", "apiKey": "k k"}]"#).contains("/0: a: an API key has"));
-        assert!(fault(r#"[{"vendorId": "a", "apiKey": "k", "webhookSecret": "x"}]"#).contains("whsec_"));
+        assert!(
+            fault(r#"[{"vendorId": "a", "apiKey": "k", "webhookSecret": "whsec_%"}]"#).contains("whsec_")
+        );
         assert!(
             fault(r#"[{"vendorId": "a", "apiKey": "k", "rateLimit": {"perSecond": 0, "burst": 1}}]"#)
                 .contains("rate limit")

@@ -91,11 +91,16 @@ impl Log {
     }
 }
 
+/// How long the first line of a batch waits for others.
+const LINGER: Duration = Duration::from_millis(10);
+
 /// The writing thread. A reader that has gone away is no reason to stop the cloud.
 fn write(queue: &Receiver<Message>, left_out: &AtomicU64, readable: bool) {
     let mut waiting = String::new();
     let mut open = false;
     while let Ok(first) = queue.recv() {
+        // What comes within a moment goes out with it: a write for each line would wake this thread for each.
+        std::thread::sleep(LINGER);
         let mut close = false;
         let mut batch = String::new();
         // Everything that is there goes out in one write.

@@ -1,0 +1,307 @@
+//! The rules of merging, one by one, and that the order of delivery is none of them.
+#![expect(clippy::unwrap_used, reason = "a test's own constants")]
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::canonical::SCHEMAS;
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_795_255_200 + seconds).unwrap()
+}
+
+/// A statement accepted as number `accepted`, of the moment `occurred`.
+fn said(accepted: u32, event_type: &str, occurred: i64, fields: &[(&str, &str)]) -> Contribution {
+    let ingest_id = IngestId::mint(at(i64::from(accepted)), 1);
+    Contribution {
+        mark: Mark { occurred_at: at(occurred), source: Source { ingest_id, line: 0 } },
+        vendor_id: "vendorA".parse().unwrap(),
+        event_type: event_type.parse().unwrap(),
+        schema_version: "1.0".parse().unwrap(),
+        fields: fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+    }
+}
+
+fn entity() -> Entity {
+    Entity::inventory("ROA", "SKU-1")
+}
+
+/// Merges in order; the last state and what each found, as `accepted kind member held stated`.
+fn merged(said: &[Contribution]) -> (State, Vec<String>) {
+    let mut state = State::empty(&entity());
+    let mut found = Vec::new();
+    for (index, contribution) in said.iter().enumerate() {
+        let merged = merge(state, contribution);
+        for row in &merged.divergences {
+            for claim in &row.claims {
+                let held = claim.held.as_deref().unwrap_or("-");
+                found.push(format!("{index} {} {} {held} {}", row.kind.as_str(), claim.member, claim.stated));
+            }
+        }
+        state = merged.next;
+    }
+    (state, found)
+}
+
+fn values(state: &State) -> Vec<(&str, &str)> {
+    state.view.fields.iter().map(|(name, field)| (name.as_str(), field.value.as_str())).collect()
+}
+
+const LEVEL: &str = "InventoryUpdated";
+
+#[test]
+fn every_canonical_type_has_rules() {
+    for (name, _, _) in SCHEMAS {
+        assert!(is_mergeable(&name.parse().unwrap()), "{name}");
+    }
+}
+
+#[test]
+fn the_newest_statement_of_each_member_holds() {
+    let (state, found) = merged(&[
+        said(1, LEVEL, 10, &[("onHand", "5")]),
+        said(2, LEVEL, 20, &[("reserved", "1")]),
+        said(3, LEVEL, 30, &[("onHand", "4"), ("unit", "\"EA\"")]),
+    ]);
+    assert_eq!(values(&state), [("onHand", "4"), ("reserved", "1"), ("unit", "\"EA\"")]);
+    assert_eq!(found, [""; 0]);
+    assert_eq!(state.contributions, 3);
+}
+
+#[test]
+fn an_older_statement_fills_what_no_newer_one_has_said_and_is_stale_for_the_rest() {
+    let (state, found) = merged(&[
+        said(1, LEVEL, 30, &[("onHand", "4"), ("unit", "\"EA\"")]),
+        said(2, LEVEL, 10, &[("onHand", "5"), ("reserved", "2"), ("unit", "\"EA\"")]),
+    ]);
+    assert_eq!(values(&state), [("onHand", "4"), ("reserved", "2"), ("unit", "\"EA\"")]);
+    assert_eq!(found, ["1 stale onHand 4 5"], "an older statement that agrees is no disagreement");
+}
+
+#[test]
+fn of_two_statements_of_one_moment_the_one_accepted_later_holds() {
+    let (state, found) =
+        merged(&[said(1, LEVEL, 10, &[("onHand", "4")]), said(2, LEVEL, 10, &[("onHand", "5")])]);
+    assert_eq!(values(&state), [("onHand", "5")]);
+    assert_eq!(found, ["1 conflict onHand 4 5"]);
+    let (_, found) =
+        merged(&[said(1, LEVEL, 10, &[("onHand", "4")]), said(2, LEVEL, 10, &[("onHand", "4")])]);
+    assert_eq!(found, [""; 0]);
+}
+
+#[test]
+fn a_life_cycle_that_cannot_be_is_recorded_and_a_cancellation_is_final() {
+    let (state, found) = merged(&[
+        said(1, "OrderUpdated", 5, &[("note", "1")]),
+        said(2, "OrderPlaced", 10, &[("note", "2")]),
+        said(3, "OrderUpdated", 7, &[("channel", "1")]),
+        said(4, "OrderCancelled", 20, &[("reason", "1")]),
+        said(5, "OrderUpdated", 30, &[("note", "3")]),
+        said(6, "OrderUpdated", 15, &[("test", "1")]),
+        said(7, "OrderPlaced", 40, &[("note", "4")]),
+    ]);
+    assert_eq!(
+        found,
+        [
+            r#"0 not_placed lifeCycle - "updated""#,
+            r#"2 before_placed lifeCycle "placed" "updated""#,
+            r#"4 after_cancel lifeCycle "cancelled" "updated""#,
+            r#"6 after_cancel lifeCycle "cancelled" "placed""#,
+        ]
+    );
+    assert_eq!(state.view.life_cycle(), Some(LifeCycle::Cancelled));
+    assert_eq!(state.view.fields["note"].value, "4", "what is said afterwards is not lost");
+
+    let (state, found) = merged(&[
+        said(1, "OrderPlaced", 1, &[]),
+        said(2, "OrderUpdated", 9, &[]),
+        said(3, "OrderCancelled", 5, &[]),
+    ]);
+    assert_eq!(found, [r#"2 after_cancel lifeCycle "updated" "cancelled""#]);
+    assert_eq!(state.view.life_cycle(), Some(LifeCycle::Cancelled));
+    assert_eq!(merged(&[said(1, "OrderPlaced", 1, &[])]).0.view.life_cycle(), Some(LifeCycle::Placed));
+    assert_eq!(merged(&[said(1, LEVEL, 1, &[])]).0.view.life_cycle(), None);
+}
+
+#[test]
+fn a_long_value_is_repeated_as_its_digest() {
+    let long = format!("\"{}\"", "x".repeat(CLAIM_BYTES_MAX));
+    let (state, found) =
+        merged(&[said(1, LEVEL, 10, &[("title", &long)]), said(2, LEVEL, 10, &[("title", "\"y\"")])]);
+    assert!(found[0].starts_with("1 conflict title \"sha256:"), "{found:?}");
+    assert_eq!(state.view.fields["title"].value, "\"y\"");
+    let adds = vec![said(1, LEVEL, 1, &[("title", &"x".repeat(STATE_BYTES_MAX))])];
+    assert_eq!(append(&entity(), None, adds).unwrap_err().code, Code::StateTooLarge);
+}
+
+#[test]
+fn keys_of_entities_are_unambiguous() {
+    let entity = Entity::inventory("A#B", "50%");
+    assert_eq!(entity.as_str(), "inventory#A%23B#50%25");
+    assert_eq!(entity.identity(), [("warehouseId", "A#B".to_owned()), ("sku", "50%".to_owned())]);
+    assert_ne!(Entity::inventory("A#B", "C"), Entity::inventory("A", "B#C"));
+    assert_eq!(entity.as_str().parse::<Entity>().unwrap(), entity);
+    for bad in ["", "inventory#a", "price#a#b", "order#a#", "inventory#a#b#c"] {
+        assert!(bad.parse::<Entity>().is_err(), "{bad}");
+    }
+    let source = Source { ingest_id: IngestId::mint(at(0), 7), line: 12 };
+    assert_eq!(Source::try_from(source.to_string()).unwrap(), source);
+}
+
+/// What a store would hold of one entity.
+#[derive(Default)]
+struct Store {
+    state: Option<State>,
+    rows: BTreeMap<Source, Contribution>,
+    divergence: BTreeMap<String, StateDivergence>,
+    whole_histories: usize,
+}
+
+impl Store {
+    fn write(&mut self, change: EntityChange) {
+        assert_eq!(change.next.version, self.state.as_ref().map_or(0, |state| state.version) + 1);
+        self.rows.extend(change.put.into_iter().map(|row| (row.mark.source, row)));
+        for source in change.remove {
+            self.rows.remove(&source).unwrap();
+        }
+        self.divergence.extend(change.diverged.into_iter().map(|row| (row.id.clone(), row)));
+        for id in change.undiverged {
+            self.divergence.remove(&id).unwrap();
+        }
+        self.state = Some(change.next);
+    }
+
+    fn deliver(&mut self, adds: Vec<Contribution>, replaces: &BTreeSet<IngestId>) {
+        loop {
+            let state = self.state.clone();
+            if replaces.is_empty() && can_append(state.as_ref(), &adds) {
+                return self.write(append(&entity(), state, adds).unwrap());
+            }
+            let from = history_from(state.as_ref(), &adds, replaces);
+            self.whole_histories += usize::from(from.is_none());
+            let history: Vec<_> =
+                self.rows.values().filter(|row| Some(row.mark.source) > from).cloned().collect();
+            match rewrite(&entity(), state, history, adds.clone(), replaces).unwrap() {
+                None => return,
+                Some(change) => {
+                    let complete = change.complete;
+                    self.write(change);
+                    if complete {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// The same by the definition: all in order, at once.
+    fn check(&self) {
+        let (view, found, _) = fold(&entity(), View::default(), &self.rows, 0);
+        let state = self.state.clone().unwrap();
+        assert_eq!(state.view, view);
+        assert_eq!(self.divergence, found);
+        assert_eq!(state.contributions, self.rows.len() as u64);
+        assert_eq!(state.last, self.rows.keys().next_back().copied());
+    }
+}
+
+fn statements() -> impl Strategy<Value = Vec<Contribution>> {
+    let types = prop::sample::select(vec![LEVEL, "OrderPlaced", "OrderUpdated", "OrderCancelled"]);
+    let fields = prop::collection::vec((prop::sample::select(vec!["a", "b", "c"]), 0..3_u8), 0..4);
+    prop::collection::vec((types, 0..12_i64, fields), 1..200).prop_map(|all| {
+        type Drawn = (&'static str, i64, Vec<(&'static str, u8)>);
+        let statement = |(index, (event_type, occurred, fields)): (usize, Drawn)| {
+            let fields: Vec<(&str, String)> =
+                fields.into_iter().map(|(name, value)| (name, value.to_string())).collect();
+            let fields: Vec<(&str, &str)> =
+                fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            said(u32::try_from(index).unwrap(), event_type, occurred, &fields)
+        };
+        all.into_iter().enumerate().map(statement).collect()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn the_order_of_delivery_makes_no_difference(
+        statements in statements().prop_shuffle_later(),
+        replaced in prop::collection::vec(any::<prop::sample::Index>(), 0..4),
+    ) {
+        let (in_order, delivered) = statements;
+        let mut store = Store::default();
+        for (index, contribution) in delivered.iter().enumerate() {
+            store.deliver(vec![contribution.clone()], &BTreeSet::new());
+            if index % 17 == 0 {
+                store.check();
+            }
+        }
+        store.check();
+        let (state, _) = merged(&in_order);
+        prop_assert_eq!(&store.state.as_ref().unwrap().view, &state.view);
+
+        // A second delivery of an event that is in changes nothing.
+        let version = store.state.as_ref().unwrap().version;
+        for contribution in &delivered {
+            store.deliver(vec![contribution.clone()], &BTreeSet::from([contribution.mark.source.ingest_id]));
+        }
+        prop_assert_eq!(store.state.as_ref().unwrap().version, version);
+
+        // Some events say something else, or nothing of this entity any more.
+        for index in replaced {
+            let mut contribution = delivered[index.index(delivered.len())].clone();
+            let replaces = BTreeSet::from([contribution.mark.source.ingest_id]);
+            contribution.fields.insert("a".into(), "\"remapped\"".into());
+            let adds = if index.index(2) == 0 { vec![contribution] } else { vec![] };
+            store.deliver(adds, &replaces);
+            store.check();
+        }
+    }
+}
+
+/// A list in order, and the same shuffled: entirely, or only a little.
+trait Shuffled {
+    fn prop_shuffle_later(self) -> BoxedStrategy<(Vec<Contribution>, Vec<Contribution>)>;
+}
+
+impl<S: Strategy<Value = Vec<Contribution>> + 'static> Shuffled for S {
+    fn prop_shuffle_later(self) -> BoxedStrategy<(Vec<Contribution>, Vec<Contribution>)> {
+        self.prop_flat_map(|in_order| {
+            let wholly = Just(in_order.clone()).prop_shuffle();
+            let swaps = prop::collection::vec(any::<prop::sample::Index>(), 0..20);
+            let slightly = (Just(in_order.clone()), swaps).prop_map(|(mut list, swaps)| {
+                for swap in swaps {
+                    let at = swap.index(list.len());
+                    let other = (at + 3).min(list.len() - 1);
+                    list.swap(at, other);
+                }
+                list
+            });
+            (Just(in_order), prop_oneof![wholly, slightly])
+        })
+        .boxed()
+    }
+}
+
+#[test]
+fn a_delivery_that_is_a_little_late_reads_a_little() {
+    let mut store = Store::default();
+    let mut all: Vec<Contribution> = (0..400)
+        .map(|index| said(index, LEVEL, i64::from(index), &[("onHand", &index.to_string())]))
+        .collect();
+    let far = all.remove(3);
+    let near = all.remove(370);
+    for contribution in all {
+        store.deliver(vec![contribution], &BTreeSet::new());
+    }
+    let base = store.state.as_ref().unwrap().base.clone().unwrap();
+    assert!((400 - 2 * 32..400 - 32).contains(&(base.contributions as usize)), "{}", base.contributions);
+    let before = store.whole_histories;
+    store.deliver(vec![near], &BTreeSet::new());
+    assert_eq!(store.whole_histories, before);
+    store.deliver(vec![far], &BTreeSet::new());
+    assert_eq!(store.whole_histories, before + 1);
+    store.check();
+    assert_eq!(store.divergence.len(), 0, "in the order of acceptance nothing was ever stale");
+}

@@ -1,0 +1,96 @@
+// `marketplace-demo` `order.cancelled` → `OrderCancelled` 1.0, in AssemblyScript.
+//
+// The marketplace writes order ids as integers beyond 2^53, amounts as decimal text, and who cancelled as a word. What was paid back
+// is in minor units of its currency, exactly. It happened at `cancelledAt`.
+
+import {
+  Json,
+  Kind,
+  Text,
+  currencyExponent,
+  eventBegin,
+  eventEnd,
+  minor,
+  parse,
+  putBool,
+  putInteger,
+  putKnown,
+  putText,
+  putWord,
+  refusal,
+  refuse,
+  run,
+  utc,
+} from "../../sdk-as";
+
+export { cabi_realloc } from "../../sdk-as";
+
+export function map(meta: usize, metaLen: i32, payload: usize, payloadLen: i32): usize {
+  return run(meta, metaLen, payload, payloadLen, cancelled);
+}
+
+function cancelled(meta: Json, payload: Text): bool {
+  const version = meta.get("schemaVersion");
+  if (!version || !version.text.is("1")) {
+    return refuse(null, "", "schema_version_unsupported", "this mapper reads payload schema version 1");
+  }
+  const message = parse(payload);
+  if (!message) return false;
+  const order = message.need("order", Kind.Object);
+  if (!order) return false;
+  const id = order.id("id");
+  if (!id) return false;
+  const number = order.known("number");
+  const at = utc(message, "cancelledAt");
+  if (!at) return false;
+  const by = message.need("cancelledBy", Kind.String);
+  if (!by) return false;
+  const reason = reasonOf(by);
+  if (reason.length == 0) return false;
+  const comment = message.known("comment");
+  if (refusal != null) return false;
+
+  let currency: Text | null = null;
+  let amount: i64 = 0;
+  const refund = message.get("refund");
+  if (refund) {
+    currency = refund.id("currency");
+    if (!currency) return false;
+    const exponent = currencyExponent(currency);
+    if (exponent < 0) {
+      return refuse(refund, "currency", "currency_unknown", "is not a currency code of ISO 4217", currency);
+    }
+    amount = minor(refund, "amount", exponent);
+    if (amount == i64.MIN_VALUE) return false;
+    if (amount < 0) return refuse(refund, "amount", "refund_negative", "what is paid back is not less than nothing");
+  }
+  const restocked = message.get("restocked");
+  if (restocked && restocked.kind != Kind.Bool) {
+    return refuse(restocked, "", "payload_invalid", "is neither true nor false");
+  }
+
+  eventBegin("OrderCancelled", "1.0", at);
+  putText("orderId", id);
+  putKnown("orderName", number);
+  putWord("reason", reason);
+  putKnown("reasonText", comment);
+  if (currency) {
+    putText("currency", currency);
+    putInteger("refundedMinor", amount);
+  }
+  if (restocked) putBool("restocked", restocked.text.is("true"));
+  eventEnd();
+  return true;
+}
+
+/** The canonical reason, or "" after a refusal. */
+function reasonOf(by: Json): string {
+  if (by.text.is("BUYER")) return "customer";
+  if (by.text.is("SELLER")) return "staff";
+  if (by.text.is("OUT_OF_STOCK")) return "inventory";
+  if (by.text.is("PAYMENT_FAILED")) return "payment";
+  if (by.text.is("FRAUD_CHECK")) return "fraud";
+  if (by.text.is("OTHER")) return "other";
+  refuse(by, "", "reason_unknown", "is no one that the marketplace documents", by.text);
+  return "";
+}

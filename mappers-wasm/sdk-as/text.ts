@@ -1,0 +1,194 @@
+// Bytes in UTF-8, and buffers of them.
+//
+// AssemblyScript's strings are UTF-16; what a vendor sends and what a mapper writes is UTF-8, and is never converted. A literal is
+// compared and written by its characters, which are ASCII.
+
+/** A part of memory, in UTF-8: of the message itself, or of a buffer. */
+export class Text {
+  constructor(
+    public at: usize,
+    public len: i32,
+  ) {}
+
+  /** The text of an ASCII literal. */
+  static of(literal: string): Text {
+    const out = new Buffer();
+    out.put(literal);
+    return out.text();
+  }
+
+  @inline byte(index: i32): u8 {
+    return load<u8>(this.at + <usize>index);
+  }
+
+  is(literal: string): bool {
+    if (this.len != literal.length) return false;
+    for (let i = 0; i < this.len; i++) {
+      if (<i32>this.byte(i) != literal.charCodeAt(i)) return false;
+    }
+    return true;
+  }
+
+  same(other: Text): bool {
+    return this.len == other.len && memory.compare(this.at, other.at, <usize>this.len) == 0;
+  }
+
+  part(from: i32, to: i32): Text {
+    return new Text(this.at + <usize>from, to - from);
+  }
+
+  /** Without the blanks around it. */
+  trimmed(): Text {
+    let from = 0;
+    let to = this.len;
+    while (from < to && isBlank(this.byte(from))) from++;
+    while (to > from && isBlank(this.byte(to - 1))) to--;
+    return this.part(from, to);
+  }
+
+  /** Its characters, not its bytes. */
+  chars(): i32 {
+    let chars = 0;
+    for (let i = 0; i < this.len; i++) chars += i32((this.byte(i) & 0xc0) != 0x80);
+    return chars;
+  }
+
+  isUtf8(): bool {
+    let at = 0;
+    while (at < this.len) {
+      const lead = this.byte(at);
+      if (lead < 0x80) {
+        at++;
+        continue;
+      }
+      const more: i32 = lead >= 0xf0 ? 3 : lead >= 0xe0 ? 2 : 1;
+      if (lead < 0xc2 || lead > 0xf4 || this.len - at <= more) return false;
+      let code: u32 = <u32>lead & (0x3f >> more);
+      for (let i = 1; i <= more; i++) {
+        const next = this.byte(at + i);
+        if ((next & 0xc0) != 0x80) return false;
+        code = (code << 6) | (<u32>next & 0x3f);
+      }
+      if (more == 2 && (code < 0x800 || (code >= 0xd800 && code < 0xe000))) return false;
+      if (more == 3 && (code < 0x10000 || code > 0x10ffff)) return false;
+      at += more + 1;
+    }
+    return true;
+  }
+}
+
+export function isBlank(byte: u8): bool {
+  return byte == 0x20 || byte == 0x09 || byte == 0x0a || byte == 0x0d;
+}
+
+export function isDigit(byte: u8): bool {
+  return byte >= 0x30 && byte <= 0x39;
+}
+
+/** Bytes that grow. */
+export class Buffer {
+  private at: usize = 0;
+  private room: i32 = 0;
+  len: i32 = 0;
+
+  text(): Text {
+    return new Text(this.at, this.len);
+  }
+
+  byte(byte: u8): void {
+    this.reserve(1);
+    store<u8>(this.at + <usize>this.len, byte);
+    this.len++;
+  }
+
+  push(text: Text): void {
+    this.reserve(text.len);
+    memory.copy(this.at + <usize>this.len, text.at, <usize>text.len);
+    this.len += text.len;
+  }
+
+  /** An ASCII literal. */
+  put(literal: string): void {
+    for (let i = 0; i < literal.length; i++) this.byte(<u8>literal.charCodeAt(i));
+  }
+
+  integer(number: i64): void {
+    let rest: u64 = number < 0 ? 0 - <u64>number : <u64>number;
+    if (number < 0) this.byte(0x2d);
+    let scale: u64 = 1;
+    while (rest / scale >= 10) scale *= 10;
+    for (; scale > 0; scale /= 10) {
+      this.byte(<u8>(0x30 + rest / scale));
+      rest %= scale;
+    }
+  }
+
+  /** Two digits. */
+  two(number: i32): void {
+    this.byte(<u8>(0x30 + number / 10));
+    this.byte(<u8>(0x30 + (number % 10)));
+  }
+
+  /** A JSON string, escaped as the SDK in Rust does. */
+  quote(text: Text): void {
+    this.byte(0x22);
+    for (let i = 0; i < text.len; i++) {
+      const byte = text.byte(i);
+      if (byte >= 0x20 && byte != 0x22 && byte != 0x5c) {
+        this.byte(byte);
+        continue;
+      }
+      this.byte(0x5c);
+      switch (byte) {
+        case 0x08:
+          this.byte(0x62);
+          break;
+        case 0x09:
+          this.byte(0x74);
+          break;
+        case 0x0a:
+          this.byte(0x6e);
+          break;
+        case 0x0c:
+          this.byte(0x66);
+          break;
+        case 0x0d:
+          this.byte(0x72);
+          break;
+        case 0x22:
+        case 0x5c:
+          this.byte(byte);
+          break;
+        default:
+          this.put("u00");
+          this.byte(hex(byte >> 4));
+          this.byte(hex(byte & 15));
+      }
+    }
+    this.byte(0x22);
+  }
+
+  /** At most `lenMax` bytes, cut at a character; control characters become blanks. */
+  bounded(lenMax: i32): Text {
+    let len = this.len;
+    if (len > lenMax) {
+      len = lenMax;
+      while (len > 0 && (load<u8>(this.at + <usize>len) & 0xc0) == 0x80) len--;
+    }
+    for (let i = 0; i < len; i++) {
+      const byte = load<u8>(this.at + <usize>i);
+      if (byte < 0x20 || byte == 0x7f) store<u8>(this.at + <usize>i, 0x20);
+    }
+    return new Text(this.at, len);
+  }
+
+  private reserve(more: i32): void {
+    if (this.room - this.len >= more) return;
+    this.room = max(this.room * 2, this.len + more + 256);
+    this.at = heap.realloc(this.at == 0 ? heap.alloc(0) : this.at, <usize>this.room);
+  }
+}
+
+function hex(nibble: u8): u8 {
+  return nibble < 10 ? 0x30 + nibble : 0x57 + nibble;
+}

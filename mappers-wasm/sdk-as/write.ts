@@ -1,0 +1,90 @@
+// Writing events. Members of `data` stand in the order in which they are put.
+
+import { Buffer, Text } from "./text";
+
+const out: Buffer = new Buffer();
+/** An item stands before, so a comma comes first. */
+let begun: bool = false;
+
+function item(name: string): void {
+  if (begun) out.byte(0x2c);
+  begun = true;
+  if (name.length == 0) return;
+  out.byte(0x22);
+  out.put(name);
+  out.put('":');
+}
+
+function open(name: string, bracket: u8): void {
+  item(name);
+  out.byte(bracket);
+  begun = false;
+}
+
+function shut(bracket: u8): void {
+  out.byte(bracket);
+  begun = true;
+}
+
+export function eventBegin(eventType: string, schemaVersion: string, occurredAt: Text): void {
+  if (out.len == 0) out.byte(0x5b);
+  open("", 0x7b);
+  putText("eventType", Text.of(eventType));
+  putText("schemaVersion", Text.of(schemaVersion));
+  putText("occurredAt", occurredAt);
+  open("data", 0x7b);
+}
+
+export function eventEnd(): void {
+  shut(0x7d);
+  shut(0x7d);
+}
+
+export function putText(name: string, text: Text): void {
+  item(name);
+  out.quote(text);
+}
+
+/** An ASCII literal. */
+export function putWord(name: string, word: string): void {
+  putText(name, Text.of(word));
+}
+
+/** Nothing when there is no text. */
+export function putKnown(name: string, text: Text | null): void {
+  if (text) putText(name, text);
+}
+
+export function putInteger(name: string, number: i64): void {
+  item(name);
+  out.integer(number);
+}
+
+export function putBool(name: string, value: bool): void {
+  item(name);
+  out.put(value ? "true" : "false");
+}
+
+/** `name` is "" for an item of an array. */
+export function objectBegin(name: string): void {
+  open(name, 0x7b);
+}
+
+export function objectEnd(): void {
+  shut(0x7d);
+}
+
+export function arrayBegin(name: string): void {
+  open(name, 0x5b);
+}
+
+export function arrayEnd(): void {
+  shut(0x5d);
+}
+
+/** All events, as the host takes them. */
+export function written(): Text {
+  if (out.len == 0) out.byte(0x5b);
+  out.byte(0x5d);
+  return out.text();
+}

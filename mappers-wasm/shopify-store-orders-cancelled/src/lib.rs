@@ -1,0 +1,3 @@
+//! Shopify `orders/cancelled` → `OrderCancelled` 1.0. The mapping is that of the crate `shopify`.
+
+mapper_sdk::export_mapper!(shopify::order_cancelled);

@@ -1,0 +1,3 @@
+//! Shopify `orders/create`, signed and shaped as Shopify sends it → `OrderPlaced` 1.0. The mapping is that of the crate `shopify`.
+
+mapper_sdk::export_mapper!(shopify::order_created);

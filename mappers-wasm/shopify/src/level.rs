@@ -1,0 +1,40 @@
+//! The InventoryLevel resource → `InventoryUpdated` 1.0.
+//!
+//! Shopify states what is `available`, not what is on hand. It names the article by its inventory item's id and the warehouse
+//! by its location's id. `available` is null where the shop does not track the article, and less than zero where it sold
+//! more than there was.
+
+use mapper_sdk::canonical::{Canonical as _, InventoryUpdated, Text};
+use mapper_sdk::json::{self, Id};
+use mapper_sdk::{MapError, Mapped, Meta, quantity};
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+struct InventoryLevel<'a> {
+    #[serde(borrow)]
+    inventory_item_id: Id<'a>,
+    #[serde(borrow)]
+    location_id: Id<'a>,
+    available: Option<i64>,
+    #[serde(borrow, default)]
+    updated_at: Option<Text<'a>>,
+}
+
+pub(crate) fn map<'a>(meta: &Meta<'a>, payload: &'a [u8]) -> Mapped<InventoryUpdated<'a>> {
+    let level: InventoryLevel<'a> = json::read(payload)?;
+    let occurred_at = crate::at(level.updated_at.as_ref(), "/updated_at", meta)?;
+    let Some(available) = level.available else {
+        return Err(MapError::new(
+            "quantity_unknown",
+            "/available",
+            "null: the shop does not track this article at this location",
+        ));
+    };
+    let data = InventoryUpdated {
+        warehouse_id: level.location_id.into_text(),
+        sku: level.inventory_item_id.into_text(),
+        quantity_available: Some(quantity::in_range(available, || "/available".to_owned())?),
+        ..InventoryUpdated::default()
+    };
+    Ok(vec![data.at(occurred_at)])
+}

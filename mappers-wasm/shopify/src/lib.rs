@@ -1,0 +1,127 @@
+//! Shopify's webhooks → canonical events. Each bundle `shopify-…` is one topic and exports one function of this crate.
+//!
+//! Source: Shopify, REST Admin API: the resources Order and InventoryLevel, and the webhooks' sample payloads.
+//!
+//! Invariants: only version 1 of the payload is read; ids keep every digit; nothing is rounded.
+
+mod cancelled;
+mod level;
+#[expect(missing_docs, reason = "the members are Shopify's")]
+pub mod order;
+mod placed;
+
+use mapper_sdk::canonical::{
+    Canonical as _, FulfillmentStatus, InventoryUpdated, OrderCancelled, OrderPlaced, OrderUpdated,
+    PaymentStatus, Status, Text,
+};
+use mapper_sdk::text::known;
+use mapper_sdk::{MapError, Mapped, Meta, json, time};
+use order::Order;
+pub use placed::placed;
+
+/// `orders/create`: it happened at `created_at`, else when the envelope says.
+///
+/// # Errors
+/// Those of reading JSON, of times and of [`placed`], and `schema_version_unsupported`.
+pub fn order_created<'a>(meta: &Meta<'a>, payload: &'a [u8]) -> Mapped<OrderPlaced<'a>> {
+    version_1(meta)?;
+    let order: Order<'a> = json::read(payload)?;
+    let occurred_at = at(order.created_at.as_ref(), "/created_at", meta)?;
+    Ok(vec![placed(order)?.at(occurred_at)])
+}
+
+/// `orders/updated`, which carries the whole order: it happened at `updated_at`, else when the envelope says.
+///
+/// # Errors
+/// Those of [`order_created`], and `status_unknown`.
+pub fn order_updated<'a>(meta: &Meta<'a>, payload: &'a [u8]) -> Mapped<OrderUpdated<'a>> {
+    version_1(meta)?;
+    let mut order: Order<'a> = json::read(payload)?;
+    let occurred_at = at(order.updated_at.as_ref(), "/updated_at", meta)?;
+    let status = match (&order.cancelled_at, &order.closed_at) {
+        (Some(_), _) => Status::Cancelled,
+        (None, Some(_)) => Status::Closed,
+        (None, None) => Status::Open,
+    };
+    let payment = payment_status(order.financial_status.as_deref())?;
+    let fulfillment = fulfillment_status(order.fulfillment_status.as_deref())?;
+    let note = known(order.note.take());
+    let mut order = placed(order)?;
+    order.status = Some(status);
+    order.payment_status = payment;
+    order.fulfillment_status = Some(fulfillment);
+    order.note = note;
+    let stated: &[_] = &[
+        "orderName",
+        "channel",
+        "note",
+        "customer",
+        "billingAddress",
+        "shippingAddress",
+        "presentment",
+        "paymentStatus",
+    ];
+    Ok(vec![OrderUpdated { order, stated }.at(occurred_at)])
+}
+
+/// `orders/cancelled`: it happened at `cancelled_at`.
+///
+/// # Errors
+/// Those of reading JSON, of times and of money, `not_cancelled`, `currency_mismatch`, `status_unknown` and
+/// `schema_version_unsupported`.
+pub fn order_cancelled<'a>(meta: &Meta<'a>, payload: &'a [u8]) -> Mapped<OrderCancelled<'a>> {
+    version_1(meta)?;
+    cancelled::map(payload)
+}
+
+/// `inventory_levels/update`: it happened at `updated_at`, else when the envelope says.
+///
+/// # Errors
+/// Those of reading JSON, of times and of quantities, `quantity_unknown` and `schema_version_unsupported`.
+pub fn level_updated<'a>(meta: &Meta<'a>, payload: &'a [u8]) -> Mapped<InventoryUpdated<'a>> {
+    version_1(meta)?;
+    level::map(meta, payload)
+}
+
+fn version_1(meta: &Meta<'_>) -> Result<(), MapError> {
+    if meta.schema_version == "1" {
+        return Ok(());
+    }
+    let why = format!("payload schema version {:?}; this mapper reads 1", meta.schema_version);
+    Err(MapError::new("schema_version_unsupported", "", why))
+}
+
+fn at(stated: Option<&Text<'_>>, path: &str, meta: &Meta<'_>) -> Result<String, MapError> {
+    match stated {
+        Some(at) => time::utc(at, path),
+        None => time::utc(&meta.occurred_at, ""),
+    }
+}
+
+fn payment_status(status: Option<&str>) -> Result<Option<PaymentStatus>, MapError> {
+    Ok(Some(match status {
+        None => return Ok(None),
+        Some("pending") => PaymentStatus::Pending,
+        Some("authorized") => PaymentStatus::Authorized,
+        Some("partially_paid") => PaymentStatus::PartiallyPaid,
+        Some("paid") => PaymentStatus::Paid,
+        Some("partially_refunded") => PaymentStatus::PartiallyRefunded,
+        Some("refunded") => PaymentStatus::Refunded,
+        Some("voided" | "expired") => PaymentStatus::Voided,
+        Some(other) => return Err(status_unknown("/financial_status", other)),
+    }))
+}
+
+fn fulfillment_status(status: Option<&str>) -> Result<FulfillmentStatus, MapError> {
+    Ok(match status {
+        None => FulfillmentStatus::Unfulfilled,
+        Some("partial") => FulfillmentStatus::Partial,
+        Some("fulfilled") => FulfillmentStatus::Fulfilled,
+        Some("restocked") => FulfillmentStatus::Restocked,
+        Some(other) => return Err(status_unknown("/fulfillment_status", other)),
+    })
+}
+
+fn status_unknown(path: &str, status: &str) -> MapError {
+    MapError::new("status_unknown", path, format!("{status:?} is no status that Shopify documents"))
+}

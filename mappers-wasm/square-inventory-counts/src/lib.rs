@@ -1,0 +1,141 @@
+//! Square `inventory.count.updated` → `InventoryUpdated` 1.0.
+//!
+//! A message carries up to 100 counts, each the level of one item variation at one location in one state. Counts of the same
+//! article, location and time become one event, in the order of the message. Source: Square, Inventory API, webhooks and
+//! `InventoryState`.
+//!
+//! - `IN_STOCK` is "on hand and available for sale": both quantities. It is less than zero when more was sold than counted;
+//!   then nothing is on hand, and less than nothing available.
+//! - `RESERVED_FOR_SALE`, `ORDERED_FROM_VENDOR`, `IN_TRANSIT` (and `IN_TRANSIT_TO`), `WASTE` are the levels reserved, on order,
+//!   in transit, damaged.
+//! - Other states (`SOLD`, `RETURNED_BY_CUSTOMER`, …) say where pieces went, not what there is. They come beside the level that
+//!   changed, and are left out; a message with nothing else is refused.
+//!
+//! Quantities are decimal text; a fraction, as of goods sold by weight, is refused.
+
+use mapper_sdk::canonical::{Canonical as _, InventoryUpdated, Text};
+use mapper_sdk::json::{self, Decimal};
+use mapper_sdk::text::{SKU_CHARS_MAX, WAREHOUSE_CHARS_MAX, identifier};
+use mapper_sdk::{CanonicalEvent, MapError, Mapped, Meta, quantity, time};
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+struct Notification<'a> {
+    #[serde(borrow)]
+    data: Data<'a>,
+}
+
+#[derive(Deserialize)]
+struct Data<'a> {
+    #[serde(borrow)]
+    object: Object<'a>,
+}
+
+#[derive(Deserialize)]
+struct Object<'a> {
+    #[serde(borrow)]
+    inventory_counts: Vec<Count<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Count<'a> {
+    #[serde(borrow)]
+    catalog_object_id: Text<'a>,
+    #[serde(borrow)]
+    location_id: Text<'a>,
+    #[serde(borrow)]
+    state: Text<'a>,
+    #[serde(borrow)]
+    quantity: Decimal<'a>,
+    #[serde(borrow)]
+    calculated_at: Text<'a>,
+}
+
+/// The levels of one notification.
+///
+/// # Errors
+/// Those of reading JSON, of times, of identifiers and of quantities; `schema_version_unsupported`, `count_doubled`,
+/// `counts_not_levels`.
+pub fn map<'a>(meta: &Meta<'a>, payload: &'a [u8]) -> Mapped<InventoryUpdated<'a>> {
+    if meta.schema_version != "1" {
+        let why = format!("payload schema version {:?}; this mapper reads 1", meta.schema_version);
+        return Err(MapError::new("schema_version_unsupported", "", why));
+    }
+    let counts = json::read::<Notification<'a>>(payload)?.data.object.inventory_counts;
+    let mut events: Vec<CanonicalEvent<InventoryUpdated<'a>>> = Vec::with_capacity(counts.len());
+    for (at, count) in counts.into_iter().enumerate() {
+        let here = |member: &str| format!("/data/object/inventory_counts/{at}/{member}");
+        let Some(level) = Level::of(&count.state) else { continue };
+        let pieces = level.quantity(&count.quantity, || here("quantity"))?;
+        let occurred_at = time::utc(&count.calculated_at, &here("calculated_at"))?;
+        let sku = identifier(count.catalog_object_id, SKU_CHARS_MAX, || here("catalog_object_id"))?;
+        let warehouse_id = identifier(count.location_id, WAREHOUSE_CHARS_MAX, || here("location_id"))?;
+        let known = events.iter().position(|event| {
+            event.data.sku == sku
+                && event.data.warehouse_id == warehouse_id
+                && event.occurred_at == occurred_at
+        });
+        let index = known.unwrap_or_else(|| {
+            events
+                .push(InventoryUpdated { warehouse_id, sku, ..InventoryUpdated::default() }.at(occurred_at));
+            events.len() - 1
+        });
+        if level.put(&mut events[index].data, pieces).is_some() {
+            let why = format!("a second count {} of the same article, location and time", count.state);
+            return Err(MapError::new("count_doubled", here("state"), why));
+        }
+    }
+    if events.is_empty() {
+        return Err(MapError::new(
+            "counts_not_levels",
+            "/data/object/inventory_counts",
+            "no count is in a state that says what is in stock",
+        ));
+    }
+    Ok(events)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Level {
+    InStock,
+    Reserved,
+    OnOrder,
+    InTransit,
+    Damaged,
+}
+
+impl Level {
+    fn of(state: &str) -> Option<Self> {
+        Some(match state {
+            "IN_STOCK" => Self::InStock,
+            "RESERVED_FOR_SALE" => Self::Reserved,
+            "ORDERED_FROM_VENDOR" => Self::OnOrder,
+            "IN_TRANSIT" | "IN_TRANSIT_TO" => Self::InTransit,
+            "WASTE" => Self::Damaged,
+            _ => return None,
+        })
+    }
+
+    fn quantity(self, quantity: &Decimal<'_>, path: impl Fn() -> String) -> Result<i64, MapError> {
+        match self {
+            Self::InStock => quantity::whole(quantity.as_str(), path),
+            _ => quantity::level(quantity.as_str(), path),
+        }
+    }
+
+    /// What was there before.
+    fn put(self, data: &mut InventoryUpdated<'_>, pieces: i64) -> Option<i64> {
+        match self {
+            Self::InStock => {
+                data.quantity_on_hand = Some(pieces.max(0));
+                data.quantity_available.replace(pieces)
+            }
+            Self::Reserved => data.quantity_reserved.replace(pieces),
+            Self::OnOrder => data.quantity_on_order.replace(pieces),
+            Self::InTransit => data.quantity_in_transit.replace(pieces),
+            Self::Damaged => data.quantity_damaged.replace(pieces),
+        }
+    }
+}
+
+mapper_sdk::export_mapper!(map);
