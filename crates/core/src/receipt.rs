@@ -140,6 +140,10 @@ fn concerns_the_message(code: Code) -> bool {
         | Code::BundleDigestMismatch
         | Code::BundleIncompatible
         | Code::ModuleRefused
+        | Code::StateTooLarge
+        | Code::NormalizedMissing
+        | Code::NormalizedMalformed
+        | Code::NormalizedDigestMismatch
         | Code::CanonicalTypeUnknown
         | Code::RawMissing
         | Code::RawDigestMismatch

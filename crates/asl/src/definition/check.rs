@@ -1071,7 +1071,7 @@ impl<'o> Checker<'o> {
                 Some("COMPACT") => writer.transformation = Transformation::Compact,
                 Some("FLATTEN") => writer.transformation = Transformation::Flatten,
                 Some(_) => {
-                    self.schema(&config.at("Transformation"), "must be 'NONE', 'COMPACT' or 'FLATTEN'")
+                    self.schema(&config.at("Transformation"), "must be 'NONE', 'COMPACT' or 'FLATTEN'");
                 }
                 None => {}
             }
