@@ -11,11 +11,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sluice_aws::metric;
+use sluice_core::contract::Format;
 use sluice_core::digest::Sha256Hex;
 use sluice_core::drift::{Finding, Observation, Profile, Shape, Subject, TrackKey, folded};
 use sluice_core::id::{EventType, SchemaVersion, VendorId};
 use sluice_core::port::{DriftStore, EventBus};
-use sluice_core::record::EventDetail;
+use sluice_core::record::{EventDetail, Form};
 use sluice_core::schema::Schema;
 use sluice_core::{Code, Fault};
 use sluice_mapping::{Bundle, Message};
@@ -75,7 +76,8 @@ impl Observer {
         Self(Arc::new(Inner { store, bus, pending: Mutex::default() }))
     }
 
-    /// Takes note of an event that was mapped, or failed with `fault`. Returns at once.
+    /// Takes note of an event that was mapped, or failed with `fault`. Returns at once. CSV and X12 have no profile: their fields
+    /// have no names.
     pub(crate) fn note(
         &self,
         event: &EventDetail,
@@ -84,9 +86,12 @@ impl Observer {
         bundle: &Arc<Bundle>,
         fault: Option<&Fault>,
     ) {
+        if bundle.contract.payload.format != Format::Json {
+            return;
+        }
         let shape = match fault {
             None => None,
-            Some(fault) => match shape_fault(fault) {
+            Some(fault) => match shape_fault(event, fault) {
                 Some(pointers) => Some((fault.code, pointers)),
                 None => return,
             },
@@ -216,18 +221,17 @@ impl Observer {
     }
 }
 
-/// Where a message failed, if it failed on its own shape.
-fn shape_fault(fault: &Fault) -> Option<Vec<String>> {
-    match fault.code {
-        Code::PayloadSchemaViolation | Code::MapperRefused => {
-            let pointers = fault.errors.iter().map(|error| {
-                let pointer = error.pointer.strip_prefix("/payload").unwrap_or(&error.pointer);
-                folded(pointer)
-            });
-            Some(pointers.collect())
-        }
-        _ => None,
-    }
+/// Where in the payload a message failed, if it failed on its own shape.
+fn shape_fault(event: &EventDetail, fault: &Fault) -> Option<Vec<String>> {
+    // The faults of a schema are told where the vendor sees them, which is inside the envelope if there is one.
+    let prefix = match (fault.code, event.form) {
+        (Code::PayloadSchemaViolation, Form::Envelope) => "/payload",
+        (Code::PayloadSchemaViolation, Form::Native) | (Code::MapperRefused, _) => "",
+        _ => return None,
+    };
+    let pointers =
+        fault.errors.iter().map(|error| folded(error.pointer.strip_prefix(prefix).unwrap_or(&error.pointer)));
+    Some(pointers.collect())
 }
 
 /// Samples of one schema version, counted.
@@ -242,7 +246,6 @@ fn windows(samples: &[Sample]) -> BTreeMap<SchemaVersion, Window<'_>> {
     let mut windows: BTreeMap<SchemaVersion, Window<'_>> = BTreeMap::new();
     let nothing = Shape::default();
     for sample in samples {
-        // What is no JSON has no fields: CSV and X12 have contracts, and no profile.
         let Ok(message) = Message::open(&sample.event, &sample.raw) else { continue };
         let Ok(payload) = sluice_core::json::parse(&message.payload) else { continue };
         let version = &sample.event.schema_version;

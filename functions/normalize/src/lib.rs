@@ -148,7 +148,7 @@ async fn normalize_with(
     event: &EventDetail,
     digest: &Sha256Hex,
     first_run: bool,
-) -> Result<Normalized, Fault> {
+) -> Result<(Normalized, Option<LedgerRow>), Fault> {
     let bundle = deps.bundles.get(digest).await.map_err(|fault| fault.with_bundle(digest.clone()))?;
     let raw = deps.raw.get(&event.raw_ref).await?;
     let mapped = map(event, &bundle, &raw);

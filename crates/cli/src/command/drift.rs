@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use sluice_core::contract::Format;
 use sluice_core::drift::{Finding, Track, TrackKey};
 use sluice_core::id::{EventType, SchemaVersion, VendorId};
 use sluice_core::port::VendorDirectory as _;
@@ -75,10 +76,15 @@ pub async fn run(args: &DriftArgs, cloud: &Cloud, output: &Output) -> Result<(),
         drift.tracks.iter().map(|(key, _)| (key.vendor_id.clone(), key.event_type.clone())).collect();
     let mut unprofiled = Vec::new();
     for active in vendors.list_mappers().await? {
+        let why = match active.contract.payload.format {
+            Format::Json => "no message yet",
+            Format::Csv => "CSV has none: its fields have no names",
+            Format::X12 => "X12 has none: its fields have no names",
+        };
         let (vendor_id, event_type) = (active.contract.vendor_id, active.contract.event_type);
         let wanted = args.vendor.as_ref().is_none_or(|vendor| *vendor == vendor_id);
         if wanted && !profiled.contains(&(vendor_id.clone(), event_type.clone())) {
-            unprofiled.push(Unprofiled { vendor_id, event_type, why: "no JSON message yet" });
+            unprofiled.push(Unprofiled { vendor_id, event_type, why });
         }
     }
     unprofiled.sort_by(|a, b| (&a.vendor_id, &a.event_type).cmp(&(&b.vendor_id, &b.event_type)));
@@ -176,10 +182,7 @@ impl View for Drift {
             text.push('\n');
         }
         for one in &self.unprofiled {
-            let line = format!(
-                "{} {}: no profile, {} (CSV and X12 have none)",
-                one.vendor_id, one.event_type, one.why
-            );
+            let line = format!("{} {}: no profile, {}", one.vendor_id, one.event_type, one.why);
             text.push_str(&format!("{}\n", paint(Tone::Dim, line)));
         }
         text
@@ -230,14 +233,14 @@ mod tests {
         let feed = Unprofiled {
             vendor_id: "feed".parse().unwrap(),
             event_type: "stock".parse().unwrap(),
-            why: "no JSON message yet",
+            why: "CSV has none: its fields have no names",
         };
         let drift = Drift { findings: vec![finding], profiles: vec![profile], unprofiled: vec![feed] };
         insta::assert_snapshot!(on_terminal(&drift), @"
          WEIGHT    VENDOR   TYPE              SCHEMA  FIRST SEEN                LAST SEEN                 SEEN  EXAMPLE                     MAPPER        CAUSE                     WHAT                                        
          breaking  vendorA  inventory_update  1       2026-11-21 09:58:00.000Z  2026-11-21 09:59:00.000Z  3     01KCZ00000000000000000000A  05b3abf2579a  payload_schema_violation  /qty seems to be /quantity now (70 % alike)
         vendorA inventory_update 1: 5 fields in 120 messages looked at
-        feed stock: no profile, no JSON message yet (CSV and X12 have none)
+        feed stock: no profile, CSV has none: its fields have no names
         ");
         insta::assert_snapshot!(json(&drift), @r#"
         {
@@ -282,7 +285,7 @@ mod tests {
             {
               "vendorId": "feed",
               "eventType": "stock",
-              "why": "no JSON message yet"
+              "why": "CSV has none: its fields have no names"
             }
           ]
         }
