@@ -35,9 +35,29 @@ impl BundleStore for S3BundleStore {
         let put = self.client.put_object().bucket(&self.bucket).key(key).if_none_match("*");
         match put.body(ByteStream::from(bytes)).send().await {
             Ok(_) => Ok(()),
-            // The key is the digest of the bytes: what is there is the same.
+            // The key says what it is: what is there is the same.
             Err(SdkError::ServiceError(service)) if service.raw().status().as_u16() == 412 => Ok(()),
             Err(error) => Err(fault("write an object of a bundle", error)),
+        }
+    }
+    async fn list(&self, prefix: &str) -> Result<Vec<String>, Fault> {
+        let mut keys = Vec::new();
+        let mut from: Option<String> = None;
+        loop {
+            let answer = self
+                .client
+                .list_objects_v2()
+                .bucket(&self.bucket)
+                .prefix(prefix)
+                .set_continuation_token(from)
+                .send()
+                .await
+                .map_err(|error| fault("list the objects of a bundle", error))?;
+            keys.extend(answer.contents.unwrap_or_default().into_iter().filter_map(|object| object.key));
+            from = answer.next_continuation_token;
+            if from.is_none() {
+                return Ok(keys);
+            }
         }
     }
 }

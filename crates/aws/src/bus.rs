@@ -4,8 +4,9 @@ use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_sdk_eventbridge::Client;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
+use sluice_core::drift::Finding;
 use sluice_core::port::{BusEvent, EventBus};
-use sluice_core::record::BUS_SOURCE;
+use sluice_core::record::{BUS_SOURCE, DRIFT_DETECTED};
 use sluice_core::{Code, Fault};
 
 use crate::error::fault;
@@ -31,16 +32,32 @@ impl EventBridgeBus {
             let detail = serde_json::to_string(&event.detail).map_err(|error| {
                 Fault::new(Code::RowMalformed, "failed to write an event's detail").with_source(error)
             })?;
-            entries.push(
-                PutEventsRequestEntry::builder()
-                    .event_bus_name(&self.bus)
-                    .source(BUS_SOURCE)
-                    .detail_type(event.detail_type.as_str())
-                    .resources(event.detail.ingest_id.to_string())
-                    .detail(detail)
-                    .build(),
-            );
+            let resource = event.detail.ingest_id.to_string();
+            entries.push(self.entry(event.detail_type.as_str(), &resource, detail));
         }
+        let sent = entries.len();
+        let results = self.put_entries(entries).await?;
+        if results.len() == sent {
+            Ok(results)
+        } else {
+            Err(Fault::new(Code::Unavailable, "the bus answered for another number of events than were sent"))
+        }
+    }
+
+    fn entry(&self, detail_type: &str, resource: &str, detail: String) -> PutEventsRequestEntry {
+        PutEventsRequestEntry::builder()
+            .event_bus_name(&self.bus)
+            .source(BUS_SOURCE)
+            .detail_type(detail_type)
+            .resources(resource)
+            .detail(detail)
+            .build()
+    }
+
+    async fn put_entries(
+        &self,
+        entries: Vec<PutEventsRequestEntry>,
+    ) -> Result<Vec<Result<(), Fault>>, Fault> {
         let answer = self
             .client
             .put_events()
@@ -63,11 +80,7 @@ impl EventBridgeBus {
                 }
             })
             .collect();
-        if results.len() == events.len() {
-            Ok(results)
-        } else {
-            Err(Fault::new(Code::Unavailable, "the bus answered for another number of events than were sent"))
-        }
+        Ok(results)
     }
 }
 
@@ -86,5 +99,13 @@ impl EventBus for EventBridgeBus {
             }
         }
         Ok(results)
+    }
+
+    async fn publish_drift(&self, finding: &Finding) -> Result<(), Fault> {
+        let detail = serde_json::to_string(finding).map_err(|error| {
+            Fault::new(Code::RowMalformed, "failed to write a finding's detail").with_source(error)
+        })?;
+        let entry = self.entry(DRIFT_DETECTED, &finding.example.to_string(), detail);
+        self.put_entries(vec![entry]).await?.into_iter().collect()
     }
 }

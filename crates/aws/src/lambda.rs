@@ -15,6 +15,7 @@ use serde_json::Value;
 use sluice_core::Fault;
 
 use crate::config::{ConfigError, environment};
+use crate::emf::Lines;
 
 /// A handler's future.
 pub type Handling<'a> = Pin<Box<dyn Future<Output = Result<Value, Fault>> + Send + 'a>>;
@@ -37,6 +38,7 @@ pub async fn main<D: Send + Sync + 'static>(
                 .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info")),
         )
         .with_ansi(false)
+        .map_event_format(Lines)
         .init();
     let sdk = sdk_config().await;
     let deps = match deps(&sdk, &environment) {

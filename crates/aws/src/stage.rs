@@ -1,4 +1,4 @@
-//! The one structured log line that each stage writes per event (F1).
+//! The one structured log line that each stage writes per event (F1), from which the metrics are taken (F2).
 
 use std::time::Instant;
 
@@ -35,4 +35,19 @@ pub fn log(stage: &Stage<'_>) {
         latencyMs = (latency_ms * 1_000.0).round() / 1_000.0,
         "stage"
     );
+}
+
+/// The counter that a stage's line adds one to, and why, if it is a failure.
+pub(crate) fn metric<'a>(stage: &str, status: &'a str) -> Option<(&'static str, Option<&'a str>)> {
+    match (stage, status) {
+        // The vendor's own status codes: 200 is a duplicate, 4xx a refusal. What is valid is counted once it is durable.
+        ("accept", "VALID") => None,
+        ("accept" | "persist-raw", "200" | "DUPLICATE") => Some(("ingest.duplicate", None)),
+        ("accept", refused) => Some(("ingest.failed_validation", Some(refused))),
+        ("persist-raw", "202" | "ACCEPTED" | "RECEIVED") => Some(("ingest.accepted", None)),
+        ("persist-raw", refused) => Some(("ingest.failed_validation", Some(refused))),
+        ("normalize", "NORMALIZED") => Some(("normalize.success", None)),
+        ("normalize", code) => Some(("normalize.failed", Some(code))),
+        _ => None,
+    }
 }

@@ -1,6 +1,7 @@
 //! The vendors table: `vendorId`, `record`.
 //!
-//! `record` is `profile`, or `mapper#<eventType>` for the pointer to the active bundle. A row `key#<digest>`/`key` says whose an
+//! `record` is `profile`, or `mapper#<eventType>` for the pointer to the active bundle, `history#<eventType>#<revision>` for each
+//! change of it, and `canary#<eventType>#<revision>` for the outcomes since a canary began. A row `key#<digest>`/`key` says whose an
 //! API key is. Reads are cached for [`CACHE_SECONDS`], absence included, so that an unknown key costs one read, not one a request.
 
 use std::sync::Arc;
@@ -10,13 +11,15 @@ use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::{Put, ReturnValue, TransactWriteItem};
 use moka::future::Cache;
 use serde::de::DeserializeOwned;
-use sluice_core::bundle::ActiveMapper;
+use sluice_core::bundle::{ActiveMapper, Arm, ArmCounts, CanaryCounts, MapperChange};
 use sluice_core::contract::Contract;
 use sluice_core::digest::Sha256Hex;
 use sluice_core::id::{EventType, VendorId};
-use sluice_core::port::{Freshness, VendorDirectory};
+use sluice_core::port::{Freshness, MapperPointers, VendorDirectory};
 use sluice_core::record::VendorProfile;
 use sluice_core::{Code, Fault};
 
@@ -54,6 +57,34 @@ fn mapper_record(event_type: &EventType) -> String {
 fn is_pointer(item: &Item) -> bool {
     let record = item.get("record").and_then(|record| record.as_s().ok());
     record.and_then(|record| record.strip_prefix(MAPPER_PREFIX)).is_some_and(|rest| !rest.contains('#'))
+}
+
+/// Prefix of the records of a pointer's history. Revisions have ten digits, so that they sort as numbers do.
+fn history_prefix(event_type: Option<&EventType>) -> String {
+    event_type.map_or_else(|| "history#".to_owned(), |event_type| format!("history#{event_type}#"))
+}
+
+fn counts_record(event_type: &EventType, revision: u64) -> String {
+    format!("canary#{event_type}#{revision}")
+}
+
+/// The counters of a canary, as stored.
+#[derive(Default, serde::Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Counters {
+    candidate_events: u64,
+    candidate_failed: u64,
+    active_events: u64,
+    active_failed: u64,
+}
+
+impl From<Counters> for CanaryCounts {
+    fn from(row: Counters) -> Self {
+        Self {
+            candidate: ArmCounts { events: row.candidate_events, failed: row.candidate_failed },
+            active: ArmCounts { events: row.active_events, failed: row.active_failed },
+        }
+    }
 }
 
 impl DynamoVendors {
@@ -178,35 +209,6 @@ impl DynamoVendors {
         }
     }
 
-    /// Makes a bundle the active one, if the pointer still has `seen_revision` (0: there is none yet). `Ok(false)`: someone else
-    /// was quicker; read again and decide anew.
-    pub async fn activate(&self, mapper: &ActiveMapper, seen_revision: u64) -> Result<bool, Fault> {
-        self.refuse_ambiguous(&mapper.contract).await?;
-        let vendor_id = &mapper.contract.vendor_id;
-        let record = mapper_record(&mapper.contract.event_type);
-        let mut item = to_item(mapper)?;
-        item.insert("vendorId".into(), text(vendor_id));
-        item.insert("record".into(), text(&record));
-        let put = self.client.put_item().table_name(&self.table).set_item(Some(item));
-        let put = if seen_revision == 0 {
-            put.condition_expression("attribute_not_exists(vendorId)")
-        } else {
-            put.condition_expression("revision = :seen")
-                .expression_attribute_values(":seen", to_value(&seen_revision)?)
-        };
-        match put.send().await {
-            Ok(_) => {
-                self.cache.invalidate(&(vendor_id.to_string(), record)).await;
-                self.contracts.invalidate(vendor_id).await;
-                Ok(true)
-            }
-            Err(SdkError::ServiceError(service)) if service.err().is_conditional_check_failed_exception() => {
-                Ok(false)
-            }
-            Err(error) => Err(fault("activate the mapper", error)),
-        }
-    }
-
     async fn load_contracts(&self, vendor_id: &VendorId) -> Result<Arc<[ActiveMapper]>, Fault> {
         let mut contracts = Vec::new();
         let mut from: Option<Item> = None;
@@ -304,4 +306,143 @@ impl VendorDirectory for DynamoVendors {
     ) -> Result<Option<ActiveMapper>, Fault> {
         self.row(vendor_id.to_string(), mapper_record(event_type), freshness).await
     }
+}
+
+#[async_trait]
+impl MapperPointers for DynamoVendors {
+    async fn current(
+        &self,
+        vendor_id: &VendorId,
+        event_type: &EventType,
+    ) -> Result<Option<ActiveMapper>, Fault> {
+        self.active_mapper(vendor_id, event_type, Freshness::Fresh).await
+    }
+
+    async fn replace(&self, pointer: &ActiveMapper, change: &MapperChange) -> Result<bool, Fault> {
+        self.refuse_ambiguous(&pointer.contract).await?;
+        let malformed =
+            |error| Fault::new(Code::RowMalformed, "failed to write the transaction").with_source(error);
+        let vendor_id = &pointer.contract.vendor_id;
+        let record = mapper_record(&pointer.contract.event_type);
+        let mut item = to_item(pointer)?;
+        item.insert("vendorId".into(), text(vendor_id));
+        item.insert("record".into(), text(&record));
+        let put = Put::builder().table_name(&self.table).set_item(Some(item));
+        let put = if pointer.revision == 1 {
+            put.condition_expression("attribute_not_exists(vendorId)")
+        } else {
+            put.condition_expression("revision = :seen")
+                .expression_attribute_values(":seen", to_value(&(pointer.revision - 1))?)
+        };
+        let mut entry = to_item(change)?;
+        let prefix = history_prefix(Some(&change.event_type));
+        entry.insert("record".into(), text(format!("{prefix}{:010}", change.revision)));
+        let history = Put::builder()
+            .table_name(&self.table)
+            .set_item(Some(entry))
+            .condition_expression("attribute_not_exists(vendorId)");
+        let items =
+            [put, history].map(|put| put.build().map(|put| TransactWriteItem::builder().put(put).build()));
+        let mut write = self.client.transact_write_items();
+        for item in items {
+            write = write.transact_items(item.map_err(malformed)?);
+        }
+        match write.send().await {
+            Ok(_) => {
+                self.cache.invalidate(&(vendor_id.to_string(), record)).await;
+                self.contracts.invalidate(vendor_id).await;
+                Ok(true)
+            }
+            Err(SdkError::ServiceError(service))
+                if service.err().is_transaction_canceled_exception() && was_quicker(service.err()) =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(fault("change the pointer to the mapper", error)),
+        }
+    }
+
+    async fn history(
+        &self,
+        vendor_id: &VendorId,
+        event_type: Option<&EventType>,
+    ) -> Result<Vec<MapperChange>, Fault> {
+        let mut changes: Vec<MapperChange> = Vec::new();
+        let mut from: Option<Item> = None;
+        loop {
+            let answer = self
+                .client
+                .query()
+                .table_name(&self.table)
+                .key_condition_expression("vendorId = :vendor AND begins_with(#record, :prefix)")
+                .expression_attribute_names("#record", "record")
+                .expression_attribute_values(":vendor", text(vendor_id))
+                .expression_attribute_values(":prefix", text(history_prefix(event_type)))
+                .consistent_read(true)
+                .set_exclusive_start_key(from)
+                .send()
+                .await
+                .map_err(|error| fault("read the history of a mapper", error))?;
+            for item in answer.items.unwrap_or_default() {
+                changes.push(from_item(&self.table, item)?);
+            }
+            from = answer.last_evaluated_key.filter(|key| !key.is_empty());
+            if from.is_none() {
+                break;
+            }
+        }
+        changes.sort_by(|a, b| (a.at, &a.event_type, a.revision).cmp(&(b.at, &b.event_type, b.revision)));
+        Ok(changes)
+    }
+
+    async fn count_outcome(
+        &self,
+        vendor_id: &VendorId,
+        event_type: &EventType,
+        revision: u64,
+        arm: Arm,
+        failed: bool,
+    ) -> Result<CanaryCounts, Fault> {
+        let (events, failures) = match arm {
+            Arm::Candidate => ("candidateEvents", "candidateFailed"),
+            Arm::Active => ("activeEvents", "activeFailed"),
+        };
+        let answer = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key("vendorId", text(vendor_id))
+            .key("record", text(counts_record(event_type, revision)))
+            .update_expression("ADD #events :one, #failed :failed")
+            .expression_attribute_names("#events", events)
+            .expression_attribute_names("#failed", failures)
+            .expression_attribute_values(":one", to_value(&1)?)
+            .expression_attribute_values(":failed", to_value(&u8::from(failed))?)
+            .return_values(ReturnValue::AllNew)
+            .send()
+            .await
+            .map_err(|error| fault("count an outcome of the canary", error))?;
+        let row: Counters = from_item(&self.table, answer.attributes.unwrap_or_default())?;
+        Ok(row.into())
+    }
+
+    async fn counts(
+        &self,
+        vendor_id: &VendorId,
+        event_type: &EventType,
+        revision: u64,
+    ) -> Result<CanaryCounts, Fault> {
+        let record = counts_record(event_type, revision);
+        let row: Option<Counters> = self.row(vendor_id.to_string(), record, Freshness::Fresh).await?;
+        Ok(row.unwrap_or_default().into())
+    }
+}
+
+/// Whether a transaction was cancelled since the pointer is another's by now.
+fn was_quicker(error: &TransactWriteItemsError) -> bool {
+    let TransactWriteItemsError::TransactionCanceledException(cancelled) = error else { return false };
+    cancelled
+        .cancellation_reasons()
+        .iter()
+        .any(|reason| matches!(reason.code(), Some("ConditionalCheckFailed" | "TransactionConflict")))
 }

@@ -1,5 +1,8 @@
 //! The command line, by clap. What clap can judge alone is judged here; each argument documents itself in `--help`.
 
+mod mapper;
+mod workshop;
+
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
@@ -9,6 +12,15 @@ use reqwest::header::{HeaderName, HeaderValue};
 use sluice_core::id::{EventType, ExternalEventId, IngestId, SchemaVersion, VendorId};
 use sluice_core::record::Status;
 use sluice_core::state::Entity;
+
+pub use mapper::{
+    DiffArgs, HistoryArgs, KeyArgs, MapperCommand, PromoteArgs, PublishArgs, RecompileArgs, RollbackArgs,
+    SigningArgs,
+};
+pub use workshop::{
+    BenchArgs, BuildArgs, CheckArgs, FixtureArgs, LangArg, ModuleArgs, NewArgs, RunArgs, ShadowArgs,
+    TestArgs, TypegenArgs,
+};
 
 /// The local cloud's AWS endpoint, unless told otherwise.
 pub const AWS_URL_LOCAL: &str = "http://127.0.0.1:8788";
@@ -89,6 +101,8 @@ pub enum Command {
     /// The dead-letter queue.
     #[command(subcommand)]
     Dlq(DlqCommand),
+    /// How vendors' messages differ from their contracts, and from what they were.
+    Drift(DriftArgs),
     /// Canonical state: what the vendors' statements come to.
     #[command(subcommand)]
     State(StateCommand),
@@ -386,6 +400,20 @@ pub enum DlqCommand {
     },
 }
 
+/// `sluice drift`.
+#[derive(Debug, Args)]
+pub struct DriftArgs {
+    /// Only this vendor's.
+    #[arg(value_name = "VENDOR")]
+    pub vendor: Option<VendorId>,
+    /// Only what does not satisfy the contract.
+    #[arg(long)]
+    pub breaking: bool,
+    /// Only what was last seen since: a time (RFC 3339), or how long ago (90s, 15m, 2h, 7d).
+    #[arg(long, value_name = "TIME", value_parser = parse_since)]
+    pub since: Option<Since>,
+}
+
 /// `sluice state`.
 #[derive(Debug, Subcommand)]
 pub enum StateCommand {
@@ -486,32 +514,6 @@ pub struct VendorsAddArgs {
     /// With --replace: the key that it has stays valid beside the new one, for a rotation.
     #[arg(long, requires = "replace", action = ArgAction::SetTrue)]
     pub keep_key: bool,
-}
-
-/// `sluice mapper`.
-#[derive(Debug, Subcommand)]
-pub enum MapperCommand {
-    /// Publish a bundle and make it the active one.
-    Publish(PublishArgs),
-    /// List the active mappers.
-    Ls,
-}
-
-/// `sluice mapper publish`.
-#[derive(Debug, Args)]
-pub struct PublishArgs {
-    /// Folder with mapper.toml and the schemas that it names.
-    #[arg(value_name = "BUNDLE_DIR")]
-    pub bundle: PathBuf,
-    /// The module [default: target/mappers/<folder>.wasm of the repository, or mapper.wasm in the folder].
-    #[arg(long, value_name = "FILE")]
-    pub wasm: Option<PathBuf>,
-    /// Why, for the record.
-    #[arg(long, default_value = "published with sluice mapper publish")]
-    pub reason: String,
-    /// Publish, but leave the active mapper as it is.
-    #[arg(long)]
-    pub no_activate: bool,
 }
 
 fn parse_url(text: &str) -> Result<Url, String> {

@@ -11,6 +11,7 @@ use reqwest::Url;
 use sluice_aws::bundles::S3BundleStore;
 use sluice_aws::canonical::DynamoCanonical;
 use sluice_aws::divergence::DynamoDivergence;
+use sluice_aws::drift::DynamoDrift;
 use sluice_aws::ledger::DynamoLedger;
 use sluice_aws::quarantine::DynamoQuarantine;
 use sluice_aws::raw::S3RawStore;
@@ -111,6 +112,11 @@ impl Cloud {
         DynamoVendors::new(&self.sdk, &self.names().vendors)
     }
 
+    /// Profiles of messages, and how they drift.
+    pub fn drift(&self) -> DynamoDrift {
+        DynamoDrift::new(&self.sdk, &self.names().drift)
+    }
+
     /// Published bundles.
     pub fn bundles(&self) -> S3BundleStore {
         S3BundleStore::new(&self.sdk, &self.names().mappers)
@@ -139,6 +145,11 @@ impl Cloud {
     /// SQS.
     pub fn sqs(&self) -> aws_sdk_sqs::Client {
         aws_sdk_sqs::Client::new(&self.sdk)
+    }
+
+    /// KMS, for the key that signs mappers.
+    pub fn kms(&self) -> aws_sdk_kms::Client {
+        aws_sdk_kms::Client::new(&self.sdk)
     }
 
     /// Names of tables, buckets and queues.

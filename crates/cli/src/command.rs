@@ -4,6 +4,7 @@ pub mod balance;
 pub mod dev;
 pub mod divergence;
 pub mod dlq;
+pub mod drift;
 pub mod execution;
 pub mod exit_codes;
 pub mod ls;
@@ -36,13 +37,14 @@ pub async fn run(command: Command, global: &Global, output: &Output) -> Result<(
         Command::Redrive(args) => redrive::run(&args, &Cloud::connect(global).await?, output).await,
         Command::Replay(args) => replay::run(&args, &Cloud::connect(global).await?, output).await,
         Command::Dlq(command) => dlq::run(command, &Cloud::connect(global).await?, output).await,
+        Command::Drift(args) => drift::run(&args, &Cloud::connect(global).await?, output).await,
         Command::State(command) => state::run(command, &Cloud::connect(global).await?, output).await,
         Command::Divergence(command) => {
             divergence::run(command, &Cloud::connect(global).await?, output).await
         }
         Command::Balance(args) => balance::run(&args, &Cloud::connect(global).await?, output).await,
         Command::Vendors(command) => vendors::run(command, &Cloud::connect(global).await?, output).await,
-        Command::Mapper(command) => mapper::run(command, &Cloud::connect(global).await?, output).await,
+        Command::Mapper(command) => mapper::run(command, global, output).await,
         Command::ExitCodes => exit_codes::run(output),
     }
 }

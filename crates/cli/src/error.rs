@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 use sluice_core::{Class, Code, Fault};
+use sluice_mapper_host::LoadError;
 
 /// What an exit code other than 0 means. A closed set, documented in `crates/cli/README.md` and `sluice help exit-codes`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -79,6 +80,14 @@ pub enum CliError {
         /// Why.
         source: std::io::Error,
     },
+    /// A file that cannot be written.
+    #[error("failed to write {}", path.display())]
+    WriteFile {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// A file that is not what it should be.
     #[error("{} {problem}", path.display())]
     InvalidFile {
@@ -108,6 +117,9 @@ pub enum CliError {
     /// A call to AWS or to the local cloud, classified by the adapter.
     #[error("{}", .0.message)]
     Fault(#[from] Fault),
+    /// A mapper that does not load, or no engine to run it.
+    #[error("the mapper does not load: {0}")]
+    Load(#[from] LoadError),
     /// The ingest API gave no answer.
     #[error("failed to reach the ingest API at {url}")]
     Api {
@@ -163,7 +175,9 @@ impl CliError {
             | Self::Refused { hint, .. }
             | Self::Local { hint, .. } => *hint = Some(text.into()),
             Self::ReadFile { .. }
+            | Self::WriteFile { .. }
             | Self::Fault(_)
+            | Self::Load(_)
             | Self::Api { .. }
             | Self::Answered { .. }
             | Self::Failed(_)
@@ -175,10 +189,15 @@ impl CliError {
     /// The one place where an error becomes an exit code.
     pub fn kind(&self) -> ExitKind {
         match self {
-            Self::Usage { .. } | Self::ReadFile { .. } | Self::InvalidFile { .. } => ExitKind::Usage,
+            Self::Usage { .. }
+            | Self::ReadFile { .. }
+            | Self::WriteFile { .. }
+            | Self::InvalidFile { .. } => ExitKind::Usage,
             Self::NotFound { .. } => ExitKind::NotFound,
             Self::Refused { .. } => ExitKind::Refused,
             Self::Fault(fault) => fault_kind(fault.code),
+            Self::Load(LoadError::Engine { .. }) => ExitKind::Failed,
+            Self::Load(_) => ExitKind::Usage,
             Self::Api { source, .. } if source.is_builder() => ExitKind::Usage,
             Self::Api { .. } => ExitKind::Unavailable,
             Self::Answered { status: 400..=499, .. } => ExitKind::Refused,
@@ -198,7 +217,9 @@ impl CliError {
             | Self::Refused { hint, .. }
             | Self::Local { hint, .. } => hint.as_deref(),
             Self::ReadFile { .. }
+            | Self::WriteFile { .. }
             | Self::Fault(_)
+            | Self::Load(_)
             | Self::Api { .. }
             | Self::Answered { .. }
             | Self::Failed(_)

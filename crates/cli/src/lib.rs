@@ -10,8 +10,12 @@ pub mod command;
 pub mod error;
 pub mod names;
 pub mod output;
+pub mod pointer;
 pub mod publish;
+pub mod shadow;
+pub mod signing;
 pub mod webhook;
+pub mod workshop;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -33,6 +33,8 @@ pub struct Names {
     pub canonical_state: String,
     /// Table of divergence.
     pub divergence: String,
+    /// Table of profiles and findings of drift.
+    pub drift: String,
     /// Bucket of verbatim requests.
     pub raw: String,
     /// Bucket of canonical documents.
@@ -75,6 +77,7 @@ fn read(suffix: &str) -> Names {
         quarantine: name(&topology.tables, "Quarantine"),
         canonical_state: name(&topology.tables, "CanonicalState"),
         divergence: name(&topology.tables, "Divergence"),
+        drift: name(&topology.tables, "Drift"),
         raw: name(&topology.buckets, "Raw") + suffix,
         normalized: name(&topology.buckets, "Normalized") + suffix,
         mappers: name(&topology.buckets, "Mappers") + suffix,

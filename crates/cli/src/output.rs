@@ -329,6 +329,21 @@ impl Progress {
     pub fn say(&self, message: impl Into<String>) {
         self.0.set_message(message.into());
     }
+
+    /// How many things there are to do: the spinner becomes a bar.
+    pub fn total(&self, things: u64) {
+        self.0.set_length(things);
+        if let Ok(style) =
+            ProgressStyle::with_template("{msg} {bar:40.cyan} {human_pos}/{human_len}, {per_sec}, {eta} left")
+        {
+            self.0.set_style(style);
+        }
+    }
+
+    /// So many more are done.
+    pub fn add(&self, things: u64) {
+        self.0.inc(things);
+    }
 }
 
 impl Drop for Progress {

@@ -1,46 +1,53 @@
-//! Publishing a mapper: from a bundle's folder to immutable objects named by digest, and the pointer that makes them active.
+//! Publishing a mapper: from a bundle's folder to immutable objects named by digest, signed native code, and the pointer that
+//! makes them active.
 //!
-//! Invariants: nothing is stored before everything was checked; the manifest is stored after the files that it names, the
-//! pointer written after the manifest; a pointer is replaced only by who has seen it. Used by `sluice mapper publish` and by
-//! `sluice dev --examples`.
+//! Invariants: nothing is stored before everything was checked; the manifest is stored after the files that it names, signed
+//! statements after the manifest, the pointer written after those; a pointer is replaced only by who has seen it. Used by
+//! `sluice mapper publish` and by `sluice dev --examples`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde::Serialize;
-use sluice_aws::vendors::{CACHE_SECONDS, DynamoVendors};
-use sluice_core::bundle::{ActiveMapper, FileRef, MODULE_FILE, Manifest, blob_key, manifest_key};
+use sluice_core::bundle::{
+    Build, ChangeKind, Decision, FileRef, MODULE_FILE, Manifest, SignedBuild, blob_key, build_key,
+    manifest_key,
+};
 use sluice_core::canonical;
 use sluice_core::contract::{CanonicalRef, Contract};
 use sluice_core::digest::Sha256Hex;
 use sluice_core::id::{EventType, VendorId};
-use sluice_core::port::{BundleStore, Freshness, VendorDirectory};
+use sluice_core::port::{BundleStore, MapperPointers};
 use sluice_core::schema::Schema;
 use sluice_core::{Code, Fault};
 use sluice_mapper_host::TargetSpec;
 
 use crate::error::CliError;
+use crate::pointer::{self, Activated};
+use crate::signing::Signer;
 
 /// Name of the contract in a bundle's folder.
 pub const CONTRACT_FILE: &str = "mapper.toml";
 
+/// Folder of the fixtures in a bundle's folder.
+pub const FIXTURES_FOLDER: &str = "fixtures";
+
 /// Largest module, in bytes (design section 5).
 const MODULE_BYTES_MAX: u64 = 2 << 20;
-/// Largest schema or contract, in bytes: far beyond any real one.
+/// Largest schema, contract or fixture, in bytes: far beyond any real one.
 const TEXT_BYTES_MAX: u64 = 1 << 20;
-/// How often activation is tried against others that activate at the same time.
-const ACTIVATIONS_MAX: u32 = 5;
+/// Most fixtures of a bundle.
+const FIXTURES_MAX: usize = 1_000;
 
 /// A bundle's files, checked.
 #[derive(Debug, Clone)]
 pub struct Bundle {
     /// `mapper.toml`.
     pub contract: Contract,
-    /// [`MODULE_FILE`] and the schemas, by path.
+    /// [`MODULE_FILE`], the schemas and the fixtures, by path.
     pub files: BTreeMap<String, Bytes>,
     /// Where the module was read from.
     module_path: PathBuf,
@@ -83,6 +90,7 @@ impl Bundle {
             })?;
             files.insert(name.clone(), text);
         }
+        fixtures(folder, &mut files)?;
         files.insert(MODULE_FILE.to_owned(), read(wasm, MODULE_BYTES_MAX)?);
         Ok(Self { contract, files, module_path: wasm.to_owned() })
     }
@@ -92,50 +100,11 @@ impl Bundle {
         self.files.get(MODULE_FILE).cloned().unwrap_or_default()
     }
 
-    /// Whether a manifest is of this contract and these files, and has code for every one of `fingerprints`.
-    fn is(&self, manifest: &Manifest, fingerprints: &[String]) -> bool {
-        manifest.contract == self.contract
-            && manifest.files.len() == self.files.len()
-            && self.files.iter().all(|(name, bytes)| manifest.files.get(name) == Some(&FileRef::of(bytes)))
-            && fingerprints.iter().all(|fingerprint| manifest.native.contains_key(fingerprint))
-    }
-
-    /// The bundle as it will be stored.
-    pub fn package(self, native: Vec<Native>) -> Package {
-        let module = FileRef::of(&self.module());
+    /// The manifest, and with it the bundle's name.
+    pub fn manifest(&self) -> Manifest {
         let files = self.files.iter().map(|(name, bytes)| (name.clone(), FileRef::of(bytes))).collect();
-        let native_refs: Vec<NativeRef> = native.iter().map(NativeRef::from).collect();
-        let manifest = Manifest {
-            contract: self.contract,
-            files,
-            native: native_refs
-                .iter()
-                .map(|native| (native.fingerprint.clone(), native.file.clone()))
-                .collect(),
-        };
-        let (encoded, bundle) = manifest.encode();
-        let blobs = self.files.into_values().chain(native.into_iter().map(|native| native.bytes));
-        Package {
-            bundle,
-            contract: manifest.contract,
-            encoded: encoded.into(),
-            module,
-            native: native_refs,
-            blobs: blobs.map(|bytes| (blob_key(&Sha256Hex::of(&bytes)), bytes)).collect(),
-        }
+        Manifest { contract: self.contract.clone(), files }
     }
-}
-
-/// A bundle ready to be stored.
-#[derive(Debug, Clone)]
-pub struct Package {
-    /// Its name.
-    pub bundle: Sha256Hex,
-    contract: Contract,
-    encoded: Bytes,
-    module: FileRef,
-    native: Vec<NativeRef>,
-    blobs: BTreeMap<String, Bytes>,
 }
 
 /// What becomes of the pointer.
@@ -187,7 +156,7 @@ pub struct Published {
     pub bundle: Sha256Hex,
     /// The module.
     pub module: FileRef,
-    /// The module compiled ahead of time; none if that was not needed.
+    /// The native code that was compiled and signed now; none where it was there already.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub native: Vec<NativeRef>,
     /// How it ended.
@@ -204,7 +173,8 @@ pub struct Published {
 }
 
 /// Native code by reference.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct NativeRef {
     /// For which kind of machine.
     pub target: String,
@@ -213,15 +183,21 @@ pub struct NativeRef {
     /// The code.
     #[serde(flatten)]
     pub file: FileRef,
+    /// The key that signed for it.
+    pub key_id: Sha256Hex,
 }
 
-impl From<&Native> for NativeRef {
-    fn from(native: &Native) -> Self {
-        Self {
-            target: native.target.clone(),
-            fingerprint: native.fingerprint.clone(),
-            file: FileRef::of(&native.bytes),
-        }
+impl NativeRef {
+    /// In one line.
+    pub fn text(&self) -> String {
+        format!("{} bytes for {}, signed by {}", self.file.bytes, self.target, &self.key_id.as_str()[..12])
+    }
+}
+
+impl From<SignedBuild> for NativeRef {
+    fn from(signed: SignedBuild) -> Self {
+        let Build { fingerprint, target, native, .. } = signed.build;
+        Self { target, fingerprint, file: native, key_id: signed.key_id }
     }
 }
 
@@ -234,37 +210,12 @@ pub struct Replaced {
     pub revision: u64,
 }
 
-/// The pointers to active bundles.
-#[async_trait]
-pub trait Pointers: Send + Sync {
-    /// The pointer, read now.
-    async fn current(&self, vendor: &VendorId, event_type: &EventType)
-    -> Result<Option<ActiveMapper>, Fault>;
-    /// Replaces the pointer if it still has `seen_revision` (0: there is none). `Ok(false)`: someone else was quicker.
-    async fn replace(&self, pointer: &ActiveMapper, seen_revision: u64) -> Result<bool, Fault>;
-}
-
-#[async_trait]
-impl Pointers for DynamoVendors {
-    async fn current(
-        &self,
-        vendor: &VendorId,
-        event_type: &EventType,
-    ) -> Result<Option<ActiveMapper>, Fault> {
-        self.active_mapper(vendor, event_type, Freshness::Fresh).await
-    }
-
-    async fn replace(&self, pointer: &ActiveMapper, seen_revision: u64) -> Result<bool, Fault> {
-        self.activate(pointer, seen_revision).await
-    }
-}
-
 /// Turns modules into native code for the hosts that will run them.
 pub trait Compiler: Send + Sync {
     /// The hosts, by fingerprint.
     fn fingerprints(&self) -> Vec<String>;
-    /// Inspects and compiles a module; the error is why it is refused.
-    fn compile(&self, module: &[u8]) -> Result<Vec<Native>, String>;
+    /// Inspects and compiles a module for these fingerprints; the error is why it is refused.
+    fn compile(&self, module: &[u8], fingerprints: &[String]) -> Result<Vec<Native>, String>;
 }
 
 /// The real one: for this kind of machine and for AWS Lambda, so that a bundle is the same wherever it is published to.
@@ -283,9 +234,10 @@ impl Compiler for Cranelift {
         Self::targets().iter().map(|target| target.fingerprint().to_string()).collect()
     }
 
-    fn compile(&self, module: &[u8]) -> Result<Vec<Native>, String> {
+    fn compile(&self, module: &[u8], fingerprints: &[String]) -> Result<Vec<Native>, String> {
         let targets = Self::targets();
-        let native = targets.iter().map(|target| {
+        let wanted = targets.iter().filter(|target| fingerprints.contains(&target.fingerprint().to_string()));
+        let native = wanted.map(|target| {
             let native = sluice_mapper_host::compile(module, target).map_err(|error| error.to_string())?;
             Ok(Native {
                 target: target.triple().to_owned(),
@@ -297,135 +249,249 @@ impl Compiler for Cranelift {
     }
 }
 
-/// Publishes a bundle, then activates it. Compiles only if the active bundle is another.
+/// What publishing works with.
+#[derive(Clone)]
+pub struct Tools<'a> {
+    /// The mappers bucket.
+    pub store: &'a dyn BundleStore,
+    /// The vendors table.
+    pub pointers: &'a dyn MapperPointers,
+    /// Makes native code.
+    pub compiler: Arc<dyn Compiler>,
+    /// Answers for it.
+    pub signer: &'a dyn Signer,
+}
+
+/// Publishes a bundle, then activates it. Compiles only what is not there yet.
 pub async fn publish(
-    store: &dyn BundleStore,
-    pointers: &dyn Pointers,
-    compiler: Arc<dyn Compiler>,
+    tools: &Tools<'_>,
     bundle: Bundle,
     activation: &Activation,
     now: Timestamp,
 ) -> Result<Published, CliError> {
-    let held = pointers.current(&bundle.contract.vendor_id, &bundle.contract.event_type).await?;
-    if let Some(held) = held
-        && let Some(outcome) = needless(store, compiler.as_ref(), &bundle, &held, activation).await?
-    {
-        return Ok(Published {
-            module: FileRef::of(&bundle.module()),
-            vendor_id: bundle.contract.vendor_id,
-            event_type: bundle.contract.event_type,
-            canonical: bundle.contract.canonical,
-            bundle: held.bundle,
-            native: Vec::new(),
-            outcome,
-            revision: Some(held.revision),
-            replaced: None,
-            in_effect_within_seconds: None,
-        });
-    }
-    let (module, path) = (bundle.module(), bundle.module_path.clone());
-    let compiled = tokio::task::spawn_blocking(move || compiler.compile(&module)).await;
-    let native = compiled
-        .map_err(|error| CliError::Failed(format!("the compiler stopped: {error}")))?
-        .map_err(|refusal| CliError::InvalidFile {
-            path,
-            problem: format!("is not a module that may be published: {refusal}"),
-            hint: None,
-        })?;
-    store_and_activate(store, pointers, bundle.package(native), activation, now).await
-}
-
-/// Why there is nothing to do, if there is nothing to do.
-async fn needless(
-    store: &dyn BundleStore,
-    compiler: &dyn Compiler,
-    bundle: &Bundle,
-    held: &ActiveMapper,
-    activation: &Activation,
-) -> Result<Option<Outcome>, Fault> {
-    if let Activation::OwnOnly { who, .. } = activation
-        && held.activated_by != *who
-    {
-        return Ok(Some(Outcome::Kept));
-    }
-    let manifest = match store.get(&manifest_key(&held.bundle)).await {
-        Ok(bytes) => serde_json::from_slice::<Manifest>(&bytes).ok(),
-        // What is not there, or is not a manifest, is put right by publishing.
-        Err(fault) if fault.code == Code::BundleMissing => None,
-        Err(fault) => return Err(fault),
-    };
-    let same = manifest.is_some_and(|manifest| bundle.is(&manifest, &compiler.fingerprints()));
-    Ok(same.then_some(Outcome::Unchanged))
-}
-
-async fn store_and_activate(
-    store: &dyn BundleStore,
-    pointers: &dyn Pointers,
-    package: Package,
-    activation: &Activation,
-    now: Timestamp,
-) -> Result<Published, CliError> {
-    for (key, bytes) in &package.blobs {
-        store.put_if_absent(key, bytes.clone()).await?;
-    }
-    store.put_if_absent(&manifest_key(&package.bundle), package.encoded.clone()).await?;
-
-    let contract = &package.contract;
+    let manifest = bundle.manifest();
+    let (encoded, digest) = manifest.encode();
+    let contract = &manifest.contract;
     let mut published = Published {
         vendor_id: contract.vendor_id.clone(),
         event_type: contract.event_type.clone(),
         canonical: contract.canonical.clone(),
-        bundle: package.bundle.clone(),
-        module: package.module,
-        native: package.native,
+        bundle: digest.clone(),
+        module: FileRef::of(&bundle.module()),
+        native: Vec::new(),
         outcome: Outcome::Published,
         revision: None,
         replaced: None,
         in_effect_within_seconds: None,
     };
+    if let Activation::OwnOnly { who, .. } = activation
+        && let Some(held) = tools.pointers.current(&contract.vendor_id, &contract.event_type).await?
+        && (held.activated_by != *who || held.canary.is_some())
+    {
+        return Ok(Published {
+            outcome: Outcome::Kept,
+            revision: Some(held.revision),
+            bundle: held.bundle,
+            ..published
+        });
+    }
+    let native =
+        compiled(tools, &digest, bundle.module()).await?.map_err(|refusal| CliError::InvalidFile {
+            path: bundle.module_path.clone(),
+            problem: format!("is not a module that may be published: {refusal}"),
+            hint: None,
+        })?;
+    if !contains(tools.store, &manifest_key(&digest)).await? {
+        for bytes in bundle.files.into_values() {
+            tools.store.put_if_absent(&blob_key(&Sha256Hex::of(&bytes)), bytes).await?;
+        }
+        tools.store.put_if_absent(&manifest_key(&digest), encoded.into()).await?;
+    }
+    published.native = store_native(tools, &digest, native).await?;
+
     let (who, reason, own_only) = match activation {
         Activation::None => return Ok(published),
         Activation::By { who, reason } => (who, reason, false),
         Activation::OwnOnly { who, reason } => (who, reason, true),
     };
-    for _ in 0..ACTIVATIONS_MAX {
-        let held = pointers.current(&contract.vendor_id, &contract.event_type).await?;
-        let seen_revision = held.as_ref().map_or(0, |held| held.revision);
-        if let Some(held) = &held {
-            let settled = if held.bundle == package.bundle {
-                Some(Outcome::Unchanged)
-            } else if own_only && held.activated_by != *who {
-                published.bundle = held.bundle.clone();
-                Some(Outcome::Kept)
-            } else {
-                None
-            };
-            if let Some(outcome) = settled {
-                published.outcome = outcome;
-                published.revision = Some(seen_revision);
-                return Ok(published);
-            }
-        }
-        let pointer = ActiveMapper {
-            bundle: package.bundle.clone(),
-            contract: contract.clone(),
-            revision: seen_revision + 1,
-            activated_at: now,
-            activated_by: who.clone(),
-            reason: reason.clone(),
-        };
-        if pointers.replace(&pointer, seen_revision).await? {
+    let decision = Decision { at: now, by: who.clone(), reason: reason.clone(), forced: None };
+    let kept = |held: &sluice_core::bundle::ActiveMapper| own_only && held.activated_by != *who;
+    let activated =
+        pointer::activate(tools.pointers, ChangeKind::Activate, &digest, contract, &decision, kept).await?;
+    match activated {
+        Activated::Done { revision, replaced } => {
             published.outcome = Outcome::Activated;
-            published.revision = Some(pointer.revision);
-            published.replaced = held.map(|held| Replaced { bundle: held.bundle, revision: held.revision });
-            published.in_effect_within_seconds = Some(CACHE_SECONDS);
-            return Ok(published);
+            published.revision = Some(revision);
+            published.replaced = replaced;
+            published.in_effect_within_seconds = Some(sluice_aws::vendors::CACHE_SECONDS);
+        }
+        Activated::Unchanged { revision } => {
+            published.outcome = Outcome::Unchanged;
+            published.revision = Some(revision);
+        }
+        Activated::Kept { held } => {
+            published.outcome = Outcome::Kept;
+            published.revision = Some(held.revision);
+            published.bundle = held.bundle;
         }
     }
+    Ok(published)
+}
+
+/// A published bundle's manifest, checked against its name.
+pub async fn published_manifest(store: &dyn BundleStore, bundle: &Sha256Hex) -> Result<Manifest, CliError> {
+    let bytes = match store.get(&manifest_key(bundle)).await {
+        Ok(bytes) => bytes,
+        Err(fault) if fault.code == Code::BundleMissing => {
+            return Err(CliError::not_found(format!("no bundle {bundle} has been published"))
+                .with_hint("`sluice mapper ls` and `sluice mapper history VENDOR` name bundles"));
+        }
+        Err(fault) => return Err(fault.into()),
+    };
+    intact(bundle, &bytes, "manifest")?;
+    serde_json::from_slice(&bytes).map_err(|error| {
+        CliError::Failed(format!(
+            "the manifest of the bundle {bundle} is not one that this version reads: {error}"
+        ))
+    })
+}
+
+/// A file of a published bundle, checked against its digest.
+pub async fn published_file(store: &dyn BundleStore, file: &FileRef) -> Result<Bytes, CliError> {
+    let bytes = store.get(&blob_key(&file.sha256)).await?;
+    intact(&file.sha256, &bytes, "file")?;
+    Ok(bytes)
+}
+
+fn intact(expected: &Sha256Hex, bytes: &[u8], what: &str) -> Result<(), CliError> {
+    if Sha256Hex::of(bytes) == *expected {
+        return Ok(());
+    }
     Err(CliError::Failed(format!(
-        "bundle {} is published but not active: others activated mappers for {} {} at the same time; look at `sluice mapper ls` and decide anew",
-        package.bundle, contract.vendor_id, contract.event_type
+        "the stored {what} {expected} has another digest: it was altered or damaged"
     )))
+}
+
+/// The bundle whose digest is `text` or begins with it.
+pub async fn resolve(store: &dyn BundleStore, text: &str) -> Result<Sha256Hex, CliError> {
+    if let Ok(digest) = Sha256Hex::try_from(text.to_owned()) {
+        return Ok(digest);
+    }
+    let hexadecimal = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    if text.len() < DIGEST_PREFIX_MIN || !hexadecimal {
+        return Err(CliError::usage(format!(
+            "{text:?} is neither a folder nor a bundle's digest: expected 64 hexadecimal digits, or the first {DIGEST_PREFIX_MIN} or more"
+        )));
+    }
+    let keys = store.list(&format!("bundles/{text}")).await?;
+    let digests = keys.iter().filter_map(|key| key.strip_prefix("bundles/")?.strip_suffix(".json"));
+    let mut digests: Vec<Sha256Hex> =
+        digests.filter_map(|digest| Sha256Hex::try_from(digest.to_owned()).ok()).collect();
+    match (digests.pop(), digests.len()) {
+        (Some(digest), 0) => Ok(digest),
+        (Some(_), more) => {
+            Err(CliError::usage(format!("{} bundles begin with {text}: give more digits", more + 1)))
+        }
+        (None, _) => {
+            Err(CliError::not_found(format!("no bundle whose digest begins with {text} has been published")))
+        }
+    }
+}
+
+/// Fewest digits of a digest that name a bundle.
+const DIGEST_PREFIX_MIN: usize = 8;
+
+/// Compiles a published bundle for the hosts of this program, where that has not been done: the new code is added, and nothing
+/// else changes.
+pub async fn recompile(tools: &Tools<'_>, bundle: &Sha256Hex) -> Result<Vec<NativeRef>, CliError> {
+    let manifest = published_manifest(tools.store, bundle).await?;
+    let module = manifest
+        .files
+        .get(MODULE_FILE)
+        .ok_or_else(|| CliError::Failed(format!("the bundle {bundle} has no {MODULE_FILE}")))?;
+    let module = published_file(tools.store, module).await?;
+    let native = compiled(tools, bundle, module).await?.map_err(|refusal| {
+        CliError::Failed(format!("the module of the bundle {bundle} may not run in this version: {refusal}"))
+    })?;
+    store_native(tools, bundle, native).await
+}
+
+/// Native code for the hosts that have none signed by this signer yet; the inner error is why the module is refused.
+async fn compiled(
+    tools: &Tools<'_>,
+    bundle: &Sha256Hex,
+    module: Bytes,
+) -> Result<Result<Vec<Native>, String>, CliError> {
+    let mut missing = Vec::new();
+    for fingerprint in tools.compiler.fingerprints() {
+        let key = build_key(bundle, &fingerprint, &tools.signer.key_id());
+        if !contains(tools.store, &key).await? {
+            missing.push(fingerprint);
+        }
+    }
+    if missing.is_empty() {
+        return Ok(Ok(Vec::new()));
+    }
+    let compiler = Arc::clone(&tools.compiler);
+    let compiling = tokio::task::spawn_blocking(move || compiler.compile(&module, &missing));
+    compiling.await.map_err(|error| CliError::Failed(format!("the compiler stopped: {error}")))
+}
+
+/// Stores code, and then the signed statement that it is this bundle's.
+async fn store_native(
+    tools: &Tools<'_>,
+    bundle: &Sha256Hex,
+    native: Vec<Native>,
+) -> Result<Vec<NativeRef>, CliError> {
+    let mut stored = Vec::new();
+    for native in native {
+        let file = FileRef::of(&native.bytes);
+        tools.store.put_if_absent(&blob_key(&file.sha256), native.bytes).await?;
+        let build = Build {
+            bundle: bundle.clone(),
+            fingerprint: native.fingerprint,
+            target: native.target,
+            native: file,
+        };
+        let signed = tools.signer.sign(build).await?;
+        let key = build_key(bundle, &signed.build.fingerprint, &signed.key_id);
+        tools.store.put_if_absent(&key, signed.encode().into()).await?;
+        stored.push(signed.into());
+    }
+    Ok(stored)
+}
+
+async fn contains(store: &dyn BundleStore, key: &str) -> Result<bool, Fault> {
+    match store.get(key).await {
+        Ok(_) => Ok(true),
+        Err(fault) if fault.code == Code::BundleMissing => Ok(false),
+        Err(fault) => Err(fault),
+    }
+}
+
+/// Adds the files of `fixtures/`, which are published with the bundle that they prove.
+fn fixtures(folder: &Path, files: &mut BTreeMap<String, Bytes>) -> Result<(), CliError> {
+    let path = folder.join(FIXTURES_FOLDER);
+    if !path.is_dir() {
+        return Ok(());
+    }
+    let failed = |source| CliError::ReadFile { path: path.clone(), source };
+    for (index, entry) in std::fs::read_dir(&path).map_err(failed)?.enumerate() {
+        let entry = entry.map_err(failed)?;
+        if !entry.file_type().map_err(failed)?.is_file() {
+            continue;
+        }
+        if index >= FIXTURES_MAX {
+            return Err(CliError::InvalidFile {
+                path: path.clone(),
+                problem: format!("has more than {FIXTURES_MAX} files"),
+                hint: None,
+            });
+        }
+        let name = entry.file_name().to_string_lossy().into_owned();
+        files.insert(format!("{FIXTURES_FOLDER}/{name}"), read(&entry.path(), TEXT_BYTES_MAX)?);
+    }
+    Ok(())
 }
 
 /// Where the module of a bundle's folder is: beside its contract, or where `cargo xtask build` leaves it.
@@ -460,6 +526,12 @@ fn read(path: &Path, bytes_max: u64) -> Result<Bytes, CliError> {
         });
     }
     std::fs::read(path).map(Bytes::from).map_err(failed)
+}
+
+/// The contract of a bundle's folder.
+pub fn contract_of(folder: &Path) -> Result<Contract, CliError> {
+    let path = folder.join(CONTRACT_FILE);
+    contract(&path, &read(&path, TEXT_BYTES_MAX)?)
 }
 
 fn contract(path: &Path, text: &[u8]) -> Result<Contract, CliError> {
@@ -498,32 +570,15 @@ fn contract(path: &Path, text: &[u8]) -> Result<Contract, CliError> {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test's own constants")]
 
+    use async_trait::async_trait;
+    use p256::ecdsa::SigningKey;
+    use sluice_core::bundle::{ActiveMapper, Arm, CanaryCounts, MapperChange, builds_prefix};
     use sluice_core::testing::{Failure, World};
 
     use super::*;
     use crate::error::ExitKind;
-
-    #[async_trait]
-    impl Pointers for World {
-        async fn current(
-            &self,
-            vendor: &VendorId,
-            event_type: &EventType,
-        ) -> Result<Option<ActiveMapper>, Fault> {
-            Ok(self.state().mappers.get(&(vendor.clone(), event_type.clone())).cloned())
-        }
-
-        async fn replace(&self, pointer: &ActiveMapper, seen_revision: u64) -> Result<bool, Fault> {
-            let key = (pointer.contract.vendor_id.clone(), pointer.contract.event_type.clone());
-            let mut state = self.state();
-            let held = state.mappers.get(&key).map_or(0, |held| held.revision);
-            if held != seen_revision {
-                return Ok(false);
-            }
-            state.mappers.insert(key, pointer.clone());
-            Ok(true)
-        }
-    }
+    use crate::pointer::TRIES_MAX;
+    use crate::signing::FileSigner;
 
     const CONTRACT: &str = "vendorId = 'v'\neventType = 't'\n[payload]\ndefaultVersion = '1'\n[payload.versions]\n1 = 'schema/1.json'\n[canonical]\ntype = 'InventoryUpdated'\nversion = '1.0'\n";
 
@@ -549,13 +604,13 @@ mod tests {
             self.0.iter().map(ToString::to_string).collect()
         }
 
-        fn compile(&self, module: &[u8]) -> Result<Vec<Native>, String> {
+        fn compile(&self, module: &[u8], fingerprints: &[String]) -> Result<Vec<Native>, String> {
             if module == b"hostile" {
                 return Err("it imports".into());
             }
-            let native = self.0.iter().map(|host| Native {
+            let native = fingerprints.iter().map(|host| Native {
                 target: format!("{host}-triple"),
-                fingerprint: (*host).to_owned(),
+                fingerprint: host.clone(),
                 bytes: Bytes::from([module, b"-", host.as_bytes()].concat()),
             });
             Ok(native.collect())
@@ -564,6 +619,14 @@ mod tests {
 
     fn fake() -> Arc<dyn Compiler> {
         Arc::new(Fake(&["host"]))
+    }
+
+    fn signer(number: u8) -> FileSigner {
+        FileSigner::new(SigningKey::from_slice(&[number; 32]).unwrap()).unwrap()
+    }
+
+    fn tools<'a>(world: &'a World, signer: &'a FileSigner) -> Tools<'a> {
+        Tools { store: world, pointers: world, compiler: fake(), signer }
     }
 
     fn by(who: &str) -> Activation {
@@ -575,7 +638,8 @@ mod tests {
     }
 
     async fn published(world: &World, module: &[u8], activation: &Activation) -> Published {
-        publish(world, world, fake(), bundle(module), activation, Timestamp::UNIX_EPOCH).await.unwrap()
+        let signer = signer(1);
+        publish(&tools(world, &signer), bundle(module), activation, Timestamp::UNIX_EPOCH).await.unwrap()
     }
 
     #[tokio::test]
@@ -589,12 +653,20 @@ mod tests {
         let manifest: Manifest = serde_json::from_slice(encoded).unwrap();
         let files: Vec<&str> = manifest.files.keys().map(String::as_str).collect();
         assert_eq!(files, [MODULE_FILE, "schema/1.json"]);
-        for file in manifest.files.values().chain(manifest.native.values()) {
+        for file in manifest.files.values() {
             let bytes = &state.bundles[&blob_key(&file.sha256)];
             assert_eq!(FileRef::of(bytes), *file);
         }
-        assert_eq!(manifest.native["host"], FileRef::of(b"one-host"));
-        assert_eq!(state.bundles.len(), 4, "manifest, module, schema, native code");
+        let signer = signer(1);
+        let statement = &state.bundles[&build_key(&done.bundle, "host", &signer.key_id())];
+        let signed: SignedBuild = serde_json::from_slice(statement).unwrap();
+        signer.trust().verify(&signed).unwrap();
+        assert_eq!((&signed.build.bundle, &signed.build.native), (&done.bundle, &FileRef::of(b"one-host")));
+        assert_eq!(&state.bundles[&blob_key(&signed.build.native.sha256)][..], b"one-host");
+        assert_eq!(state.bundles.len(), 5, "manifest, module, schema, native code, statement");
+        let changes: Vec<_> =
+            state.mapper_changes.iter().map(|it| (it.kind, it.by.as_str(), it.to.clone())).collect();
+        assert_eq!(changes, [(ChangeKind::Activate, "me", done.bundle.clone())]);
         let pointer = &state.mappers[&(done.vendor_id.clone(), done.event_type.clone())];
         assert_eq!((&pointer.bundle, &pointer.contract), (&done.bundle, &manifest.contract));
     }
@@ -602,8 +674,9 @@ mod tests {
     #[tokio::test]
     async fn a_module_that_may_not_run_is_not_stored() {
         let world = World::new();
+        let signer = signer(1);
         let refused =
-            publish(&world, &world, fake(), bundle(b"hostile"), &by("me"), Timestamp::UNIX_EPOCH).await;
+            publish(&tools(&world, &signer), bundle(b"hostile"), &by("me"), Timestamp::UNIX_EPOCH).await;
         let error = refused.unwrap_err();
         assert_eq!(error.kind(), ExitKind::Usage);
         assert!(
@@ -614,15 +687,48 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_new_host_is_compiled_for_though_the_files_are_the_same() {
+    async fn a_new_host_is_compiled_for_and_the_bundle_keeps_its_name() {
         let world = World::new();
-        published(&world, b"one", &by("me")).await;
+        let first = published(&world, b"one", &by("me")).await;
+        let signer = signer(1);
         let both: Arc<dyn Compiler> = Arc::new(Fake(&["host", "next"]));
-        let next =
-            publish(&world, &world, both, bundle(b"one"), &by("me"), Timestamp::UNIX_EPOCH).await.unwrap();
-        assert_eq!((next.outcome, next.revision, next.native.len()), (Outcome::Activated, Some(2), 2));
-        let older = published(&world, b"one", &by("me")).await;
-        assert_eq!(older.outcome, Outcome::Unchanged, "it serves the older host too");
+        let newer = Tools { compiler: both, ..tools(&world, &signer) };
+        let added = recompile(&newer, &first.bundle).await.unwrap();
+        let added: Vec<&str> = added.iter().map(|native| native.fingerprint.as_str()).collect();
+        assert_eq!(added, ["next"], "what is there is not compiled again");
+        assert_eq!(recompile(&newer, &first.bundle).await.unwrap(), []);
+        let again = publish(&newer, bundle(b"one"), &by("me"), Timestamp::UNIX_EPOCH).await.unwrap();
+        assert_eq!(
+            (again.outcome, again.bundle, again.native),
+            (Outcome::Unchanged, first.bundle.clone(), vec![])
+        );
+        let state = world.state();
+        let builds =
+            state.bundles.keys().filter(|key| key.starts_with(&builds_prefix(&first.bundle))).count();
+        assert_eq!((builds, state.mapper_changes.len()), (2, 1), "side by side, and the pointer untouched");
+    }
+
+    #[tokio::test]
+    async fn a_new_key_signs_beside_the_old_one() {
+        let world = World::new();
+        let first = published(&world, b"one", &by("me")).await;
+        let next = signer(2);
+        let added = recompile(&tools(&world, &next), &first.bundle).await.unwrap();
+        assert_eq!(added[0].key_id, next.key_id());
+        let error = recompile(&tools(&world, &next), &Sha256Hex::of(b"none")).await.unwrap_err();
+        assert_eq!(error.kind(), ExitKind::NotFound);
+    }
+
+    #[tokio::test]
+    async fn a_bundle_is_named_by_the_beginning_of_its_digest() {
+        let world = World::new();
+        let first = published(&world, b"one", &by("me")).await;
+        assert_eq!(resolve(&world, first.bundle.as_str()).await.unwrap(), first.bundle);
+        assert_eq!(resolve(&world, &first.bundle.as_str()[..12]).await.unwrap(), first.bundle);
+        assert_eq!(resolve(&world, "00000000").await.unwrap_err().kind(), ExitKind::NotFound);
+        for text in ["abc", "not-a-digest", "ABCDEF0123"] {
+            assert_eq!(resolve(&world, text).await.unwrap_err().kind(), ExitKind::Usage, "{text}");
+        }
     }
 
     #[tokio::test]
@@ -636,12 +742,12 @@ mod tests {
             (Outcome::Unchanged, &first.bundle),
             "the pointer was right"
         );
-        assert_eq!(world.state().bundles.len(), 4);
+        assert_eq!(world.state().bundles.len(), 5);
     }
 
     #[test]
     fn real_modules_are_inspected_and_compiled_for_lambda() {
-        let error = Cranelift.compile(b"\0asm").unwrap_err();
+        let error = Cranelift.compile(b"\0asm", &Cranelift.fingerprints()).unwrap_err();
         assert!(error.contains("WebAssembly"), "{error}");
         assert!(Cranelift.fingerprints().contains(&TargetSpec::LAMBDA_X86_64.fingerprint().to_string()));
     }
@@ -680,18 +786,20 @@ mod tests {
 
     #[tokio::test]
     async fn a_store_that_fails_leaves_the_pointer_alone() {
-        // Three files and the manifest.
-        for failing in 0..4 {
+        // Is there native code, is there a manifest, two files and the manifest, code and its statement.
+        for failing in 0..7 {
             let world = World::new();
             let failures = std::iter::repeat_n(Failure::None, failing).chain([Failure::Before]);
             world.fail_next(failures);
-            let error = publish(&world, &world, fake(), bundle(b"one"), &by("me"), Timestamp::UNIX_EPOCH)
+            let signer = signer(1);
+            let error = publish(&tools(&world, &signer), bundle(b"one"), &by("me"), Timestamp::UNIX_EPOCH)
                 .await
                 .unwrap_err();
             assert_eq!(error.kind(), ExitKind::Unavailable);
             let state = world.state();
             assert!(state.mappers.is_empty());
-            assert!(!state.bundles.keys().any(|key| key.starts_with("bundles/")), "the manifest is last");
+            let manifest = state.bundles.keys().any(|key| key.starts_with("bundles/"));
+            assert_eq!(manifest, failing > 4, "the manifest is written after the files");
         }
     }
 
@@ -699,7 +807,7 @@ mod tests {
     struct Contended(World);
 
     #[async_trait]
-    impl Pointers for Contended {
+    impl MapperPointers for Contended {
         async fn current(
             &self,
             vendor: &VendorId,
@@ -708,14 +816,33 @@ mod tests {
             self.0.current(vendor, event_type).await
         }
 
-        async fn replace(&self, pointer: &ActiveMapper, seen_revision: u64) -> Result<bool, Fault> {
-            let theirs = ActiveMapper {
-                bundle: Sha256Hex::of(b"theirs"),
-                revision: seen_revision + 1,
-                ..pointer.clone()
-            };
-            assert!(self.0.replace(&theirs, seen_revision).await?);
-            self.0.replace(pointer, seen_revision).await
+        async fn replace(&self, pointer: &ActiveMapper, change: &MapperChange) -> Result<bool, Fault> {
+            let theirs = ActiveMapper { bundle: Sha256Hex::of(b"theirs"), ..pointer.clone() };
+            assert!(self.0.replace(&theirs, change).await?);
+            self.0.replace(pointer, change).await
+        }
+
+        async fn history(
+            &self,
+            vendor: &VendorId,
+            event_type: Option<&EventType>,
+        ) -> Result<Vec<MapperChange>, Fault> {
+            self.0.history(vendor, event_type).await
+        }
+
+        async fn count_outcome(
+            &self,
+            _: &VendorId,
+            _: &EventType,
+            _: u64,
+            _: Arm,
+            _: bool,
+        ) -> Result<CanaryCounts, Fault> {
+            panic!("publishing counts nothing")
+        }
+
+        async fn counts(&self, _: &VendorId, _: &EventType, _: u64) -> Result<CanaryCounts, Fault> {
+            panic!("publishing counts nothing")
         }
     }
 
@@ -723,12 +850,12 @@ mod tests {
     async fn a_race_that_does_not_end_is_given_up_in_words() {
         let world = World::new();
         let contended = Contended(world.clone());
-        let error = publish(&world, &contended, fake(), bundle(b"one"), &by("me"), Timestamp::UNIX_EPOCH)
-            .await
-            .unwrap_err();
+        let signer = signer(1);
+        let tools = Tools { pointers: &contended, ..tools(&world, &signer) };
+        let error = publish(&tools, bundle(b"one"), &by("me"), Timestamp::UNIX_EPOCH).await.unwrap_err();
         assert_eq!(error.kind(), ExitKind::Failed);
         assert!(error.to_string().contains("decide anew"), "{error}");
-        assert_eq!(world.state().mappers.values().next().unwrap().revision, u64::from(ACTIVATIONS_MAX));
+        assert_eq!(world.state().mappers.values().next().unwrap().revision, u64::from(TRIES_MAX));
     }
 
     #[test]
@@ -787,6 +914,7 @@ mod tests {
             let folder = folder(CONTRACT, "{}", b"m");
             let bundle = Bundle::read(&mappers.join(name), &folder.path().join(MODULE_FILE)).unwrap();
             assert!(bundle.files.len() >= 2, "{name}");
+            assert!(bundle.files.keys().any(|file| file.starts_with("fixtures/")), "{name}");
         }
     }
 }

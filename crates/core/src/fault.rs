@@ -125,6 +125,12 @@ codes! {
     BundleDigestMismatch = "bundle_digest_mismatch", Misconfigured;
     /// The bundle was not compiled for this host's fingerprint.
     BundleIncompatible = "bundle_incompatible", Misconfigured;
+    /// The bundle has no signed native code at all: its publication was interrupted, or it was not signed.
+    BundleUnsigned = "bundle_unsigned", Misconfigured;
+    /// The bundle's native code is signed, but by no key that `normalize` trusts.
+    BundleKeyUnknown = "bundle_key_unknown", Misconfigured;
+    /// The signature of the bundle's native code does not hold: the statement was altered, or is another bundle's.
+    BundleSignatureInvalid = "bundle_signature_invalid", Misconfigured;
     /// The module is not one that this host may run: imports, a start function, wrong exports, malformed.
     ModuleRefused = "module_refused", Misconfigured;
     /// The contract names a canonical type or version that Sluice does not know.

@@ -17,6 +17,7 @@ pub mod bundle;
 pub mod canonical;
 pub mod contract;
 pub mod digest;
+pub mod drift;
 pub mod envelope;
 pub mod fault;
 pub mod id;

@@ -9,8 +9,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use crate::bundle::ActiveMapper;
+use crate::bundle::{ActiveMapper, Arm, CanaryCounts, MapperChange};
 use crate::digest::Sha256Hex;
+use crate::drift::{Finding, Track, TrackKey};
 use crate::fault::Fault;
 use crate::id::{EventType, IngestId, ObjectRef, VendorId};
 use crate::record::{
@@ -71,8 +72,10 @@ pub trait NormalizedStore: Send + Sync {
 pub trait BundleStore: Send + Sync {
     /// An object of the mappers bucket; [`crate::Code::BundleMissing`] if it is not there.
     async fn get(&self, key: &str) -> Result<Bytes, Fault>;
-    /// Stores an object under a key that is made of its digest; one that is there already is success.
+    /// Stores an object under a key that says what it is; one that is there already is success.
     async fn put_if_absent(&self, key: &str, bytes: Bytes) -> Result<(), Fault>;
+    /// Keys that start with `prefix`, in order.
+    async fn list(&self, prefix: &str) -> Result<Vec<String>, Fault>;
 }
 
 /// Outcome of the one conditional write that commits an acceptance.
@@ -148,6 +151,42 @@ pub trait VendorDirectory: Send + Sync {
     ) -> Result<Option<ActiveMapper>, Fault>;
 }
 
+/// The pointers to active mappers, as those see them who change them.
+#[async_trait]
+pub trait MapperPointers: Send + Sync {
+    /// The pointer, read now.
+    async fn current(
+        &self,
+        vendor_id: &VendorId,
+        event_type: &EventType,
+    ) -> Result<Option<ActiveMapper>, Fault>;
+    /// Writes the pointer and its history entry, both or neither, if the pointer still has the revision before theirs (0: there
+    /// is none). `Ok(false)`: someone else was quicker; read again and decide anew.
+    async fn replace(&self, pointer: &ActiveMapper, change: &MapperChange) -> Result<bool, Fault>;
+    /// The history of one event type's pointer, or of all of a vendor's, oldest first.
+    async fn history(
+        &self,
+        vendor_id: &VendorId,
+        event_type: Option<&EventType>,
+    ) -> Result<Vec<MapperChange>, Fault>;
+    /// Counts an event's outcome during the canary that the pointer has had since `revision`, and gives the counts with it.
+    async fn count_outcome(
+        &self,
+        vendor_id: &VendorId,
+        event_type: &EventType,
+        revision: u64,
+        arm: Arm,
+        failed: bool,
+    ) -> Result<CanaryCounts, Fault>;
+    /// The counts; zeros if nothing was counted.
+    async fn counts(
+        &self,
+        vendor_id: &VendorId,
+        event_type: &EventType,
+        revision: u64,
+    ) -> Result<CanaryCounts, Fault>;
+}
+
 /// Quarantined events.
 #[async_trait]
 pub trait QuarantineStore: Send + Sync {
@@ -180,6 +219,19 @@ pub struct BusEvent {
 pub trait EventBus: Send + Sync {
     /// Publishes in order; the result has one entry per event, `Err` for each that the bus did not take.
     async fn publish(&self, events: &[BusEvent]) -> Result<Vec<Result<(), Fault>>, Fault>;
+    /// Publishes `drift.detected`, whose detail is the finding: paths, types and an event's id, no value of the vendor's.
+    async fn publish_drift(&self, finding: &Finding) -> Result<(), Fault>;
+}
+
+/// What messages look like, and how that changes.
+#[async_trait]
+pub trait DriftStore: Send + Sync {
+    /// What is stored, with its version; an empty track and 0 if nothing is.
+    async fn track(&self, of: &TrackKey) -> Result<(Track, u64), Fault>;
+    /// Stores a track if it still has the version `seen`. `Ok(false)`: someone else was quicker; read again and add anew.
+    async fn put_track(&self, of: &TrackKey, track: &Track, seen: u64) -> Result<bool, Fault>;
+    /// Records a finding. `Ok(true)`: it is new. Else when it was last seen, how often and where are brought up to date.
+    async fn record(&self, finding: &Finding) -> Result<bool, Fault>;
 }
 
 /// Rows of canonical state as they were at one moment.

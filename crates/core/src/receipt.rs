@@ -139,6 +139,9 @@ fn concerns_the_message(code: Code) -> bool {
         | Code::BundleMissing
         | Code::BundleDigestMismatch
         | Code::BundleIncompatible
+        | Code::BundleUnsigned
+        | Code::BundleKeyUnknown
+        | Code::BundleSignatureInvalid
         | Code::ModuleRefused
         | Code::StateTooLarge
         | Code::NormalizedMissing

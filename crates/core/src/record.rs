@@ -286,6 +286,9 @@ pub enum DetailType {
     EventQuarantined,
 }
 
+/// The `detail-type` of a finding of drift, whose detail is a [`crate::drift::Finding`].
+pub const DRIFT_DETECTED: &str = "drift.detected";
+
 impl DetailType {
     /// As on the bus.
     pub fn as_str(self) -> &'static str {

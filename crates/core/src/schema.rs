@@ -8,6 +8,7 @@ use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::{ValidationError, Validator};
 use serde_json::Value;
 
+use crate::drift::Shape;
 use crate::fault::FieldFault;
 use crate::json::push_pointer;
 use crate::limits::{FAULTS_LISTED_MAX, QUOTED_CHARS_MAX};
@@ -17,7 +18,10 @@ const OPTIONS_LISTED_MAX: usize = 12;
 
 /// A compiled schema; cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Schema(Arc<Validator>);
+pub struct Schema {
+    validator: Arc<Validator>,
+    shape: Arc<Shape>,
+}
 
 /// A schema that does not compile.
 #[derive(Debug, thiserror::Error)]
@@ -33,16 +37,21 @@ impl Schema {
             // Linear-time patterns only: a vendor's text must not be able to make a schema slow.
             .with_pattern_options(jsonschema::PatternOptions::regex())
             .build(&schema)
-            .map(|validator| Self(Arc::new(validator)))
+            .map(|validator| Self { validator: Arc::new(validator), shape: Arc::new(Shape::read(&schema)) })
             .map_err(|error| InvalidSchema(error.to_string()))
+    }
+
+    /// Which paths it names and requires.
+    pub fn shape(&self) -> &Shape {
+        &self.shape
     }
 
     /// Every fault, at most [`FAULTS_LISTED_MAX`], in the schema's order. Empty means valid.
     pub fn faults(&self, value: &Value) -> Vec<FieldFault> {
-        if self.0.is_valid(value) {
+        if self.validator.is_valid(value) {
             return Vec::new();
         }
-        self.0.iter_errors(value).take(FAULTS_LISTED_MAX).map(|error| field_fault(&error)).collect()
+        self.validator.iter_errors(value).take(FAULTS_LISTED_MAX).map(|error| field_fault(&error)).collect()
     }
 }
 

@@ -10,14 +10,15 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::bundle::ActiveMapper;
+use crate::bundle::{ActiveMapper, Arm, CanaryCounts, MapperChange};
 use crate::digest::Sha256Hex;
+use crate::drift::{Finding, Track, TrackKey};
 use crate::fault::{Code, Fault};
 use crate::id::{EventType, IngestId, ObjectRef, VendorId};
 use crate::port::{
-    BundleStore, BusEvent, CanonicalStore, Clock, Commit, DeadLetters, DivergenceStore, EventBus, Freshness,
-    Ledger, Marked, NormalizedStore, QuarantineStore, RawHeaders, RawStore, Snapshot, VendorDirectory,
-    Written,
+    BundleStore, BusEvent, CanonicalStore, Clock, Commit, DeadLetters, DivergenceStore, DriftStore, EventBus,
+    Freshness, Ledger, MapperPointers, Marked, NormalizedStore, QuarantineStore, RawHeaders, RawStore,
+    Snapshot, VendorDirectory, Written,
 };
 use crate::record::{
     Divergence, LedgerKey, LedgerRow, Normalized, QuarantineNote, QuarantineRow, QuarantineStatus, Status,
@@ -53,6 +54,10 @@ pub struct State {
     pub vendors: BTreeMap<VendorId, VendorProfile>,
     /// Active mappers.
     pub mappers: BTreeMap<(VendorId, EventType), ActiveMapper>,
+    /// Their history, oldest first.
+    pub mapper_changes: Vec<MapperChange>,
+    /// Outcomes during a canary, by pointer and revision.
+    pub canary_counts: BTreeMap<(VendorId, EventType, u64), CanaryCounts>,
     /// Quarantine.
     pub quarantine: BTreeMap<(VendorId, IngestId), QuarantineRow>,
     /// Divergence.
@@ -69,6 +74,12 @@ pub struct State {
     pub dead_letters: Vec<serde_json::Value>,
     /// What the bus took, in order.
     pub bus: Vec<BusEvent>,
+    /// Findings of drift that the bus took, in order.
+    pub drift_on_bus: Vec<Finding>,
+    /// Tracks with their versions.
+    pub tracks: BTreeMap<TrackKey, (Track, u64)>,
+    /// Findings by id.
+    pub findings: BTreeMap<(VendorId, EventType, String), Finding>,
     failures: VecDeque<Failure>,
     now: Option<Timestamp>,
     minted: u128,
@@ -200,6 +211,10 @@ impl BundleStore for World {
             Ok(())
         })
     }
+
+    async fn list(&self, prefix: &str) -> Result<Vec<String>, Fault> {
+        self.call(|state| Ok(state.bundles.keys().filter(|key| key.starts_with(prefix)).cloned().collect()))
+    }
 }
 
 #[async_trait]
@@ -304,6 +319,76 @@ impl VendorDirectory for World {
 }
 
 #[async_trait]
+impl MapperPointers for World {
+    async fn current(
+        &self,
+        vendor_id: &VendorId,
+        event_type: &EventType,
+    ) -> Result<Option<ActiveMapper>, Fault> {
+        self.active_mapper(vendor_id, event_type, Freshness::Fresh).await
+    }
+
+    async fn replace(&self, pointer: &ActiveMapper, change: &MapperChange) -> Result<bool, Fault> {
+        self.call(|state| {
+            let key = (pointer.contract.vendor_id.clone(), pointer.contract.event_type.clone());
+            let held = state.mappers.get(&key).map_or(0, |held| held.revision);
+            if held + 1 != pointer.revision {
+                return Ok(false);
+            }
+            state.mappers.insert(key, pointer.clone());
+            state.mapper_changes.push(change.clone());
+            Ok(true)
+        })
+    }
+
+    async fn history(
+        &self,
+        vendor_id: &VendorId,
+        event_type: Option<&EventType>,
+    ) -> Result<Vec<MapperChange>, Fault> {
+        self.call(|state| {
+            let wanted = |change: &&MapperChange| {
+                change.vendor_id == *vendor_id && event_type.is_none_or(|wanted| change.event_type == *wanted)
+            };
+            Ok(state.mapper_changes.iter().filter(wanted).cloned().collect())
+        })
+    }
+
+    async fn count_outcome(
+        &self,
+        vendor_id: &VendorId,
+        event_type: &EventType,
+        revision: u64,
+        arm: Arm,
+        failed: bool,
+    ) -> Result<CanaryCounts, Fault> {
+        self.call(|state| {
+            let counts =
+                state.canary_counts.entry((vendor_id.clone(), event_type.clone(), revision)).or_default();
+            let counted = match arm {
+                Arm::Candidate => &mut counts.candidate,
+                Arm::Active => &mut counts.active,
+            };
+            counted.events += 1;
+            counted.failed += u64::from(failed);
+            Ok(*counts)
+        })
+    }
+
+    async fn counts(
+        &self,
+        vendor_id: &VendorId,
+        event_type: &EventType,
+        revision: u64,
+    ) -> Result<CanaryCounts, Fault> {
+        self.call(|state| {
+            let key = (vendor_id.clone(), event_type.clone(), revision);
+            Ok(state.canary_counts.get(&key).copied().unwrap_or_default())
+        })
+    }
+}
+
+#[async_trait]
 impl QuarantineStore for World {
     async fn open(&self, row: &QuarantineRow) -> Result<(), Fault> {
         self.call(|state| {
@@ -347,6 +432,40 @@ impl EventBus for World {
         self.call(|state| {
             state.bus.extend_from_slice(events);
             Ok(events.iter().map(|_| Ok(())).collect())
+        })
+    }
+
+    async fn publish_drift(&self, finding: &Finding) -> Result<(), Fault> {
+        self.call(|state| {
+            state.drift_on_bus.push(finding.clone());
+            Ok(())
+        })
+    }
+}
+
+#[async_trait]
+impl DriftStore for World {
+    async fn track(&self, of: &TrackKey) -> Result<(Track, u64), Fault> {
+        self.call(|state| Ok(state.tracks.get(of).cloned().unwrap_or_default()))
+    }
+
+    async fn put_track(&self, of: &TrackKey, track: &Track, seen: u64) -> Result<bool, Fault> {
+        self.call(|state| {
+            let held = state.tracks.entry(of.clone()).or_default();
+            if held.1 != seen {
+                return Ok(false);
+            }
+            *held = (track.clone(), seen + 1);
+            Ok(true)
+        })
+    }
+
+    async fn record(&self, finding: &Finding) -> Result<bool, Fault> {
+        self.call(|state| {
+            let key = (finding.vendor_id.clone(), finding.event_type.clone(), finding.id.clone());
+            let first_seen_at =
+                state.findings.get(&key).map_or(finding.first_seen_at, |held| held.first_seen_at);
+            Ok(state.findings.insert(key, Finding { first_seen_at, ..finding.clone() }).is_none())
         })
     }
 }

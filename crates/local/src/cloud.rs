@@ -27,6 +27,7 @@ use crate::events::Events;
 use crate::front_door::FrontDoor;
 use crate::functions::{FunctionHost, Functions};
 use crate::integrations::Integrations;
+use crate::kms::Kms;
 use crate::machines::StateMachines;
 use crate::poller::Poller;
 use crate::relay::{Checkpoints, Relay};
@@ -228,6 +229,14 @@ pub enum StartError {
         /// Why.
         source: sluice_asl::SubstitutionError,
     },
+    /// The key that signs mappers cannot be read or made.
+    #[error("the signing key {path:?} cannot be used: {source}")]
+    SigningKey {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: BoxError,
+    },
     /// The functions cannot be made.
     #[error("the functions cannot be started: {0}")]
     Functions(#[source] BoxError),
@@ -243,6 +252,8 @@ pub struct FunctionSetup<'a> {
     pub sdk_config: &'a SdkConfig,
     /// The names of everything.
     pub topology: &'a Topology,
+    /// PEM of the public keys whose signatures on native code count.
+    pub trust_keys: String,
 }
 
 /// Makes the functions.
@@ -423,11 +434,16 @@ impl Cloud {
         let sqs = Arc::new(Sqs::open(&folder.file("sqs.sqlite"), &aws_url)?);
         sqs.ensure_queues(&topology.queues)?;
         let events = Arc::new(Events::new(&topology, Arc::clone(&sqs)));
+        let key_path = folder.file("signing-key.pem");
+        let unusable = |source| StartError::SigningKey { path: key_path.clone(), source };
+        let kms = Kms::open(&key_path).map_err(unusable)?;
+        let trust_keys = kms.public_pem().map_err(unusable)?;
         let endpoint = Arc::new(Endpoint {
             dynamodb: Arc::clone(&dynamodb),
             s3,
             sqs: Arc::clone(&sqs),
             events: Arc::clone(&events),
+            kms,
             functions: OnceLock::new(),
             machines: OnceLock::new(),
         });
@@ -437,7 +453,7 @@ impl Cloud {
             Transport::Loopback => None,
         };
         let sdk = functions_sdk_config(&aws_url, client);
-        let setup = FunctionSetup { sdk_config: &sdk, topology: &topology };
+        let setup = FunctionSetup { sdk_config: &sdk, topology: &topology, trust_keys };
         let functions = FunctionHost::new(&topology, make_functions(&setup).map_err(StartError::Functions)?);
         let machines = make_machines(MachineSetup {
             journal: folder.file("stepfunctions.sqlite"),

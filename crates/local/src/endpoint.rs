@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::dynamodb::DynamoDb;
 use crate::events::Events;
 use crate::functions::{FunctionHost, InvokeError};
+use crate::kms::Kms;
 use crate::machines::StateMachines;
 use crate::s3::S3;
 use crate::sqs::Sqs;
@@ -33,6 +34,7 @@ pub(crate) struct Endpoint {
     pub(crate) s3: S3,
     pub(crate) sqs: Arc<Sqs>,
     pub(crate) events: Arc<Events>,
+    pub(crate) kms: Kms,
     /// Set once the functions exist, which themselves need a client of this endpoint.
     pub(crate) functions: OnceLock<FunctionHost>,
     pub(crate) machines: OnceLock<Machines>,
@@ -79,6 +81,7 @@ impl Endpoint {
                 self.dynamodb.handle_in_turn(operation, &body).await
             }
             "AmazonSQS" => self.sqs.handle(operation, &body).await,
+            "TrentService" => self.kms.handle(operation, &body),
             "AWSEvents" => self.events.handle(operation, &body).await,
             "AWSStepFunctions" => match self.machines.get().and_then(|machines| machines.0.upgrade()) {
                 Some(machines) => machines.handle(operation, body).await,

@@ -13,6 +13,7 @@ mod events;
 mod front_door;
 mod functions;
 mod integrations;
+mod kms;
 mod machines;
 pub mod mapping;
 mod poller;

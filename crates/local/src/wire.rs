@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 pub(crate) enum Protocol {
     /// DynamoDB, SQS, Step Functions.
     Json10,
-    /// EventBridge.
+    /// EventBridge, KMS.
     Json11,
 }
 

@@ -5,6 +5,7 @@
 //! of ([`Message::open`], [`execute`], [`finish`]), for a prediction (shadow, dry run, fixtures). So what a tool says is what happens.
 
 mod bundles;
+mod trust;
 
 use std::sync::OnceLock;
 
@@ -21,6 +22,7 @@ use sluice_core::{Code, Fault};
 use sluice_mapper_host::MapFault;
 
 pub use bundles::{Bundle, Bundles};
+pub use trust::{InvalidTrustKeys, KEYS_MAX, TrustKeys};
 
 /// What [`map`] gives.
 #[derive(Debug, Clone, PartialEq, Eq)]

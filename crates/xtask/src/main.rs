@@ -42,7 +42,11 @@ enum Task {
         dev: bool,
     },
     /// Builds only the mappers, leaving target/mappers/<bundle>.wasm
-    BuildMappers,
+    BuildMappers {
+        /// Only the bundle in this folder; one outside of mappers-wasm/ keeps its module, as mapper.wasm
+        #[arg(long, value_name = "DIR")]
+        only: Option<std::path::PathBuf>,
+    },
     /// Runs every check and every test; the last line counts the tests
     Test {
         /// Only the tests whose name contains this, without the other checks
@@ -86,8 +90,12 @@ fn run(task: Task) -> Result<ExitCode> {
     let project = Project::find()?;
     match task {
         Task::Build { dev } => build(&project, &mut Steps::new(2), dev)?,
-        Task::BuildMappers => {
-            for built in wasm::build_mappers(&project)? {
+        Task::BuildMappers { only } => {
+            let built = match only {
+                Some(folder) => vec![wasm::build_mapper(&project, &folder)?],
+                None => wasm::build_mappers(&project)?,
+            };
+            for built in built {
                 println!("{} {} ({} bytes)", built.bundle, built.module.display(), built.bytes);
             }
         }

@@ -10,7 +10,7 @@
 //! the user's `RUSTFLAGS` are not used); a toolchain's folder appears only when it is whole.
 
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -47,12 +47,66 @@ pub(crate) struct BuiltMapper {
 /// Builds all bundles (folders of `mappers-wasm` with a `mapper.toml`) and copies their modules to `target/mappers`.
 pub(crate) fn build_mappers(project: &Project) -> Result<Vec<BuiltMapper>> {
     let workspace = project.root.join("mappers-wasm");
-    let toolchain = Toolchain::find(project, &workspace)?;
+    cargo_build(
+        project,
+        &workspace,
+        &["--locked", "--workspace", "--exclude", "mapper-sdk"].map(OsStr::new),
+    )?;
+    let bundles = bundles(&workspace)?;
+    let guests = workspace.join("target/guests");
+    guests::build(project, &workspace, &bundles, &guests)?;
+    let modules = modules(project)?;
+    bundles
+        .into_iter()
+        .map(|bundle| {
+            let source = match Language::of(&workspace.join(&bundle))? {
+                Language::Rust => built(&workspace, &bundle),
+                Language::C | Language::AssemblyScript => guests.join(format!("{bundle}.wasm")),
+            };
+            published(&bundle, &source, modules.join(format!("{bundle}.wasm")))
+        })
+        .collect()
+}
+
+/// Builds the bundle in one folder, with the same flags and into the same target folder. Its module goes to `target/mappers` if the
+/// bundle is one of `mappers-wasm`, else to `mapper.wasm` beside its contract.
+pub(crate) fn build_mapper(project: &Project, folder: &Path) -> Result<BuiltMapper> {
+    let workspace = project.root.join("mappers-wasm");
+    let folder =
+        fs::canonicalize(folder).with_context(|| format!("there is no folder {}", folder.display()))?;
+    let name = folder.file_name().and_then(|name| name.to_str());
+    let name = name.with_context(|| format!("{} has no name in UTF-8", folder.display()))?;
+    let ours = folder.parent() == Some(&*fs::canonicalize(&workspace)?);
+    let source = match Language::of(&folder)? {
+        Language::Rust => {
+            let manifest = folder.join("Cargo.toml");
+            // Not locked: a bundle is new, or its author gives it a dependency.
+            cargo_build(project, &workspace, &[OsStr::new("--manifest-path"), manifest.as_os_str()])?;
+            built(&workspace, name)
+        }
+        Language::C | Language::AssemblyScript => {
+            anyhow::ensure!(
+                ours,
+                "{} must lie in mappers-wasm/ to be built: its SDK is there",
+                folder.display()
+            );
+            let guests = workspace.join("target/guests");
+            guests::build(project, &workspace, &[name.to_owned()], &guests)?;
+            guests.join(format!("{name}.wasm"))
+        }
+    };
+    let module =
+        if ours { modules(project)?.join(format!("{name}.wasm")) } else { folder.join("mapper.wasm") };
+    published(name, &source, module)
+}
+
+fn cargo_build(project: &Project, workspace: &Path, what: &[&OsStr]) -> Result<()> {
+    let toolchain = Toolchain::find(project, workspace)?;
     eprintln!("      wasm32: {}", toolchain.name());
 
-    let mut build =
-        project.cargo(&["build", "--release", "--locked", "--workspace", "--exclude", "mapper-sdk"]);
-    build.args(["--target", TARGET]).current_dir(&workspace);
+    let mut build = project.cargo(&["build", "--release"]);
+    build.args(what).args(["--target", TARGET]).current_dir(workspace);
+    build.arg("--target-dir").arg(workspace.join("target"));
     // Where modules are found must not depend on the caller's settings, nor may what they contain.
     for variable in [
         "CARGO_TARGET_DIR",
@@ -64,27 +118,21 @@ pub(crate) fn build_mappers(project: &Project) -> Result<Vec<BuiltMapper>> {
     ] {
         build.env_remove(variable);
     }
-    build.args(["--config", &remapped(project, &workspace)]);
+    build.args(["--config", &remapped(project, workspace)]);
     toolchain.apply(&mut build);
-    steps::run(&mut build).context("the mappers did not build")?;
+    steps::run(&mut build).context("the mapper did not build")
+}
 
-    let bundles = bundles(&workspace)?;
-    let guests = workspace.join("target/guests");
-    guests::build(project, &workspace, &bundles, &guests)?;
+/// Where cargo leaves a bundle's module.
+fn built(workspace: &Path, bundle: &str) -> PathBuf {
+    workspace.join("target").join(TARGET).join("release").join(format!("{}.wasm", bundle.replace('-', "_")))
+}
 
-    let built = workspace.join("target").join(TARGET).join("release");
+/// Where modules are looked for.
+fn modules(project: &Project) -> Result<PathBuf> {
     let modules = project.root.join("target/mappers");
     fs::create_dir_all(&modules).with_context(|| format!("could not make {}", modules.display()))?;
-    bundles
-        .into_iter()
-        .map(|bundle| {
-            let source = match Language::of(&workspace.join(&bundle))? {
-                Language::Rust => built.join(format!("{}.wasm", bundle.replace('-', "_"))),
-                Language::C | Language::AssemblyScript => guests.join(format!("{bundle}.wasm")),
-            };
-            published(&bundle, &source, &modules)
-        })
-        .collect()
+    Ok(modules)
 }
 
 /// Names of the bundles, in order.
@@ -102,16 +150,15 @@ fn bundles(workspace: &Path) -> Result<Vec<String>> {
 }
 
 /// Copies one module to its place, whole or not at all, and not when it is there already.
-fn published(bundle: &str, source: &Path, modules: &Path) -> Result<BuiltMapper> {
+fn published(bundle: &str, source: &Path, module: PathBuf) -> Result<BuiltMapper> {
     let bytes = fs::read(source).with_context(|| {
         format!(
-            "{bundle} has a mapper.toml but built no {}: is it a member with crate-type cdylib?",
+            "{bundle} has a mapper.toml but built no {}: is it named like its folder, with crate-type cdylib?",
             source.display()
         )
     })?;
-    let module = modules.join(format!("{bundle}.wasm"));
     if fs::read(&module).ok().as_ref() != Some(&bytes) {
-        let part = modules.join(format!("{bundle}.wasm.part-{}", std::process::id()));
+        let part = module.with_extension(format!("wasm.part-{}", std::process::id()));
         fs::write(&part, &bytes)
             .and_then(|()| fs::rename(&part, &module))
             .with_context(|| format!("could not write {}", module.display()))?;

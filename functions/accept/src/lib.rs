@@ -91,7 +91,8 @@ pub async fn handle(deps: &Deps, input: Value) -> Result<Value, Fault> {
         Decision::Answer(answer) => (answer.status_code.to_string(), None),
     };
     log(&Stage {
-        stage: "accept",
+        // A question for a receipt is no message: it is counted by itself.
+        stage: if request.method == "GET" { "receipt" } else { "accept" },
         ingest_id: ingest_id.as_deref().unwrap_or_default(),
         vendor_id: &seen.vendor_id,
         external_event_id: &seen.external_event_id,

@@ -34,6 +34,7 @@ fn world() -> World {
             activated_at: world.now(),
             activated_by: "test".into(),
             reason: "test".into(),
+            canary: None,
         };
         world.state().mappers.insert((vendor.parse().unwrap(), "inventory_update".parse().unwrap()), mapper);
     }
@@ -296,6 +297,7 @@ mod native {
             activated_at: world.now(),
             activated_by: "test".into(),
             reason: "test".into(),
+            canary: None,
         };
         world.state().mappers.insert(key, mapper);
     }

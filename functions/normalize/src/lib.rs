@@ -4,7 +4,9 @@
 //! Deterministic: the document depends on the raw object and the bundle alone, so a replay writes the same bytes (B3). Whatever
 //! fails is a classified [`Fault`]; the raw object stays, so every failure can be run again.
 
+mod canary;
 mod config;
+mod drift;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,18 +19,23 @@ use sluice_aws::config::ConfigError;
 use sluice_aws::stage::{Stage, log};
 use sluice_core::digest::Sha256Hex;
 use sluice_core::id::normalized_key;
-use sluice_core::port::{Clock, Freshness, Ledger, NormalizedStore, RawStore, VendorDirectory};
+use sluice_core::port::{
+    Clock, Freshness, Ledger, MapperPointers, NormalizedStore, RawStore, VendorDirectory,
+};
 use sluice_core::record::{EventDetail, LedgerRow, Normalized, Status};
 use sluice_core::{Code, Fault};
 use sluice_mapping::{Bundles, Mapped, map};
 
 pub use config::Config;
+pub use drift::Observer;
 
 /// What the function needs of the world.
 #[derive(Clone)]
 pub struct Deps {
     /// Active mappers.
     pub vendors: Arc<dyn VendorDirectory>,
+    /// Their pointers, for the outcomes of a canary.
+    pub pointers: Arc<dyn MapperPointers>,
     /// The verbatim requests.
     pub raw: Arc<dyn RawStore>,
     /// The documents.
@@ -37,6 +44,8 @@ pub struct Deps {
     pub ledger: Arc<dyn Ledger>,
     /// Mappers, by digest.
     pub bundles: Bundles,
+    /// Learns what messages look like.
+    pub drift: Observer,
     /// Time.
     pub clock: Arc<dyn Clock>,
 }
@@ -45,15 +54,21 @@ impl Deps {
     /// On AWS, or on the local cloud if the configuration points there.
     pub fn new(sdk: &SdkConfig, config: Config) -> Result<Self, ConfigError> {
         let store = sluice_aws::bundles::S3BundleStore::new(sdk, config.mappers_bucket);
+        let vendors = Arc::new(sluice_aws::vendors::DynamoVendors::new(sdk, config.vendors_table));
         Ok(Self {
-            vendors: Arc::new(sluice_aws::vendors::DynamoVendors::new(sdk, config.vendors_table)),
+            vendors: Arc::<sluice_aws::vendors::DynamoVendors>::clone(&vendors),
+            pointers: vendors,
             raw: Arc::new(sluice_aws::raw::S3RawStore::new(sdk, config.raw_bucket)),
             normalized: Arc::new(sluice_aws::normalized::S3NormalizedStore::new(
                 sdk,
                 config.normalized_bucket,
             )),
             ledger: Arc::new(sluice_aws::ledger::DynamoLedger::new(sdk, config.ledger_table)),
-            bundles: Bundles::new(Arc::new(store))
+            drift: Observer::new(
+                Arc::new(sluice_aws::drift::DynamoDrift::new(sdk, config.drift_table)),
+                Arc::new(sluice_aws::bus::EventBridgeBus::new(sdk, config.bus_name)),
+            ),
+            bundles: Bundles::new(Arc::new(store), config.trust_keys)
                 .map_err(|error| ConfigError::Unusable(error.to_string()))?,
             clock: Arc::new(sluice_aws::clock::SystemClock),
         })
@@ -121,11 +136,26 @@ async fn normalize(
                 format!("{} has no active mapper for {}: publish one", event.key.vendor_id, event.event_type),
             )
         })?;
-    let bundle =
-        deps.bundles.get(&active.bundle).await.map_err(|fault| fault.with_bundle(active.bundle.clone()))?;
+    let choice = canary::choose(&active, event, freshness == Freshness::Fresh);
+    let first_run = freshness == Freshness::Cached && event.replay == 0;
+    let result = normalize_with(deps, event, choice.bundle, first_run).await;
+    canary::observe(deps, &active, &choice, event, result.as_ref().err()).await;
+    result
+}
+
+async fn normalize_with(
+    deps: &Deps,
+    event: &EventDetail,
+    digest: &Sha256Hex,
+    first_run: bool,
+) -> Result<(Normalized, Option<LedgerRow>), Fault> {
+    let bundle = deps.bundles.get(digest).await.map_err(|fault| fault.with_bundle(digest.clone()))?;
     let raw = deps.raw.get(&event.raw_ref).await?;
-    let Mapped { bytes, events, fuel } =
-        map(event, &bundle, &raw).map_err(|fault| fault.with_bundle(active.bundle.clone()))?;
+    let mapped = map(event, &bundle, &raw);
+    if first_run {
+        deps.drift.note(event, &raw, digest, &bundle, mapped.as_ref().err());
+    }
+    let Mapped { bytes, events, fuel } = mapped.map_err(|fault| fault.with_bundle(digest.clone()))?;
 
     let canonical = &bundle.contract.canonical;
     let sha256 = Sha256Hex::of(&bytes);
@@ -149,7 +179,7 @@ async fn normalize(
         events,
         event_type: canonical.r#type.clone(),
         schema_version: canonical.version.clone(),
-        bundle: active.bundle,
+        bundle: digest.clone(),
         fuel,
         at: deps.clock.now(),
     };

@@ -5,13 +5,23 @@
 use std::collections::BTreeMap;
 use std::io::Write as _;
 
-use sluice_core::bundle::{ActiveMapper, FileRef, MODULE_FILE, Manifest, blob_key, manifest_key};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use p256::ecdsa::signature::Signer as _;
+use p256::ecdsa::{DerSignature, SigningKey};
+use p256::pkcs8::{EncodePublicKey as _, LineEnding};
+use sluice_core::bundle::{
+    ActiveMapper, Build, Canary, CanaryCounts, ChangeKind, FileRef, MODULE_FILE, Manifest,
+    SignatureAlgorithm, SignedBuild, blob_key, build_key, manifest_key,
+};
 use sluice_core::contract::Contract;
+use sluice_core::drift::FindingKind;
 use sluice_core::id::{IngestId, ObjectRef};
 use sluice_core::port::Clock as _;
 use sluice_core::record::{LedgerRow, Status};
 use sluice_core::testing::{Failure, World};
 use sluice_mapper_host::{TargetSpec, compile};
+use sluice_mapping::TrustKeys;
 
 use super::*;
 
@@ -42,6 +52,24 @@ fn answering(discriminant: u8, data: &[u8]) -> Vec<u8> {
     module(data, &body)
 }
 
+fn key(number: u8) -> SigningKey {
+    SigningKey::from_slice(&[number; 32]).unwrap()
+}
+
+fn trust(key: &SigningKey) -> TrustKeys {
+    TrustKeys::from_pem(&key.verifying_key().to_public_key_pem(LineEnding::LF).unwrap()).unwrap()
+}
+
+fn sign(key: &SigningKey, build: Build) -> SignedBuild {
+    let signature: DerSignature = key.sign(&build.signed_bytes());
+    SignedBuild {
+        build,
+        key_id: trust(key).ids().next().unwrap().clone(),
+        algorithm: SignatureAlgorithm::EcdsaSha256,
+        signature: STANDARD.encode(signature.as_bytes()),
+    }
+}
+
 struct Setup {
     world: World,
     deps: Deps,
@@ -52,10 +80,12 @@ impl Setup {
         let world = World::new();
         let deps = Deps {
             vendors: Arc::new(world.clone()),
+            pointers: Arc::new(world.clone()),
+            drift: Observer::new(Arc::new(World::new()), Arc::new(World::new())),
             raw: Arc::new(world.clone()),
             normalized: Arc::new(world.clone()),
             ledger: Arc::new(world.clone()),
-            bundles: Bundles::new(Arc::new(world.clone())).unwrap(),
+            bundles: Bundles::new(Arc::new(world.clone()), trust(&key(1))).unwrap(),
             clock: Arc::new(world.clone()),
         };
         Self { world, deps }
@@ -70,22 +100,25 @@ impl Setup {
             "payload": {"defaultVersion": "1", "versions": {"1": "schema/1.schema.json"}},
             "canonical": {"type": "InventoryUpdated", "version": "1.0"}, "limits": {"payloadBytesMax": 4_000}}))
         .unwrap();
-        let fingerprint = TargetSpec::host().fingerprint().as_str().to_owned();
         let manifest = Manifest {
             contract: contract.clone(),
             files: BTreeMap::from([
                 (MODULE_FILE.to_owned(), FileRef::of(wasm)),
                 ("schema/1.schema.json".to_owned(), FileRef::of(SCHEMA)),
+                // Two bundles of one module are not one bundle: native code that is no module's must not be remembered.
+                ("fixtures/native".to_owned(), FileRef::of(native)),
             ]),
-            native: BTreeMap::from([(fingerprint, FileRef::of(native))]),
         };
         let (bytes, bundle) = manifest.encode();
         let now = self.world.now();
+        let signed = sign(&key(1), self.build(&bundle, native));
         let mut state = self.world.state();
         for blob in [wasm, native, SCHEMA] {
             state.bundles.insert(blob_key(&Sha256Hex::of(blob)), Bytes::copy_from_slice(blob));
         }
         state.bundles.insert(manifest_key(&bundle), Bytes::from(bytes));
+        let statement = build_key(&bundle, &signed.build.fingerprint, &signed.key_id);
+        state.bundles.insert(statement, Bytes::from(signed.encode()));
         let pointer = ActiveMapper {
             bundle: bundle.clone(),
             contract,
@@ -93,9 +126,36 @@ impl Setup {
             activated_at: now,
             activated_by: "test".into(),
             reason: "test".into(),
+            canary: None,
         };
         state.mappers.insert(("vendorA".parse().unwrap(), "inventory_update".parse().unwrap()), pointer);
         bundle
+    }
+
+    #[expect(clippy::unused_self, reason = "it reads as one of the arrangements")]
+    fn build(&self, bundle: &Sha256Hex, native: &[u8]) -> Build {
+        Build {
+            bundle: bundle.clone(),
+            fingerprint: TargetSpec::host().fingerprint().to_string(),
+            target: TargetSpec::host().triple().to_owned(),
+            native: FileRef::of(native),
+        }
+    }
+
+    /// Puts `candidate` on trial beside what is active.
+    fn try_out(&self, candidate: &Sha256Hex, percent: &str) {
+        let mut state = self.world.state();
+        let pointer = state.mappers.values_mut().next().unwrap();
+        pointer.canary = Some(Canary {
+            bundle: candidate.clone(),
+            percent: percent.parse().unwrap(),
+            since: pointer.activated_at,
+            by: "me".into(),
+            reason: "trial".into(),
+            min_events: 10,
+            margin: "5".parse().unwrap(),
+        });
+        pointer.revision = 2;
     }
 
     fn store(&self, body: &[u8], change: impl FnOnce(&mut LedgerRow)) -> EventDetail {
@@ -337,4 +397,193 @@ async fn a_store_that_fails_is_retryable_at_every_step() {
     }
     setup.run(&event).await.unwrap();
     assert_eq!(setup.world.state().ledger[&event.key].status, Status::Normalized);
+}
+
+#[tokio::test]
+async fn native_code_is_loaded_on_a_trusted_signature_alone() {
+    let setup = Setup::new();
+    let wasm = answering(0, GOOD.as_bytes());
+    let native = compile(&wasm, &TargetSpec::host()).unwrap().bytes;
+    let event = setup.good();
+    let expect = async |code: Code, why: &str| {
+        let fault = setup.run(&event).await.unwrap_err();
+        assert_eq!((fault.code, fault.error_type()), (code, "Misconfigured"), "{why}: {fault:?}");
+        assert!(fault.bundle.is_some());
+    };
+    let bundle = setup.publish(&wasm);
+    let genuine = sign(&key(1), setup.build(&bundle, &native));
+    let fingerprint = genuine.build.fingerprint.clone();
+    let place = |signed: &SignedBuild| build_key(&bundle, &fingerprint, &signed.key_id);
+    let put = |key: &str, bytes: Vec<u8>| {
+        setup.world.state().bundles.insert(key.to_owned(), bytes.into());
+    };
+    let at = place(&genuine);
+    setup.world.state().bundles.remove(&at);
+    expect(Code::BundleUnsigned, "there is no statement").await;
+
+    let next = Build { fingerprint: "0".repeat(64), ..genuine.build.clone() };
+    put(&build_key(&bundle, &next.fingerprint, &genuine.key_id), sign(&key(1), next).encode());
+    expect(Code::BundleIncompatible, "there is one for another host").await;
+
+    let stranger = sign(&key(2), genuine.build.clone());
+    put(&place(&stranger), stranger.encode());
+    expect(Code::BundleKeyUnknown, "there is one by another key").await;
+
+    put(&at, SignedBuild { key_id: genuine.key_id.clone(), ..stranger }.encode());
+    expect(Code::BundleSignatureInvalid, "another key's signature under a trusted name").await;
+    let mut altered = genuine.clone();
+    altered.build.native = FileRef::of(b"other code");
+    put(&at, altered.encode());
+    expect(Code::BundleSignatureInvalid, "the digest of the code was altered").await;
+    let of_another = sign(&key(1), Build { bundle: Sha256Hex::of(b"another"), ..genuine.build.clone() });
+    put(&at, of_another.encode());
+    expect(Code::BundleSignatureInvalid, "a genuine statement about another bundle").await;
+    put(&at, b"{}".to_vec());
+    expect(Code::BundleSignatureInvalid, "no statement").await;
+    let blob = blob_key(&genuine.build.native.sha256);
+    let held = setup.world.state().bundles.insert(blob.clone(), Bytes::from_static(b"altered")).unwrap();
+    put(&at, genuine.encode());
+    expect(Code::BundleDigestMismatch, "the code itself was altered").await;
+    setup.world.state().bundles.insert(blob, held);
+    setup.run(&event).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_candidate_that_breaks_events_is_taken_back_by_itself() {
+    let setup = Setup::new();
+    let bad = setup.publish(&module(b"", "unreachable"));
+    let good = setup.publish(&answering(0, GOOD.as_bytes()));
+    setup.try_out(&bad, "50");
+    let mut broken = Vec::new();
+    let (mut sent, mut events) = (0, Vec::new());
+    while setup.world.state().mappers.values().next().unwrap().canary.is_some() {
+        sent += 1;
+        assert!(sent < 200, "it is never taken back");
+        let event = setup.good();
+        if let Err(fault) = setup.run(&event).await {
+            assert_eq!((fault.code, fault.bundle), (Code::MapperTrapped, Some(bad.clone())));
+            broken.push(event.clone());
+        }
+        events.push(event);
+    }
+    assert_eq!(broken.len(), 10, "as soon as there are enough events");
+    let state = setup.world.state().clone();
+    let pointer = state.mappers.values().next().unwrap();
+    assert_eq!((&pointer.bundle, pointer.revision), (&good, 3));
+    let change = state.mapper_changes.last().unwrap();
+    assert_eq!((change.kind, change.by.as_str()), (ChangeKind::AutoRollback, "sluice-normalize"));
+    assert_eq!((change.from.as_ref(), &change.to), (Some(&bad), &good));
+    let counts = change.counts.unwrap();
+    assert_eq!((counts.candidate.events, counts.candidate.failed, counts.active.failed), (10, 10, 0));
+    assert_eq!(counts.candidate.events + counts.active.events, sent);
+    assert!(change.reason.contains("10 of 10 (100.00 %)"), "{}", change.reason);
+    // What it broke is redriven through the active mapper.
+    for event in &broken {
+        let mut input = serde_json::to_value(event).unwrap();
+        input["fresh"] = json!(true);
+        handle(&setup.deps, input).await.unwrap();
+    }
+    assert!(events.iter().all(|event| setup.world.state().ledger[&event.key].status == Status::Normalized));
+}
+
+#[tokio::test]
+async fn a_trial_is_of_first_runs_and_counts_what_is_the_mappers_doing() {
+    let setup = Setup::new();
+    let candidate = setup.publish(&answering(1, br#"{"code":"no","path":"","message":"no"}"#));
+    setup.publish(&answering(0, GOOD.as_bytes()));
+    setup.try_out(&candidate, "99.99");
+    let event = setup.good();
+    let counts = || setup.world.state().canary_counts.values().next().copied().unwrap_or_default();
+    assert_eq!(setup.run(&event).await.unwrap_err().bundle, Some(candidate.clone()));
+    let counted = counts();
+    assert_eq!((counted.candidate.events, counted.candidate.failed), (1, 1));
+
+    let replayed = EventDetail { replay: 1, ..event.clone() };
+    setup.run(&replayed).await.unwrap();
+    let mut redriven = serde_json::to_value(&event).unwrap();
+    redriven["fresh"] = json!(true);
+    handle(&setup.deps, redriven).await.unwrap();
+    assert_eq!(counts(), counted, "neither a replay nor a redrive takes part");
+
+    let missing = setup.good();
+    setup.world.state().raw.remove(&missing.raw_ref.key);
+    assert_eq!(setup.run(&missing).await.unwrap_err().code, Code::RawMissing);
+    assert_eq!(counts(), counted, "a missing object is not the candidate's doing");
+    // Pointer, raw: the second call fails once, and the event is tried again.
+    setup.world.fail_next([Failure::None, Failure::Before]);
+    assert_eq!(setup.run(&setup.good()).await.unwrap_err().error_type(), "Retryable");
+    assert_eq!(counts(), counted, "what is tried again is not counted yet");
+    // Pointer, raw, count: an outcome that cannot be counted fails no event.
+    setup.world.fail_next([Failure::None, Failure::None, Failure::Before]);
+    assert_eq!(setup.run(&setup.good()).await.unwrap_err().code, Code::MapperRefused);
+    assert_eq!(counts(), counted);
+}
+
+#[tokio::test]
+async fn a_good_candidate_stays_on_trial() {
+    let setup = Setup::new();
+    let candidate = setup.publish(&answering(0, GOOD.replace("12", "13").as_bytes()));
+    let active = setup.publish(&answering(0, GOOD.as_bytes()));
+    setup.try_out(&candidate, "50");
+    for _ in 0..60 {
+        setup.run(&setup.good()).await.unwrap();
+    }
+    let state = setup.world.state();
+    assert!(state.mappers.values().next().unwrap().canary.is_some() && state.mapper_changes.is_empty());
+    let CanaryCounts { candidate: theirs, active: ours } = *state.canary_counts.values().next().unwrap();
+    assert_eq!((theirs.events + ours.events, theirs.failed + ours.failed), (60, 0));
+    for (bundle, expected) in [(candidate, theirs.events), (active, ours.events)] {
+        let mapped =
+            state.ledger.values().filter(|row| row.normalized.as_ref().is_some_and(|it| it.bundle == bundle));
+        assert_eq!(mapped.count() as u64, expected);
+        assert!(expected > 10, "{expected} of 60");
+    }
+}
+
+#[tokio::test]
+async fn a_renamed_field_is_found_recorded_once_and_announced() {
+    let mut setup = Setup::new();
+    let learned = World::new();
+    setup.deps.drift = Observer::new(Arc::new(learned.clone()), Arc::new(learned.clone()));
+    setup.publish(&answering(0, GOOD.as_bytes()));
+    for _ in 0..30 {
+        setup.run(&setup.good()).await.unwrap();
+    }
+    setup.deps.drift.flush().await;
+    assert!(learned.state().findings.is_empty());
+    let mut last = None;
+    for _ in 0..2 {
+        for quantity in 0..3 {
+            let event = setup.store(&envelope(json!({"quantity": quantity})), |_| {});
+            assert_eq!(setup.run(&event).await.unwrap_err().code, Code::PayloadSchemaViolation);
+            last = Some(event.ingest_id);
+        }
+        setup.deps.drift.flush().await;
+    }
+    let state = learned.state();
+    assert_eq!(state.findings.len(), 1, "{:#?}", state.findings);
+    let finding = state.findings.values().next().unwrap();
+    assert_eq!((finding.kind, finding.path.as_str()), (FindingKind::Renamed, "/qty"));
+    assert_eq!((finding.renamed_to.as_deref(), finding.breaking), (Some("/quantity"), true));
+    assert_eq!(finding.code.as_deref(), Some("payload_schema_violation"));
+    assert_eq!(state.drift_on_bus.len(), 1, "announced once");
+    assert!(finding.example <= last.unwrap());
+    let text = serde_json::to_string(&state.drift_on_bus).unwrap();
+    assert!(!text.contains("evt-"), "references only");
+}
+
+#[tokio::test]
+async fn learning_never_fails_an_event() {
+    let mut setup = Setup::new();
+    let learned = World::new();
+    setup.deps.drift = Observer::new(Arc::new(learned.clone()), Arc::new(learned.clone()));
+    setup.publish(&answering(0, GOOD.as_bytes()));
+    learned.fail_next([Failure::Before, Failure::None, Failure::After]);
+    for _ in 0..3 {
+        setup.run(&setup.good()).await.unwrap();
+        setup.deps.drift.flush().await;
+    }
+    let events: u64 =
+        learned.state().tracks.values().map(|(track, _)| track.past.events + track.recent.events).sum();
+    assert_eq!(events, 2, "what could not be stored is given up");
 }

@@ -91,6 +91,12 @@ impl<'a> Id<'a> {
     }
 }
 
+impl<'a> From<Id<'a>> for Cow<'a, str> {
+    fn from(id: Id<'a>) -> Self {
+        id.0
+    }
+}
+
 impl<'de: 'a, 'a> Deserialize<'de> for Id<'a> {
     fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
         let raw = <&RawValue>::deserialize(reader)?.get();

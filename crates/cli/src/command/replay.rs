@@ -33,6 +33,7 @@ use crate::args::ReplayArgs;
 use crate::cloud::Cloud;
 use crate::error::CliError;
 use crate::output::{Output, Page, Tone, View, fields, millis, paint};
+use crate::signing::trusted;
 
 /// Events are looked for in these. Those that are RECEIVED are on their way already.
 const STATUSES: [Status; 2] = [Status::Normalized, Status::Quarantined];
@@ -312,7 +313,7 @@ async fn write_manifests(
 
 /// Maps every event as `normalize` would, now, and compares with what the ledger says.
 async fn predict(cloud: &Cloud, rows: &mut Rows<'_>, say: impl Fn(u64)) -> Result<Outcome, CliError> {
-    let bundles = Bundles::new(Arc::new(cloud.bundles()))
+    let bundles = Bundles::new(Arc::new(cloud.bundles()), trusted(cloud).await?)
         .map_err(|error| Fault::new(Code::Unavailable, error.to_string()))?;
     let (vendors, raw) = (cloud.vendors(), cloud.objects());
     let mut active: HashMap<(VendorId, EventType), Option<ActiveMapper>> = HashMap::new();

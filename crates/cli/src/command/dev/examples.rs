@@ -17,7 +17,8 @@ use sluice_core::record::{RateLimit, VendorProfile};
 use crate::cloud::Cloud;
 use crate::command::vendors::{check_key, check_secret};
 use crate::error::CliError;
-use crate::publish::{Activation, Bundle, CONTRACT_FILE, Cranelift, publish};
+use crate::publish::{Activation, Bundle, CONTRACT_FILE, Cranelift, Tools, publish};
+use crate::signing::{KEY_ALIAS, KeySource, signer};
 
 /// Who activates the example mappers, in the pointer. A pointer by anyone else is left alone.
 const WHO: &str = "sluice dev --examples";
@@ -106,13 +107,19 @@ impl Examples {
         }
         let activation = Activation::OwnOnly { who: WHO.into(), reason: "an example".into() };
         let (store, pointers) = (cloud.bundles(), cloud.vendors());
+        let signer = signer(cloud, &KeySource::Kms(KEY_ALIAS.into())).await?;
+        let tools = Tools {
+            store: &store,
+            pointers: &pointers,
+            compiler: Arc::new(Cranelift),
+            signer: signer.as_ref(),
+        };
         for bundle in &self.bundles {
             say(format!(
                 "publishing the mapper of {} {}",
                 bundle.contract.vendor_id, bundle.contract.event_type
             ));
-            publish(&store, &pointers, Arc::new(Cranelift), bundle.clone(), &activation, Timestamp::now())
-                .await?;
+            publish(&tools, bundle.clone(), &activation, Timestamp::now()).await?;
         }
         Ok(registered)
     }

@@ -1,0 +1,190 @@
+//! The subcommands of `sluice mapper` for a mapper's author.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use sluice_core::digest::Sha256Hex;
+use sluice_core::id::{CanonicalType, EventType, IngestId, VendorId};
+
+use super::{Since, parse_since};
+use crate::shadow::LIMIT_DEFAULT;
+
+/// Which module of a bundle is run.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ModuleArgs {
+    /// This module; nothing is built.
+    #[arg(long, value_name = "FILE")]
+    pub wasm: Option<PathBuf>,
+    /// The module that was built last; nothing is built.
+    #[arg(long, conflicts_with = "wasm")]
+    pub no_build: bool,
+}
+
+/// `sluice mapper new`.
+#[derive(Debug, Args)]
+pub struct NewArgs {
+    /// Whose messages it maps.
+    #[arg(value_name = "VENDOR_ID")]
+    pub vendor: VendorId,
+    /// What it is written in.
+    #[arg(long, value_enum, default_value_t = LangArg::Rust)]
+    pub lang: LangArg,
+    /// A message of the vendor's, bare or in an envelope: its schema and a first mapping are inferred. Several are better than one.
+    #[arg(long, value_name = "FILE")]
+    pub from_sample: Vec<PathBuf>,
+    /// The vendor's name of this kind of message [default: the sample envelope's, or stock_update].
+    #[arg(long = "event-type", value_name = "TYPE")]
+    pub event_type: Option<EventType>,
+    /// What it becomes, with a version as in InventoryUpdated@1.0 if there are several.
+    #[arg(long, value_name = "TYPE", default_value = "InventoryUpdated")]
+    pub canonical: CanonicalType,
+    /// The folder to make [default: <vendor>-<event type> here, or in mappers-wasm/ of Sluice's repository].
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// Only write the files: no module, and no expectation for the sample.
+    #[arg(long)]
+    pub no_build: bool,
+}
+
+/// A language on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LangArg {
+    /// With the SDK: typed messages, exact numbers, refusals with a place.
+    Rust,
+    /// TypeScript's little sister.
+    Assemblyscript,
+    /// C, for WebAssembly.
+    C,
+}
+
+/// `sluice mapper build`.
+#[derive(Debug, Args)]
+pub struct BuildArgs {
+    /// The bundle's folder.
+    #[arg(value_name = "BUNDLE_DIR", default_value = ".")]
+    pub bundle: PathBuf,
+}
+
+/// `sluice mapper check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// The bundle's folder.
+    #[arg(value_name = "BUNDLE_DIR", default_value = ".")]
+    pub bundle: PathBuf,
+    /// Which module.
+    #[command(flatten)]
+    pub module: ModuleArgs,
+}
+
+/// `sluice mapper run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The bundle's folder.
+    #[arg(value_name = "BUNDLE_DIR")]
+    pub bundle: PathBuf,
+    /// The vendor's message, without an envelope; - for standard input.
+    #[arg(long, value_name = "FILE")]
+    pub payload: PathBuf,
+    /// A JSON file with members of the metadata to replace: vendorId, externalEventId, eventType, schemaVersion, occurredAt,
+    /// receivedAt.
+    #[arg(long, value_name = "FILE")]
+    pub meta: Option<PathBuf>,
+    /// Which module.
+    #[command(flatten)]
+    pub module: ModuleArgs,
+}
+
+/// `sluice mapper test`.
+#[derive(Debug, Args)]
+pub struct TestArgs {
+    /// Folders of bundles [default: every bundle of the repository].
+    #[arg(value_name = "BUNDLE_DIR")]
+    pub bundles: Vec<PathBuf>,
+    /// Write what comes of each message as what must come of it: read the difference before you commit it.
+    #[arg(long)]
+    pub update: bool,
+    /// Leave out the bundle's own tests, which run the same fixtures natively.
+    #[arg(long)]
+    pub no_native: bool,
+    /// Which module.
+    #[command(flatten)]
+    pub module: ModuleArgs,
+}
+
+/// `sluice mapper bench`.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// The bundle's folder.
+    #[arg(value_name = "BUNDLE_DIR", default_value = ".")]
+    pub bundle: PathBuf,
+    /// How often each message is mapped.
+    #[arg(long, value_name = "N", default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub rounds: u32,
+    /// Which module.
+    #[command(flatten)]
+    pub module: ModuleArgs,
+}
+
+/// `sluice mapper typegen`.
+#[derive(Debug, Args)]
+pub struct TypegenArgs {
+    /// The bundle's folder; its contract names the canonical type.
+    #[arg(value_name = "BUNDLE_DIR", default_value = ".")]
+    pub bundle: PathBuf,
+    /// Write nothing; fail if the file is not what would be written.
+    #[arg(long)]
+    pub check: bool,
+}
+
+/// `sluice mapper shadow`.
+#[derive(Debug, Args)]
+pub struct ShadowArgs {
+    /// Whose stored events.
+    #[arg(value_name = "VENDOR_ID")]
+    pub vendor: VendorId,
+    /// What would be promoted: a bundle's folder, or the digest of a published bundle.
+    #[arg(long, value_name = "DIR|DIGEST")]
+    pub candidate: String,
+    /// Of which type [default: the candidate's].
+    #[arg(long = "type", value_name = "TYPE")]
+    pub event_type: Option<EventType>,
+    /// Events received since: a time (RFC 3339), or how long ago (90s, 15m, 2h, 7d).
+    #[arg(long, value_name = "TIME", default_value = "7d", value_parser = parse_since)]
+    pub since: Since,
+    /// Most events; the newest.
+    #[arg(long, value_name = "N", default_value_t = LIMIT_DEFAULT, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub limit: u32,
+    /// Threads that map [default: one a processor].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub jobs: Option<u16>,
+    /// Which module, if the candidate is a folder.
+    #[command(flatten)]
+    pub module: ModuleArgs,
+}
+
+impl ShadowArgs {
+    /// The candidate, if it is a digest.
+    pub fn digest(&self) -> Option<Sha256Hex> {
+        Sha256Hex::try_from(self.candidate.clone()).ok()
+    }
+}
+
+/// `sluice mapper fixture`.
+#[derive(Debug, Args)]
+pub struct FixtureArgs {
+    /// The event, stored or quarantined.
+    #[arg(value_name = "INGEST_ID")]
+    pub ingest_id: IngestId,
+    /// The bundle's folder.
+    #[arg(long, value_name = "BUNDLE_DIR", default_value = ".")]
+    pub dir: PathBuf,
+    /// The case's name [default: edge-<cause>-<end of the ingestId>].
+    #[arg(long, value_name = "CASE")]
+    pub name: Option<String>,
+    /// Keep the text at this JSON pointer of the payload, and below it, as it is; * stands for every item.
+    #[arg(long, value_name = "POINTER")]
+    pub keep: Vec<String>,
+    /// Replace the text at this JSON pointer too.
+    #[arg(long, value_name = "POINTER")]
+    pub redact: Vec<String>,
+}

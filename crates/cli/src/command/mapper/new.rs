@@ -1,0 +1,166 @@
+//! `sluice mapper new`: a bundle that builds and passes its tests. The work is in [`crate::workshop::scaffold`].
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use sluice_core::canonical::SCHEMAS;
+use sluice_core::contract::CanonicalRef;
+use sluice_mapper_host::Host;
+
+use crate::args::{LangArg, NewArgs};
+use crate::error::CliError;
+use crate::output::{Cell, Output, Page, Tone, View, paint};
+use crate::workshop::build::{build, repository};
+use crate::workshop::bundle::load;
+use crate::workshop::fixtures::{Expected, cases};
+use crate::workshop::scaffold::{EVENT_TYPE_DEFAULT, Plan, Sample, bundle_name};
+
+/// Runs the command.
+pub(super) fn run(args: &NewArgs, output: &Output) -> Result<(), CliError> {
+    if args.lang != LangArg::Rust {
+        return Err(CliError::usage("a new bundle can be written in Rust only").with_hint(
+            "for AssemblyScript and C copy one of the bundles that mappers-wasm/ has in that language",
+        ));
+    }
+    let samples = args.from_sample.iter().map(|path| Sample::read(path)).collect::<Result<Vec<_>, _>>()?;
+    let event_type = match (&args.event_type, samples.iter().find_map(|sample| sample.event_type.clone())) {
+        (Some(given), _) => given.clone(),
+        (None, Some(said)) => said,
+        (None, None) => EVENT_TYPE_DEFAULT.parse().map_err(|error| CliError::usage(format!("{error}")))?,
+    };
+    let (canonical, schema) = canonical(args)?;
+    let repository = repository(Path::new("."))?;
+    let folder = folder(args, &repository, &bundle_name(&args.vendor, &event_type))?;
+    let plan = Plan {
+        vendor_id: args.vendor.clone(),
+        event_type,
+        canonical,
+        mappers: repository.join("mappers-wasm"),
+        folder,
+        samples,
+    };
+    let written = plan.write_rust(schema)?;
+    let mut sample = None;
+    if !args.no_build {
+        let progress = output.progress("building the new mapper");
+        let wasm = build(&plan.folder, output)?;
+        let bundle = load(&Host::new()?, &plan.folder, &wasm)?;
+        progress.say("running the sample");
+        for case in cases(&plan.folder, &bundle.contract)? {
+            case.accept(&bundle)?;
+        }
+        let refused =
+            cases(&plan.folder, &bundle.contract)?.iter().any(|case| case.expected == Expected::Refusal);
+        sample = Some(if refused { "refused" } else { "mapped" });
+    }
+    let suggestion = written.suggestion;
+    let mut mapped: Vec<Mapped> = suggestion
+        .matches
+        .iter()
+        .map(|one| Mapped { member: one.field.name.clone(), from: one.leaf.pointer(), score: one.score })
+        .collect();
+    mapped.extend(suggestion.occurred_at.iter().map(|leaf| Mapped {
+        member: "occurredAt".into(),
+        from: leaf.pointer(),
+        score: 100,
+    }));
+    output.document(&New {
+        folder: shortened(&plan.folder),
+        canonical: plan.canonical,
+        files: written.files,
+        mapped,
+        missing: suggestion.missing,
+        unused: suggestion.unused,
+        sample,
+    })
+}
+
+/// The newest version of the type that is known.
+fn canonical(args: &NewArgs) -> Result<(CanonicalRef, &'static str), CliError> {
+    let found = SCHEMAS.iter().rfind(|(name, ..)| *name == args.canonical.as_str());
+    let Some((_, version, schema)) = found else {
+        let known: Vec<&str> = SCHEMAS.iter().map(|(name, ..)| *name).collect();
+        return Err(CliError::usage(format!(
+            "there is no canonical type {}; there are {}",
+            args.canonical,
+            known.join(", ")
+        )));
+    };
+    let version = version.parse().map_err(|error| CliError::usage(format!("{error}")))?;
+    Ok((CanonicalRef { r#type: args.canonical.clone(), version }, schema))
+}
+
+fn folder(args: &NewArgs, repository: &Path, name: &str) -> Result<PathBuf, CliError> {
+    let here = std::env::current_dir()
+        .and_then(std::fs::canonicalize)
+        .map_err(|source| CliError::ReadFile { path: ".".into(), source })?;
+    let folder = match &args.dir {
+        Some(folder) => here.join(folder),
+        None if here.starts_with(repository) => repository.join("mappers-wasm").join(name),
+        None => here.join(name),
+    };
+    if folder.exists() {
+        return Err(CliError::usage(format!("{} is there already", shortened(&folder)))
+            .with_hint("name another folder with --dir, or edit what is there"));
+    }
+    Ok(folder)
+}
+
+/// As seen from here.
+fn shortened(path: &Path) -> String {
+    let here = std::env::current_dir().and_then(std::fs::canonicalize).unwrap_or_default();
+    path.strip_prefix(&here).unwrap_or(path).display().to_string()
+}
+
+#[derive(Debug, Serialize)]
+struct New {
+    folder: String,
+    canonical: CanonicalRef,
+    files: Vec<String>,
+    mapped: Vec<Mapped>,
+    missing: Vec<String>,
+    unused: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sample: Option<&'static str>,
+}
+
+#[derive(Debug, Serialize)]
+struct Mapped {
+    member: String,
+    from: String,
+    score: u32,
+}
+
+impl View for New {
+    fn text(&self, page: &Page) -> String {
+        let mut text = format!("{} {}\n", paint(Tone::Good, "made"), self.folder);
+        for file in &self.files {
+            text.push_str(&format!("  {}\n", paint(Tone::Dim, file)));
+        }
+        let mut rows: Vec<Vec<Cell>> = self
+            .mapped
+            .iter()
+            .map(|one| {
+                let tone = if one.score >= 85 { Tone::Good } else { Tone::Warn };
+                vec![(&one.member).into(), Cell::new(tone, &one.from)]
+            })
+            .collect();
+        rows.extend(
+            self.missing.iter().map(|member| vec![member.into(), Cell::new(Tone::Bad, "no source: refused")]),
+        );
+        if !rows.is_empty() {
+            text.push_str(&format!("\n{} {}\n", self.canonical.r#type, self.canonical.version));
+            text.push_str(&page.table(&["MEMBER", "FROM"], rows));
+        }
+        if !self.unused.is_empty() {
+            text.push_str(&format!("\nnot used: {}\n", self.unused.join(", ")));
+        }
+        text.push_str(match self.sample {
+            Some("mapped") => "\nThe sample is mapped. Look at src/lib.rs and at the fixture's .out.json.\n",
+            Some(_) => "\nThe sample is refused until every member has a source: edit src/lib.rs, then test --update.\n",
+            None => "",
+        });
+        text.push_str(&format!("\nnext: sluice mapper test {}\n", self.folder));
+        text
+    }
+}
