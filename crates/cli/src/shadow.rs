@@ -23,13 +23,12 @@ use sluice_core::port::{Freshness, RawStore as _, VendorDirectory as _};
 use sluice_core::record::{EventDetail, LedgerRow};
 use sluice_core::{Class, Code, Fault};
 use sluice_mapper_host::Host;
-use sluice_mapping::{Bundle, Bundles, Mapped, Message, Output, execute, finish};
+use sluice_mapping::{Bundle, Mapped, Message, Output, execute, finish};
 
 use crate::cloud::Cloud;
 use crate::error::CliError;
 use crate::output::{Progress, millis};
-use crate::signing::trusted;
-use crate::workshop::bundle::load;
+use crate::workshop::bundle::{load, published};
 use crate::workshop::diff::{Change, Difference, differences, folded};
 
 /// Most events that are compared, unless told otherwise: the newest.
@@ -289,14 +288,14 @@ pub async fn run(
     progress: &Progress,
 ) -> Result<Report, CliError> {
     progress.say("loading the mappers");
-    let published = Bundles::new(Arc::new(cloud.bundles()), trusted(cloud).await?)?;
+    let (host, store) = (Host::new()?, cloud.bundles());
     let candidate = match candidate {
         Candidate::Published(digest) => Side {
-            bundle: published.get(digest).await?,
+            bundle: Arc::new(published(&host, &store, digest).await?),
             name: SideName { bundle: Some(digest.clone()), folder: None, revision: None },
         },
         Candidate::Folder { folder, wasm } => Side {
-            bundle: Arc::new(load(&Host::new()?, folder, wasm)?),
+            bundle: Arc::new(load(&host, folder, wasm)?),
             name: SideName { bundle: None, folder: Some(folder.display().to_string()), revision: None },
         },
     };
@@ -311,7 +310,7 @@ pub async fn run(
     let active = cloud.vendors().active_mapper(&options.vendor_id, &event_type, Freshness::Fresh).await?;
     let active = match active {
         Some(pointer) => Some(Side {
-            bundle: published.get(&pointer.bundle).await?,
+            bundle: Arc::new(published(&host, &store, &pointer.bundle).await?),
             name: SideName { bundle: Some(pointer.bundle), folder: None, revision: Some(pointer.revision) },
         }),
         None => None,

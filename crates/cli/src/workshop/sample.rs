@@ -433,7 +433,8 @@ pub fn suggest(root: &Shape, fields: &[Field], canonical_schema: &Value) -> Sugg
             .into_iter()
             .map(|(f, (l, score))| Match { field: fields[f].clone(), leaf: leaves[l].clone(), score })
             .collect(),
-        occurred_at: occurred_at.map(|l| leaves[l].clone()),
+        // Not every message need say it: the envelope does.
+        occurred_at: occurred_at.map(|l| Leaf { optional: true, ..leaves[l].clone() }),
         missing,
     }
 }

@@ -299,13 +299,9 @@ impl Plan {
             Some(leaf) => {
                 let access = access(leaf);
                 let place = place_str(leaf);
-                if leaf.optional {
-                    format!(
-                        "match &{access} {{ Some(at) => time::utc(at, {place})?, None => time::utc(&meta.occurred_at, \"\")? }}"
-                    )
-                } else {
-                    format!("time::utc(&{access}, {place})?")
-                }
+                format!(
+                    "match &{access} {{ Some(at) => time::utc(at, {place})?, None => time::utc(&meta.occurred_at, \"\")? }}"
+                )
             }
         };
         let mut event = format!(
