@@ -33,7 +33,8 @@ fn steps() -> Vec<Step> {
         } else if in_shell && line.starts_with("# exit ") {
             exit_code = line.trim_start_matches("# exit ").parse().expect("an exit code");
         } else if in_shell && !line.is_empty() {
-            let continued = steps.last().is_some_and(|step| step.text.ends_with('\\') || quotes_open(&step.text));
+            let continued =
+                steps.last().is_some_and(|step| step.text.ends_with('\\') || quotes_open(&step.text));
             if continued {
                 let step = steps.last_mut().expect("a command to go on with");
                 step.text += &format!("\n{line}");
@@ -72,7 +73,11 @@ fn a_vendor_is_on_board_and_back_on_board_by_this_page_alone() {
     let folder = tempfile::tempdir().expect("a folder");
     let sluice = program("sluice");
     let path = std::env::join_paths(
-        sluice.parent().map(Into::into).into_iter().chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())),
+        sluice
+            .parent()
+            .map(Into::into)
+            .into_iter()
+            .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())),
     )
     .expect("a search path");
     let output = Command::new("bash")
@@ -93,15 +98,23 @@ fn a_vendor_is_on_board_and_back_on_board_by_this_page_alone() {
 
     let list = dev.sluice(&["--json", "ls", "--vendor", "acme"]).output().expect("sluice ls");
     let list: serde_json::Value = serde_json::from_slice(&list.stdout).expect("JSON");
-    let statuses: Vec<&str> =
-        list["events"].as_array().expect("events").iter().filter_map(|event| event["status"].as_str()).collect();
+    let statuses: Vec<&str> = list["events"]
+        .as_array()
+        .expect("events")
+        .iter()
+        .filter_map(|event| event["status"].as_str())
+        .collect();
     assert_eq!(statuses, ["NORMALIZED", "NORMALIZED"], "{said}");
 }
 
 #[test]
 fn the_page_is_cut_into_commands() {
     let steps = steps();
-    assert!(steps[0].text.starts_with("cat > sample.json") && steps[0].text.ends_with("END"), "{}", steps[0].text);
+    assert!(
+        steps[0].text.starts_with("cat > sample.json") && steps[0].text.ends_with("END"),
+        "{}",
+        steps[0].text
+    );
     assert!(steps[1].text.starts_with("sluice mapper new"), "{}", steps[1].text);
     assert_eq!(steps.iter().filter(|step| step.exit_code == 1).count(), 1);
     assert!(!steps.iter().any(|step| step.text.contains("cargo xtask")), "what takes minutes is not run");

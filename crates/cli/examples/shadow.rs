@@ -27,7 +27,8 @@ const TARGET_EVENTS_A_SECOND: f64 = 20_000.0;
 fn main() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let folder = root.join("mappers-wasm/shopify-orders");
-    let bundle = load(&Host::new().unwrap(), &folder, &root.join("target/mappers/shopify-orders.wasm")).unwrap();
+    let bundle =
+        load(&Host::new().unwrap(), &folder, &root.join("target/mappers/shopify-orders.wasm")).unwrap();
     let case = cases(&folder, &bundle.contract)
         .unwrap()
         .into_iter()
@@ -40,7 +41,11 @@ fn main() {
 
     let chunk: Vec<(EventDetail, Result<Bytes, Fault>)> =
         (0..EVENTS).map(|at| stored(at, &bundle.contract, &case.payload)).collect();
-    println!("shopify-orders {}: {} bytes, {EVENTS} events a round, one thread", case.name, case.payload.len());
+    println!(
+        "shopify-orders {}: {} bytes, {EVENTS} events a round, one thread",
+        case.name,
+        case.payload.len()
+    );
     for (what, pair) in [
         ("both mappers", Pair { active: Some(side()), candidate: side() }),
         ("candidate only", Pair { active: None, candidate: side() }),

@@ -763,7 +763,10 @@ mod tests {
             next += 1024;
         };
         for (digit, text) in answers {
-            answer(&if text.starts_with('{') { (*text).to_owned() } else { OUT.replace("\"S\"", text) }, Some(*digit));
+            answer(
+                &if text.starts_with('{') { (*text).to_owned() } else { OUT.replace("\"S\"", text) },
+                Some(*digit),
+            );
         }
         answer(OUT, None);
         let wasm = wat::parse_str(format!(
@@ -798,7 +801,11 @@ mod tests {
 
     impl Fake {
         fn new(payloads: impl IntoIterator<Item = impl Into<String>>) -> Self {
-            Self { payloads: payloads.into_iter().map(Into::into).collect(), reads: Mutex::new(0), away: false }
+            Self {
+                payloads: payloads.into_iter().map(Into::into).collect(),
+                reads: Mutex::new(0),
+                away: false,
+            }
         }
 
         fn envelope(&self, at: usize) -> Vec<u8> {
@@ -837,7 +844,12 @@ mod tests {
         }
     }
 
-    async fn report(traffic: &Fake, active: Option<Side>, candidate: Side, jobs: usize) -> Result<Report, CliError> {
+    async fn report(
+        traffic: &Fake,
+        active: Option<Side>,
+        candidate: Side,
+        jobs: usize,
+    ) -> Result<Report, CliError> {
         let window = Window {
             vendor_id: "acme".parse().unwrap(),
             event_type: "stock".parse().unwrap(),
@@ -851,14 +863,16 @@ mod tests {
 
     #[tokio::test]
     async fn every_event_is_in_its_group() {
-        let (active, candidate) = (bundle(&[('9', REFUSED), ('5', REFUSED)]), bundle(&[('8', REFUSED), ('7', "\"T\""), ('5', REFUSED)]));
+        let (active, candidate) = (
+            bundle(&[('9', REFUSED), ('5', REFUSED)]),
+            bundle(&[('8', REFUSED), ('7', "\"T\""), ('5', REFUSED)]),
+        );
         let mut payloads: Vec<String> = vec!["{\"qty\":1}".into(); 4];
         payloads.extend(["7", "7", "8", "9", "5"].map(|digit| format!("{{\"qty\":{digit}}}")));
         payloads.push("{\"no\":1}".into());
         payloads.push(String::new());
         let traffic = Fake::new(payloads);
-        let mut found =
-            report(&traffic, Some(side(&active, "a")), side(&candidate, "c"), 2).await.unwrap();
+        let mut found = report(&traffic, Some(side(&active, "a")), side(&candidate, "c"), 2).await.unwrap();
         assert_eq!(
             (found.events, found.same, found.changed.events, found.fixed.events, found.newly_broken.events),
             (11, 4, 2, 1, 1)
@@ -876,7 +890,12 @@ mod tests {
         found.active_cost.nanoseconds_median = 1_000;
         found.candidate_cost.nanoseconds_median = 2_000;
         let text = on_terminal(&found);
-        for part in ["newly broken  1       9.09 %", "/data/sku  changed  2", "\"S\" → \"T\"", "Newly broken, by the candidate's cause"] {
+        for part in [
+            "newly broken  1       9.09 %",
+            "/data/sku  changed  2",
+            "\"S\" → \"T\"",
+            "Newly broken, by the candidate's cause",
+        ] {
             assert!(text.contains(part), "{part:?} is not in\n{text}");
         }
     }
@@ -884,11 +903,13 @@ mod tests {
     #[tokio::test]
     async fn three_of_a_thousand_are_found_and_the_report_does_not_depend_on_threads() {
         let (active, candidate) = (bundle(&[]), bundle(&[('8', REFUSED)]));
-        let payloads = (0..1_000).map(|at| format!("{{\"qty\":{}}}", if matches!(at, 3 | 500 | 999) { 8 } else { 1 }));
+        let payloads =
+            (0..1_000).map(|at| format!("{{\"qty\":{}}}", if matches!(at, 3 | 500 | 999) { 8 } else { 1 }));
         let traffic = Fake::new(payloads);
         let mut reports = Vec::new();
         for jobs in [1, 4] {
-            let mut one = report(&traffic, Some(side(&active, "a")), side(&candidate, "c"), jobs).await.unwrap();
+            let mut one =
+                report(&traffic, Some(side(&active, "a")), side(&candidate, "c"), jobs).await.unwrap();
             assert_eq!((one.same, one.newly_broken.events), (997, 3));
             assert_eq!(one.newly_broken.causes[0].examples.len(), 3);
             (one.jobs, one.elapsed_milliseconds) = (0, 0);

@@ -57,10 +57,17 @@ async fn whole(store: &dyn BundleStore, key: &str, digest: &Sha256Hex) -> Result
     if found == *digest {
         return Ok(bytes);
     }
-    Err(Fault::new(Code::BundleDigestMismatch, format!("{key} has the digest {found}: it was altered or damaged")))
+    Err(Fault::new(
+        Code::BundleDigestMismatch,
+        format!("{key} has the digest {found}: it was altered or damaged"),
+    ))
 }
 
-pub(crate) fn compiled(host: &Host, contract: Contract, files: &BTreeMap<String, Bytes>) -> Result<Bundle, CliError> {
+pub(crate) fn compiled(
+    host: &Host,
+    contract: Contract,
+    files: &BTreeMap<String, Bytes>,
+) -> Result<Bundle, CliError> {
     let file = |name: &str| files.get(name).map(|bytes| &bytes[..]).unwrap_or_default();
     let native = compile(file(MODULE_FILE), &TargetSpec::host())?;
     let mapper = host.load_native(&native.bytes, &TrustedDigest::vouch_for(&native.bytes))?;
