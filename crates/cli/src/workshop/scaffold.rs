@@ -147,7 +147,7 @@ impl Plan {
             whole.extend(shaped);
         }
         let sdk = std::path::absolute(self.mappers.join("mapper-sdk"))
-            .map_or_else(|_| self.mappers.join("mapper-sdk"), |path| path);
+            .unwrap_or_else(|_| self.mappers.join("mapper-sdk"));
         let filled = |template: &str| {
             template
                 .replace("{{crate}}", &name)
