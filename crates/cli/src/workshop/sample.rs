@@ -20,10 +20,11 @@ pub struct Shape {
     integers: usize,
     decimals: usize,
     strings: usize,
-    /// Of the strings: RFC 3339 with an offset; days; whole numbers.
+    /// Of the strings: RFC 3339 with an offset; days.
     times: usize,
     days: usize,
-    digits: usize,
+    /// Of the strings and decimals: `12`, `12.000`.
+    wholes: usize,
     objects: usize,
     /// Members in the order in which they were first seen.
     pub members: Vec<(String, Shape)>,
@@ -39,15 +40,16 @@ impl Shape {
         match value {
             Json::Null => self.nulls += 1,
             Json::Bool(_) => self.booleans += 1,
-            Json::Number(token) if token.contains(['.', 'e', 'E']) => self.decimals += 1,
+            Json::Number(token) if token.contains(['.', 'e', 'E']) => {
+                self.decimals += 1;
+                self.wholes += usize::from(is_whole(token));
+            }
             Json::Number(_) => self.integers += 1,
             Json::String(text) => {
                 self.strings += 1;
                 self.times += usize::from(text.contains(['T', 't']) && text.parse::<Timestamp>().is_ok());
                 self.days += usize::from(text.len() == 10 && text.parse::<jiff::civil::Date>().is_ok());
-                let number = text.strip_prefix('-').unwrap_or(text);
-                self.digits +=
-                    usize::from(!number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()));
+                self.wholes += usize::from(is_whole(text));
             }
             Json::Array(items) => {
                 self.arrays += 1;
@@ -98,7 +100,7 @@ impl Shape {
         match kind {
             // An identifier is a text to us, whatever the vendor writes.
             Type::Text => all(self.strings + self.integers) && !self.is_time(),
-            Type::Integer => all(self.integers + self.digits),
+            Type::Integer => all(self.integers + self.wholes),
             Type::Boolean => all(self.booleans),
             Type::Enum(_) | Type::List(_) | Type::Struct(_) | Type::Nullable(_) => false,
         }
@@ -164,6 +166,16 @@ impl Shape {
         }
         Value::Object(schema)
     }
+}
+
+/// Digits, perhaps with a sign, perhaps with a fraction of nothing.
+fn is_whole(text: &str) -> bool {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let digits = whole.strip_prefix('-').unwrap_or(whole);
+    !digits.is_empty()
+        && digits.bytes().all(|byte| byte.is_ascii_digit())
+        && !fraction.is_empty()
+        && fraction.bytes().all(|byte| byte == b'0')
 }
 
 /// A member of the vendor's that a canonical member can be made of.
@@ -291,6 +303,7 @@ const TIMES: &[&str] = &[
     "timestamp",
     "event time",
     "date modified",
+    "sent at",
     "created at",
     "time",
     "date",
@@ -433,7 +446,8 @@ pub fn suggest(root: &Shape, fields: &[Field], canonical_schema: &Value) -> Sugg
             .into_iter()
             .map(|(f, (l, score))| Match { field: fields[f].clone(), leaf: leaves[l].clone(), score })
             .collect(),
-        occurred_at: occurred_at.map(|l| leaves[l].clone()),
+        // Not every message need say it: the envelope does.
+        occurred_at: occurred_at.map(|l| Leaf { optional: true, ..leaves[l].clone() }),
         missing,
     }
 }
@@ -498,7 +512,7 @@ mod tests {
     #[test]
     fn items_of_an_array_and_members_of_objects_are_reached() {
         let (found, at, missing) = suggested(
-            r#"{"location":{"code":"ROA"},"sent":"2026-01-02","items":[{"article":{"id":77},"level":"12"},{"article":{"id":78},"level":"3"}]}"#,
+            r#"{"location":{"code":"ROA"},"sent":"2026-01-02","items":[{"article":{"id":77},"level":"12"},{"article":{"id":78},"level":"3.0"}]}"#,
         );
         assert_eq!(
             found,

@@ -147,7 +147,7 @@ impl Plan {
             whole.extend(shaped);
         }
         let sdk = std::path::absolute(self.mappers.join("mapper-sdk"))
-            .map_or_else(|_| self.mappers.join("mapper-sdk"), |path| path);
+            .unwrap_or_else(|_| self.mappers.join("mapper-sdk"));
         let filled = |template: &str| {
             template
                 .replace("{{crate}}", &name)
@@ -299,13 +299,9 @@ impl Plan {
             Some(leaf) => {
                 let access = access(leaf);
                 let place = place_str(leaf);
-                if leaf.optional {
-                    format!(
-                        "match &{access} {{ Some(at) => time::utc(at, {place})?, None => time::utc(&meta.occurred_at, \"\")? }}"
-                    )
-                } else {
-                    format!("time::utc(&{access}, {place})?")
-                }
+                format!(
+                    "match &{access} {{ Some(at) => time::utc(at, {place})?, None => time::utc(&meta.occurred_at, \"\")? }}"
+                )
             }
         };
         let mut event = format!(

@@ -437,7 +437,53 @@ mod tests {
             "lines": {"type": "array", "items": {"type": "object", "properties": {"SKU": {"type": "string"}}}},
             "gone": {"type": ["integer", "null"]}
         }});
-        insta::assert_snapshot!(Types::of("Thing", &schema).unwrap().rust("Thing", "1.0"), @"");
+        insta::assert_snapshot!(Types::of("Thing", &schema).unwrap().rust("Thing", "1.0"), @r#"
+        //! `data` of Thing 1.0. Written by `sluice mapper typegen`: do not edit.
+
+        use std::borrow::Cow;
+
+        use serde::Serialize;
+
+        /// The canonical type.
+        pub const EVENT_TYPE: &str = "Thing";
+        /// Its version.
+        pub const SCHEMA_VERSION: &str = "1.0";
+
+        /// `Thing`.
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+        #[serde(rename_all = "camelCase")]
+        pub struct Thing<'a> {
+            /// `type`.
+            pub type_: Type,
+            /// `lines`.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub lines: Option<Vec<Line<'a>>>,
+            /// `gone`.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub gone: Option<Option<i64>>,
+        }
+
+        /// `Line`.
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+        #[serde(rename_all = "camelCase")]
+        pub struct Line<'a> {
+            /// `SKU`.
+            #[serde(rename = "SKU")]
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub sku: Option<Cow<'a, str>>,
+        }
+
+        /// `Type`.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+        pub enum Type {
+            /// `a-b`.
+            #[serde(rename = "a-b")]
+            AB,
+            /// `c`.
+            #[serde(rename = "c")]
+            C,
+        }
+        "#);
     }
 
     #[test]

@@ -59,8 +59,8 @@ pub(super) async fn run(args: &FixtureArgs, cloud: &Cloud, output: &Output) -> R
     if message.meta.schema_version != contract.payload.default_version.as_str() {
         meta.insert("schemaVersion".into(), message.meta.schema_version.clone().into());
     }
-    meta.insert("occurredAt".into(), message.meta.occurred_at.clone().into());
-    meta.insert("receivedAt".into(), message.meta.received_at.clone().into());
+    meta.insert("occurredAt".into(), message.meta.occurred_at.into());
+    meta.insert("receivedAt".into(), message.meta.received_at.into());
     let overlay = with(&stem, "meta.json");
     for (path, text) in [(&input, written(&stand_in)), (&overlay, pretty(&meta.into()))] {
         let failed = |source| CliError::WriteFile { path: path.clone(), source };

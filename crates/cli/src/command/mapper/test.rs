@@ -156,13 +156,12 @@ impl View for Tested {
                     }
                 }
             }
-            match (&bundle.native_failure, bundle.native) {
-                (Some(failure), _) => {
-                    text.push_str(&format!("  {} natively: {failure}\n", paint(Tone::Bad, "FAILED ")))
-                }
-                (None, true) => text.push_str(&format!("  {} natively\n", paint(Tone::Good, "ok     "))),
-                (None, false) => {}
-            }
+            let natively = match (&bundle.native_failure, bundle.native) {
+                (Some(failure), _) => format!("  {} natively: {failure}\n", paint(Tone::Bad, "FAILED ")),
+                (None, true) => format!("  {} natively\n", paint(Tone::Good, "ok     ")),
+                (None, false) => String::new(),
+            };
+            text.push_str(&natively);
         }
         text.push_str(&format!("\n{} passed, {} failed", self.passed, self.failed));
         if self.updated > 0 {
