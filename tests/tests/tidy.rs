@@ -28,13 +28,14 @@ fn edges(metadata: &Metadata) -> Vec<(String, String, bool)> {
     edges
 }
 
-const FUNCTIONS: [&str; 6] = [
+const FUNCTIONS: [&str; 7] = [
     "sluice-accept",
     "sluice-persist-raw",
     "sluice-relay",
     "sluice-normalize",
     "sluice-quarantine",
     "sluice-apply",
+    "sluice-reconcile",
 ];
 
 /// Which of our own crates a crate may be built on. Its tests may also use [`FOR_TESTS`].

@@ -98,6 +98,42 @@ impl DynamoCanonical {
         }
     }
 
+    /// State rows page by page, in the table's order; `after` is the entity of the last row of the page before. The second part is
+    /// `None` at the end.
+    pub async fn page(&self, after: Option<&Entity>) -> Result<(Vec<State>, Option<Entity>), Fault> {
+        let start = after.map(|entity| {
+            HashMap::from([("entity".to_owned(), text(entity)), ("part".to_owned(), text(STATE))])
+        });
+        let mut start: Option<Item> = start;
+        loop {
+            let answer = self
+                .client
+                .scan()
+                .table_name(&self.table)
+                .filter_expression("#part = :state")
+                .expression_attribute_names("#part", "part")
+                .expression_attribute_values(":state", text(STATE))
+                .set_exclusive_start_key(start)
+                .send()
+                .await
+                .map_err(|error| fault("read canonical state", error))?;
+            let states: Vec<State> = answer
+                .items
+                .unwrap_or_default()
+                .into_iter()
+                .map(|item| from_item(&self.table, item))
+                .collect::<Result<_, _>>()?;
+            start = answer.last_evaluated_key.filter(|key| !key.is_empty());
+            if start.is_none() {
+                return Ok((states, None));
+            }
+            // A page may end in a row that is no state; what follows the last state is read again, and left out again.
+            if let Some(last) = states.last().map(|state| state.entity.clone()) {
+                return Ok((states, Some(last)));
+            }
+        }
+    }
+
     fn put_row(item: Item, table: &str, version: Option<u64>) -> Result<TransactWriteItem, Fault> {
         let put = Put::builder().table_name(table).set_item(Some(item));
         let put = match version {

@@ -38,3 +38,9 @@ pub(crate) fn s3(sdk: &SdkConfig) -> aws_sdk_s3::Client {
     let config = if signs(sdk) { config } else { config.allow_no_auth() };
     aws_sdk_s3::Client::from_conf(config.build())
 }
+
+pub(crate) fn sfn(sdk: &SdkConfig) -> aws_sdk_sfn::Client {
+    let config = aws_sdk_sfn::config::Builder::from(sdk);
+    let config = if signs(sdk) { config } else { config.allow_no_auth() };
+    aws_sdk_sfn::Client::from_conf(config.build())
+}

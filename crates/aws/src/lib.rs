@@ -1,8 +1,11 @@
-//! The ports of `sluice-core` on AWS: DynamoDB, S3, SQS and EventBridge by AWS's own SDK, and the frame of a Lambda function.
+//! The ports of `sluice-core` on AWS: DynamoDB, S3, SQS, EventBridge and Step Functions by AWS's own SDK, and the frame of a
+//! Lambda function.
 //!
 //! Non-goal: decisions. An adapter moves a row or an object and classifies what went wrong; what follows is the function's
 //! business. The local cloud is reached by the same clients, pointed at loopback: there is no second implementation.
 
+pub mod balance;
+pub mod books;
 pub mod bundles;
 pub mod bus;
 pub mod canonical;
@@ -21,6 +24,7 @@ pub mod metric;
 pub mod normalized;
 pub mod quarantine;
 pub mod raw;
+pub mod recoveries;
 pub mod stage;
 pub mod vendors;
 

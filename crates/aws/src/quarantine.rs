@@ -1,4 +1,7 @@
-//! The quarantine table: `vendorId`, `ingestId`.
+//! The quarantine table: `vendorId`, `ingestId`; index `by-group` of the open rows.
+//!
+//! Invariants: a row is never deleted; `openGroup` is there exactly while a row is OPEN, so that the index holds nothing else. A
+//! row `group#<fingerprint>`/`note` is what a person said of a group; no vendor's id has a `#`.
 
 use async_trait::async_trait;
 use aws_config::SdkConfig;
@@ -9,10 +12,18 @@ use jiff::Timestamp;
 use sluice_core::Fault;
 use sluice_core::id::{IngestId, VendorId, rfc3339};
 use sluice_core::port::QuarantineStore;
-use sluice_core::record::{QuarantineRow, QuarantineStatus};
+use sluice_core::quarantine::{open_group, open_group_shards};
+use sluice_core::record::{QuarantineRow, QuarantineStatus, Resolution};
 
 use crate::error::fault;
 use crate::item::{Item, from_item, text, to_item, to_value};
+
+/// Name of the index of open rows by group.
+pub const BY_GROUP: &str = "by-group";
+
+/// Partitions of notes begin with this.
+const NOTES: &str = "group#";
+const NOTE: &str = "note";
 
 /// The table.
 #[derive(Debug, Clone)]
@@ -46,17 +57,19 @@ impl DynamoQuarantine {
         answer.item.map(|item| from_item(&self.table, item)).transpose()
     }
 
-    /// All rows with a status, of one vendor or of all, oldest event first within a vendor.
+    /// All rows with a status, of one vendor or of all, oldest event first within a vendor. Open rows come from the index that
+    /// holds nothing else: what it costs does not grow with what was released.
     pub async fn list(
         &self,
         vendor_id: Option<&VendorId>,
         status: Option<QuarantineStatus>,
     ) -> Result<Vec<QuarantineRow>, Fault> {
+        let table = || self.client.scan().table_name(&self.table);
         let mut rows: Vec<QuarantineRow> = Vec::new();
         let mut from: Option<Item> = None;
         loop {
-            let (items, next) = match vendor_id {
-                Some(vendor_id) => {
+            let (items, next) = match (vendor_id, status) {
+                (Some(vendor_id), None | Some(QuarantineStatus::Released | QuarantineStatus::Discarded)) => {
                     let answer = self
                         .client
                         .query()
@@ -69,8 +82,21 @@ impl DynamoQuarantine {
                         .map_err(|error| fault("list the quarantine", error))?;
                     (answer.items, answer.last_evaluated_key)
                 }
-                None => {
-                    let scan = self.client.scan().table_name(&self.table).set_exclusive_start_key(from);
+                (_, Some(QuarantineStatus::Open)) => {
+                    let mut scan = table().index_name(BY_GROUP).set_exclusive_start_key(from);
+                    if let Some(vendor_id) = vendor_id {
+                        scan = scan
+                            .filter_expression("vendorId = :vendor")
+                            .expression_attribute_values(":vendor", text(vendor_id));
+                    }
+                    let answer = scan.send().await.map_err(|error| fault("list the quarantine", error))?;
+                    (answer.items, answer.last_evaluated_key)
+                }
+                (None, _) => {
+                    let scan = table()
+                        .filter_expression("NOT begins_with(vendorId, :group)")
+                        .expression_attribute_values(":group", text(NOTES))
+                        .set_exclusive_start_key(from);
                     let answer = scan.send().await.map_err(|error| fault("list the quarantine", error))?;
                     (answer.items, answer.last_evaluated_key)
                 }
@@ -88,6 +114,134 @@ impl DynamoQuarantine {
             }
         }
     }
+
+    /// The open rows of a group, oldest event first within a vendor.
+    pub async fn group(&self, fingerprint: &str) -> Result<Vec<QuarantineRow>, Fault> {
+        let mut rows: Vec<QuarantineRow> = Vec::new();
+        for shard in open_group_shards(fingerprint) {
+            let mut from: Option<Item> = None;
+            loop {
+                let answer = self
+                    .client
+                    .query()
+                    .table_name(&self.table)
+                    .index_name(BY_GROUP)
+                    .key_condition_expression("openGroup = :group")
+                    .expression_attribute_values(":group", text(&shard))
+                    .set_exclusive_start_key(from)
+                    .send()
+                    .await
+                    .map_err(|error| fault("read a group of the quarantine", error))?;
+                for item in answer.items.unwrap_or_default() {
+                    rows.push(from_item(&self.table, item)?);
+                }
+                from = answer.last_evaluated_key.filter(|key| !key.is_empty());
+                if from.is_none() {
+                    break;
+                }
+            }
+        }
+        rows.sort_by(|a, b| (&a.vendor_id, a.ingest_id).cmp(&(&b.vendor_id, b.ingest_id)));
+        Ok(rows)
+    }
+
+    /// The rows of a vendor's events that were accepted from `from` up to, not including, `to`.
+    pub async fn between(
+        &self,
+        vendor_id: &VendorId,
+        from: IngestId,
+        to: IngestId,
+    ) -> Result<Vec<QuarantineRow>, Fault> {
+        let mut rows: Vec<QuarantineRow> = Vec::new();
+        let mut start: Option<Item> = None;
+        loop {
+            let answer = self
+                .client
+                .query()
+                .table_name(&self.table)
+                .key_condition_expression("vendorId = :vendor AND ingestId BETWEEN :from AND :to")
+                .expression_attribute_values(":vendor", text(vendor_id))
+                .expression_attribute_values(":from", text(from))
+                .expression_attribute_values(":to", text(to))
+                .set_exclusive_start_key(start)
+                .send()
+                .await
+                .map_err(|error| fault("read the quarantine of a time", error))?;
+            for item in answer.items.unwrap_or_default() {
+                let row: QuarantineRow = from_item(&self.table, item)?;
+                if row.ingest_id < to {
+                    rows.push(row);
+                }
+            }
+            start = answer.last_evaluated_key.filter(|key| !key.is_empty());
+            if start.is_none() {
+                return Ok(rows);
+            }
+        }
+    }
+
+    /// Sets DISCARDED, with who and why; nothing is deleted. `Ok(false)`: the row is not open any more.
+    pub async fn discard(
+        &self,
+        vendor_id: &VendorId,
+        ingest_id: IngestId,
+        resolution: &Resolution,
+    ) -> Result<bool, Fault> {
+        let result = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key("vendorId", text(vendor_id))
+            .key("ingestId", text(ingest_id))
+            .condition_expression("#status = :open")
+            .update_expression("SET #status = :discarded, resolution = :resolution REMOVE openGroup")
+            .expression_attribute_names("#status", "status")
+            .expression_attribute_values(":open", to_value(&QuarantineStatus::Open)?)
+            .expression_attribute_values(":discarded", to_value(&QuarantineStatus::Discarded)?)
+            .expression_attribute_values(":resolution", to_value(resolution)?)
+            .send()
+            .await;
+        match result {
+            Ok(_) => Ok(true),
+            Err(SdkError::ServiceError(service)) if service.err().is_conditional_check_failed_exception() => {
+                Ok(false)
+            }
+            Err(error) => Err(fault("discard the quarantine row", error)),
+        }
+    }
+
+    /// Records that a person knows of a group. The latest acknowledgement holds.
+    pub async fn acknowledge(&self, fingerprint: &str, note: &Resolution) -> Result<(), Fault> {
+        self.client
+            .put_item()
+            .table_name(&self.table)
+            .item("vendorId", text(format!("{NOTES}{fingerprint}")))
+            .item("ingestId", text(NOTE))
+            .item("note", to_value(note)?)
+            .send()
+            .await
+            .map_err(|error| fault("acknowledge a group of the quarantine", error))?;
+        Ok(())
+    }
+
+    /// What was last said of a group.
+    pub async fn note(&self, fingerprint: &str) -> Result<Option<Resolution>, Fault> {
+        #[derive(serde::Deserialize)]
+        struct Note {
+            note: Resolution,
+        }
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .key("vendorId", text(format!("{NOTES}{fingerprint}")))
+            .key("ingestId", text(NOTE))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|error| fault("read the note of a group", error))?;
+        Ok(answer.item.map(|item| from_item::<Note>(&self.table, item)).transpose()?.map(|note| note.note))
+    }
 }
 
 #[async_trait]
@@ -96,6 +250,9 @@ impl QuarantineStore for DynamoQuarantine {
         // Everything but the key and the first time, which holds once set.
         let mut item: Vec<(String, AttributeValue)> = to_item(row)?.into_iter().collect();
         item.retain(|(name, _)| !matches!(name.as_str(), "vendorId" | "ingestId" | "firstSeenAt"));
+        if row.status == QuarantineStatus::Open {
+            item.push(("openGroup".into(), text(open_group(&row.fingerprint, row.ingest_id))));
+        }
         item.sort_by(|a, b| a.0.cmp(&b.0));
         let mut update = self
             .client
@@ -127,7 +284,7 @@ impl QuarantineStore for DynamoQuarantine {
             .key("vendorId", text(vendor_id))
             .key("ingestId", text(ingest_id))
             .condition_expression("attribute_exists(vendorId)")
-            .update_expression("SET #status = :released, lastSeenAt = :at")
+            .update_expression("SET #status = :released, lastSeenAt = :at REMOVE openGroup")
             .expression_attribute_names("#status", "status")
             .expression_attribute_values(":released", to_value(&QuarantineStatus::Released)?)
             .expression_attribute_values(":at", text(rfc3339(at)))

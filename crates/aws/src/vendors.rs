@@ -1,7 +1,8 @@
 //! The vendors table: `vendorId`, `record`.
 //!
-//! `record` is `profile`, or `mapper#<eventType>` for the pointer to the active bundle, `history#<eventType>#<revision>` for each
-//! change of it, and `canary#<eventType>#<revision>` for the outcomes since a canary began. A row `key#<digest>`/`key` says whose an
+//! `record` is `profile`, `mapper#<eventType>` for the pointer to the active bundle, `history#<eventType>#<revision>` for each change of
+//! it, `canary#<eventType>#<revision>` for the outcomes since a canary began, or `change#<time>#<what>` for what was done to the
+//! vendor. A row `key#<digest>`/`key` says whose an
 //! API key is. Reads are cached for [`CACHE_SECONDS`], absence included, so that an unknown key costs one read, not one a request.
 
 use std::sync::Arc;
@@ -13,12 +14,14 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{Put, ReturnValue, TransactWriteItem};
+use jiff::Timestamp;
 use moka::future::Cache;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use sluice_core::bundle::{ActiveMapper, Arm, ArmCounts, CanaryCounts, MapperChange};
 use sluice_core::contract::Contract;
 use sluice_core::digest::Sha256Hex;
-use sluice_core::id::{EventType, VendorId};
+use sluice_core::id::{EventType, VendorId, rfc3339};
 use sluice_core::port::{Freshness, MapperPointers, VendorDirectory};
 use sluice_core::record::VendorProfile;
 use sluice_core::{Code, Fault};
@@ -33,6 +36,26 @@ pub const CACHE_SECONDS: u64 = 2;
 const CACHE_ROWS_MAX: u64 = 10_000;
 
 const PROFILE: &str = "profile";
+const CHANGE: &str = "change#";
+
+/// A line of a vendor's history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VendorChange {
+    /// What was done, e.g. `disabled`.
+    pub what: String,
+    /// Who did it.
+    pub by: String,
+    /// When.
+    #[serde(with = "sluice_core::id::millis")]
+    pub at: Timestamp,
+}
+
+impl VendorChange {
+    /// Of now.
+    pub fn new(what: String, by: String) -> Self {
+        Self { what, by, at: Timestamp::now() }
+    }
+}
 
 /// The table, behind its cache.
 #[derive(Debug, Clone)]
@@ -136,7 +159,8 @@ impl DynamoVendors {
         item.map(|item| from_item(&self.table, Item::clone(&item))).transpose()
     }
 
-    /// Writes a vendor and its key rows. Keys that the profile no longer has lose their rows.
+    /// Writes a vendor and its key rows, in an order in which a crash leaves every key that holds able to send: rows of new keys,
+    /// then the profile, which alone says what holds, then the rows of keys that it no longer has.
     pub async fn put_vendor(&self, profile: &VendorProfile) -> Result<(), Fault> {
         let before: Option<VendorProfile> =
             self.row(profile.vendor_id.to_string(), PROFILE.into(), Freshness::Fresh).await?;
@@ -160,6 +184,10 @@ impl DynamoVendors {
                 .item("vendorId", text(owner_partition(digest)))
                 .item("record", text("key"))
                 .item("owner", text(&profile.vendor_id))
+                // Of two vendors that are given one key at once, one is refused.
+                .condition_expression("attribute_not_exists(vendorId) OR #owner = :owner")
+                .expression_attribute_names("#owner", "owner")
+                .expression_attribute_values(":owner", text(&profile.vendor_id))
                 .send()
                 .await
                 .map_err(|error| fault("write an API key's row", error))?;
@@ -233,6 +261,44 @@ impl DynamoVendors {
             from = answer.last_evaluated_key.filter(|key| !key.is_empty());
             if from.is_none() {
                 return Ok(contracts.into());
+            }
+        }
+    }
+
+    /// Adds a line to a vendor's history, which nothing ever removes.
+    pub async fn note_change(&self, vendor_id: &VendorId, change: &VendorChange) -> Result<(), Fault> {
+        let mut item = to_item(change)?;
+        item.insert("vendorId".into(), text(vendor_id));
+        // The time sorts; what was changed tells two changes of one millisecond apart.
+        item.insert("record".into(), text(format!("{CHANGE}{}#{}", rfc3339(change.at), change.what)));
+        let put = self.client.put_item().table_name(&self.table).set_item(Some(item));
+        put.send().await.map_err(|error| fault("write a vendor's history", error))?;
+        Ok(())
+    }
+
+    /// A vendor's history, oldest first.
+    pub async fn changes(&self, vendor_id: &VendorId) -> Result<Vec<VendorChange>, Fault> {
+        let mut changes = Vec::new();
+        let mut from: Option<Item> = None;
+        loop {
+            let answer = self
+                .client
+                .query()
+                .table_name(&self.table)
+                .key_condition_expression("vendorId = :vendor AND begins_with(#record, :change)")
+                .expression_attribute_names("#record", "record")
+                .expression_attribute_values(":vendor", text(vendor_id))
+                .expression_attribute_values(":change", text(CHANGE))
+                .set_exclusive_start_key(from)
+                .send()
+                .await
+                .map_err(|error| fault("read a vendor's history", error))?;
+            for item in answer.items.unwrap_or_default() {
+                changes.push(from_item(&self.table, item)?);
+            }
+            from = answer.last_evaluated_key.filter(|key| !key.is_empty());
+            if from.is_none() {
+                return Ok(changes);
             }
         }
     }

@@ -9,6 +9,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use jiff::{SpanRelativeTo, Timestamp};
 use reqwest::Url;
 use reqwest::header::{HeaderName, HeaderValue};
+use sluice_core::balance::Hour;
 use sluice_core::id::{EventType, ExternalEventId, IngestId, SchemaVersion, VendorId};
 use sluice_core::record::Status;
 use sluice_core::state::Entity;
@@ -42,7 +43,7 @@ Examples:
   sluice --local send order.json --key KEY    post a file, byte for byte
   sluice --local show 01KCZ...                one event: life cycle, documents, cause
   sluice --local quarantine ls                what waits for a person
-  sluice --local redrive --all --wait         run it again once its cause is mended
+  sluice --local redrive --all --yes          run it again once its cause is mended
   sluice --local balance                      prove that nothing was lost";
 
 /// `sluice`.
@@ -111,6 +112,8 @@ pub enum Command {
     Divergence(DivergenceCommand),
     /// Prove that nothing was lost: accepted = normalized + quarantined + in flight.
     Balance(BalanceArgs),
+    /// Compare ledger, raw objects, normalized documents, quarantine and canonical state, object by object, digests included.
+    Audit(AuditArgs),
     /// Vendors and their keys.
     #[command(subcommand)]
     Vendors(VendorsCommand),
@@ -328,33 +331,121 @@ pub enum QuarantineCommand {
         /// Those released or discarded too.
         #[arg(long)]
         all: bool,
+        /// By group: what fails alike is one line.
+        #[arg(long)]
+        group: bool,
     },
-    /// Show one: every fault of its cause.
+    /// Show one event, with every fault of its cause, or one group.
     Show {
-        /// As answered when the event was accepted.
-        #[arg(value_name = "INGEST_ID")]
-        ingest_id: IngestId,
+        /// An ingestId, or a group's fingerprint.
+        #[arg(value_name = "INGEST_ID|GROUP")]
+        target: Target,
+    },
+    /// Let events be: they are not run again, and are kept with who decided so and why.
+    Discard {
+        /// ingestIds, or groups' fingerprints.
+        #[arg(value_name = "INGEST_ID|GROUP", required = true)]
+        targets: Vec<Target>,
+        /// Why, for the record.
+        #[arg(long, value_name = "TEXT", value_parser = parse_reason)]
+        reason: String,
+        /// Who decides.
+        #[command(flatten)]
+        by: By,
+        /// Do not ask. Required for groups when there is no terminal.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Get events out of quarantine by running them again: `sluice redrive` for one event or group.
+    Release {
+        /// An ingestId, or a group's fingerprint.
+        #[arg(value_name = "INGEST_ID|GROUP")]
+        target: Target,
+        /// Do not ask. Required for a group when there is no terminal.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Say that a group is known. It is open again when it comes back after all of it was dealt with.
+    Ack {
+        /// The group's fingerprint.
+        #[arg(value_name = "GROUP", value_parser = parse_group)]
+        group: String,
+        /// What is known of it: a ticket, a name.
+        #[arg(long, value_name = "TEXT", value_parser = parse_reason)]
+        reason: String,
+        /// Who knows.
+        #[command(flatten)]
+        by: By,
     },
 }
 
-/// `sluice redrive`.
+/// An event or a group of the quarantine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// An event.
+    Event(IngestId),
+    /// A group's fingerprint.
+    Group(String),
+}
+
+/// Who does it, for the record.
 #[derive(Debug, Args)]
+pub struct By {
+    /// Who decides, for the record [default: SLUICE_BY, or the user of this computer].
+    #[arg(long = "by", value_name = "NAME", env = "SLUICE_BY")]
+    pub name: Option<String>,
+}
+
+/// `sluice redrive`.
+#[derive(Debug, Clone, Args)]
+#[command(group = clap::ArgGroup::new("which").required(true).multiple(true)
+    .args(["ingest_ids", "group", "vendor", "since", "until", "all"]))]
 pub struct RedriveArgs {
     /// Which events.
-    #[arg(value_name = "INGEST_ID", required_unless_present = "all", conflicts_with_all = ["all", "vendor"])]
+    #[arg(value_name = "INGEST_ID", conflicts_with_all = ["group", "vendor", "since", "until", "all"])]
     pub ingest_ids: Vec<IngestId>,
+    /// What is open of this group.
+    #[arg(long, value_name = "GROUP", value_parser = parse_group)]
+    pub group: Option<String>,
+    /// Only this vendor's.
+    #[arg(long, value_name = "ID")]
+    pub vendor: Option<VendorId>,
+    /// Only what was first quarantined at this time or later: RFC 3339, or how long ago.
+    #[arg(long, value_name = "TIME", value_parser = parse_since)]
+    pub since: Option<Since>,
+    /// Only what was first quarantined before this time: RFC 3339, or how long ago.
+    #[arg(long, value_name = "TIME", value_parser = parse_since)]
+    pub until: Option<Since>,
     /// All that are in quarantine.
     #[arg(long)]
     pub all: bool,
-    /// With --all: only this vendor's.
-    #[arg(long, value_name = "ID", requires = "all")]
-    pub vendor: Option<VendorId>,
-    /// Wait until each ends, and say how.
+    /// Show the plan and stop.
     #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask. Required for a selection when there is no terminal, and with --json.
+    #[arg(long)]
+    pub yes: bool,
+    /// Most events started per second. RedriveExecution and StartExecution allow 150 to 300, shared with everything else.
+    #[arg(long, value_name = "PER_SECOND", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=300))]
+    pub rate: u32,
+    /// Of a selection: stop when this share of those that ended has failed again.
+    #[arg(long, value_name = "PERCENT", default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=100))]
+    pub error_budget: u32,
+    /// Of a selection: but not before this many have failed again.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    pub error_budget_min: u32,
+    /// Start them and do not wait for their ends: without an error budget.
+    #[arg(long)]
+    pub no_wait: bool,
+    /// Wait until each ends: what is done anyway.
+    #[arg(long, hide = true, conflicts_with = "no_wait")]
     pub wait: bool,
-    /// With --wait: give up after this many seconds.
-    #[arg(long, value_name = "SECONDS", default_value_t = 120, requires = "wait")]
+    /// Give up waiting for an event after this many seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
     pub timeout: u64,
+    /// Leave the messages of released events in the dead-letter queue.
+    #[arg(long)]
+    pub keep_dead_letters: bool,
 }
 
 /// `sluice replay`.
@@ -397,6 +488,15 @@ pub enum DlqCommand {
         /// Most messages shown.
         #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000))]
         limit: u32,
+    },
+    /// Remove messages whose event is out of quarantine: normalized, released or discarded. Others are given back.
+    Drain {
+        /// Most messages looked at.
+        #[arg(long, value_name = "N", default_value_t = 100_000)]
+        limit: u32,
+        /// Remove nothing; say what would be removed.
+        #[arg(long)]
+        dry_run: bool,
     },
 }
 
@@ -457,12 +557,41 @@ pub enum DivergenceCommand {
 /// `sluice balance`.
 #[derive(Debug, Args)]
 pub struct BalanceArgs {
+    /// This vendor's, hour by hour, each counted afresh and compared with what is stored.
+    #[arg(long, value_name = "ID")]
+    pub vendor: Option<VendorId>,
+    /// This hour's, by vendor, counted afresh and compared with what is stored: 2026-11-21T10.
+    #[arg(long, value_name = "HOUR", conflicts_with = "wait", value_parser = str::parse::<Hour>)]
+    pub hour: Option<Hour>,
+    /// With --vendor: hours from this time on: RFC 3339, or how long ago.
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = parse_since)]
+    pub since: Since,
     /// Wait until nothing is in flight.
     #[arg(long)]
     pub wait: bool,
     /// With --wait: give up after this many seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 120, requires = "wait")]
     pub timeout: u64,
+}
+
+/// `sluice audit`.
+#[derive(Debug, Args)]
+pub struct AuditArgs {
+    /// Only this vendor's. Canonical state is then looked at from its events only.
+    #[arg(long, value_name = "ID")]
+    pub vendor: Option<VendorId>,
+    /// Events received from this time on: RFC 3339, or how long ago [default: the first].
+    #[arg(long, value_name = "TIME", value_parser = parse_since)]
+    pub from: Option<Since>,
+    /// Events received before this time: RFC 3339, or how long ago [default: now].
+    #[arg(long, value_name = "TIME", value_parser = parse_since)]
+    pub to: Option<Since>,
+    /// Keep a record of how far it is in this file, and go on from there if it exists.
+    #[arg(long, value_name = "FILE")]
+    pub resume: Option<PathBuf>,
+    /// Objects read at once.
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub parallel: u32,
 }
 
 /// `sluice vendors`.
@@ -472,18 +601,63 @@ pub enum VendorsCommand {
     Add(VendorsAddArgs),
     /// List vendors.
     Ls,
-    /// Answer a vendor 403 from now on. What it has sent stays and is processed as before.
-    Disable(VendorArgs),
-    /// Let a disabled vendor send again, with the keys and secrets that it has.
-    Enable(VendorArgs),
+    /// Show one: keys and secrets by their digests, limits, mappers, what was changed when and by whom.
+    Show {
+        /// Which.
+        #[arg(value_name = "ID")]
+        id: VendorId,
+    },
+    /// Give a vendor a second API key, and end the first once the vendor uses the second.
+    RotateKey(RotateArgs),
+    /// Give a vendor a second webhook secret, and end the first once the vendor uses the second.
+    RotateSecret(RotateArgs),
+    /// Answer a vendor 403 from now on. Nothing of its history is lost.
+    Disable {
+        /// Which.
+        #[arg(value_name = "ID")]
+        id: VendorId,
+        /// Who does it.
+        #[command(flatten)]
+        by: By,
+    },
+    /// Undo `disable`.
+    Enable {
+        /// Which.
+        #[arg(value_name = "ID")]
+        id: VendorId,
+        /// Who does it.
+        #[command(flatten)]
+        by: By,
+    },
+    /// How well vendors send: a score a day, with each of its components.
+    Health {
+        /// Which; all if left out.
+        #[arg(value_name = "ID")]
+        id: Option<VendorId>,
+        /// UTC day: 2026-11-21 [default: today].
+        #[arg(long, value_name = "DAY", value_parser = str::parse::<jiff::civil::Date>)]
+        day: Option<jiff::civil::Date>,
+    },
 }
 
-/// One vendor.
+/// `sluice vendors rotate-key` and `rotate-secret`.
 #[derive(Debug, Args)]
-pub struct VendorArgs {
-    /// vendorId.
-    #[arg(value_name = "VENDOR")]
-    pub vendor: VendorId,
+pub struct RotateArgs {
+    /// Which vendor.
+    #[arg(value_name = "ID")]
+    pub id: VendorId,
+    /// The new one; made and shown once if left out.
+    #[arg(long, value_name = "TEXT", conflicts_with_all = ["finish", "revoke"])]
+    pub value: Option<String>,
+    /// End the rotation: the older one does not hold any more.
+    #[arg(long, conflicts_with = "revoke")]
+    pub finish: bool,
+    /// End one at once, whichever it is: the first digits of its digest, as `sluice vendors show` lists it.
+    #[arg(long, value_name = "DIGEST")]
+    pub revoke: Option<String>,
+    /// Who does it.
+    #[command(flatten)]
+    pub by: By,
 }
 
 /// `sluice vendors add`.
@@ -531,6 +705,32 @@ fn parse_local(text: &str) -> Result<LocalSetting, String> {
         "1" | "true" | "yes" => parse_url(AWS_URL_LOCAL).map(|url| LocalSetting(Some(url))),
         _ => parse_url(text).map(|url| LocalSetting(Some(url))),
     }
+}
+
+impl std::str::FromStr for Target {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if sluice_core::quarantine::is_fingerprint(text) {
+            return Ok(Self::Group(text.to_owned()));
+        }
+        text.parse().map(Self::Event).map_err(|_| {
+            "expected an ingestId (26 characters) or a group's fingerprint (16 hexadecimal digits)".to_owned()
+        })
+    }
+}
+
+fn parse_group(text: &str) -> Result<String, String> {
+    if sluice_core::quarantine::is_fingerprint(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("a group's fingerprint has 16 hexadecimal digits: `sluice quarantine ls --group` lists them"
+            .to_owned())
+    }
+}
+
+fn parse_reason(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() { Err("say why".to_owned()) } else { Ok(text.trim().to_owned()) }
 }
 
 fn parse_header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
@@ -626,11 +826,33 @@ mod tests {
     fn redrive_is_of_some_or_of_all() {
         let id = "01KCZ00000000000000000000A";
         assert!(parse("redrive").is_err());
+        assert!(parse("redrive --yes").is_err(), "of what?");
         assert!(parse(&format!("redrive {id} --all")).is_err());
         assert!(parse(&format!("redrive {id} --vendor v")).is_err());
         assert!(parse("redrive --all --vendor v --wait --timeout 5").is_ok());
+        for selection in [
+            "--group 0123456789abcdef",
+            "--vendor v",
+            "--since 2h --until 1h",
+            "--group 0123456789abcdef --vendor v",
+        ] {
+            assert!(parse(&format!("redrive {selection} --yes")).is_ok(), "{selection}");
+        }
+        assert!(parse("redrive --group nonsense").is_err());
+        assert!(parse("redrive --all --wait --no-wait").is_err());
         assert!(parse(&format!("redrive {id} {id}")).is_ok());
         assert!(parse("redrive not-a-ulid").is_err());
+    }
+
+    #[test]
+    fn a_decision_needs_its_reason() {
+        let id = "01KCZ00000000000000000000A";
+        assert!(parse(&format!("quarantine discard {id}")).is_err());
+        assert!(parse("quarantine discard 0123456789abcdef --reason=").is_err());
+        assert!(parse(&format!("quarantine discard {id} 0123456789abcdef --reason known --by me")).is_ok());
+        assert!(parse("quarantine ack 0123456789abcdef --reason T-1").is_ok());
+        assert!(parse(&format!("quarantine ack {id} --reason T-1")).is_err(), "an event is no group");
+        assert!(parse("vendors rotate-key v --finish --revoke ab").is_err());
     }
 
     #[test]

@@ -8,10 +8,13 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsProvider};
 use reqwest::Url;
+use sluice_aws::balance::DynamoBalance;
+use sluice_aws::books::AwsBooks;
 use sluice_aws::bundles::S3BundleStore;
 use sluice_aws::canonical::DynamoCanonical;
 use sluice_aws::divergence::DynamoDivergence;
 use sluice_aws::drift::DynamoDrift;
+use sluice_aws::error::fault;
 use sluice_aws::ledger::DynamoLedger;
 use sluice_aws::quarantine::DynamoQuarantine;
 use sluice_aws::raw::S3RawStore;
@@ -97,6 +100,23 @@ impl Cloud {
         DynamoQuarantine::new(&self.sdk, &self.names().quarantine)
     }
 
+    /// Ledger, objects and quarantine, to be examined against one another.
+    pub fn books(&self) -> AwsBooks {
+        let names = self.names();
+        let names = sluice_aws::books::Names {
+            ledger: names.ledger.clone(),
+            quarantine: names.quarantine.clone(),
+            raw: names.raw.clone(),
+            normalized: names.normalized.clone(),
+        };
+        AwsBooks::new(&self.sdk, names)
+    }
+
+    /// Balances as `reconcile` stored them.
+    pub fn balances(&self) -> DynamoBalance {
+        DynamoBalance::new(&self.sdk, &self.names().balance)
+    }
+
     /// Canonical state.
     pub fn canonical(&self) -> DynamoCanonical {
         DynamoCanonical::new(&self.sdk, &self.names().canonical_state, &self.names().divergence)
@@ -105,6 +125,27 @@ impl Cloud {
     /// Divergence.
     pub fn divergence(&self) -> DynamoDivergence {
         DynamoDivergence::new(&self.sdk, &self.names().divergence)
+    }
+
+    /// What adapters are made of.
+    pub fn sdk(&self) -> &SdkConfig {
+        &self.sdk
+    }
+
+    /// The ARN of a state machine; `None` if there is none of that name.
+    pub async fn state_machine_arn(&self, name: &str) -> Result<Option<String>, CliError> {
+        let mut token: Option<String> = None;
+        loop {
+            let page = self.stepfunctions().list_state_machines().set_next_token(token).send().await;
+            let page = page.map_err(|error| fault("list the state machines", error))?;
+            if let Some(found) = page.state_machines.into_iter().find(|machine| machine.name == name) {
+                return Ok(Some(found.state_machine_arn));
+            }
+            token = page.next_token;
+            if token.is_none() {
+                return Ok(None);
+            }
+        }
     }
 
     /// Vendors and pointers.

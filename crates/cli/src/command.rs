@@ -1,5 +1,6 @@
 //! The commands, one module each.
 
+pub mod audit;
 pub mod balance;
 pub mod dev;
 pub mod divergence;
@@ -7,6 +8,7 @@ pub mod dlq;
 pub mod drift;
 pub mod execution;
 pub mod exit_codes;
+pub mod health;
 pub mod ls;
 pub mod mapper;
 pub mod quarantine;
@@ -16,6 +18,8 @@ pub mod send;
 pub mod show;
 pub mod state;
 pub mod vendors;
+
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
 use sluice_core::record::Status;
 
@@ -43,10 +47,27 @@ pub async fn run(command: Command, global: &Global, output: &Output) -> Result<(
             divergence::run(command, &Cloud::connect(global).await?, output).await
         }
         Command::Balance(args) => balance::run(&args, &Cloud::connect(global).await?, output).await,
+        Command::Audit(args) => audit::run(&args, &Cloud::connect(global).await?, output).await,
         Command::Vendors(command) => vendors::run(command, &Cloud::connect(global).await?, output).await,
         Command::Mapper(command) => mapper::run(command, global, output).await,
         Command::ExitCodes => exit_codes::run(output),
     }
+}
+
+/// Asks a person before something large is done; programs must have said `--yes`.
+pub(crate) fn confirm(output: &Output, what: &str) -> Result<(), CliError> {
+    if output.is_json() || !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+        return Err(CliError::usage(format!("{what}: say --yes")));
+    }
+    let mut stderr = std::io::stderr();
+    let asked = stderr.write_all(format!("{what}. Go on? [y/N] ").as_bytes()).and_then(|()| stderr.flush());
+    asked.map_err(CliError::Output)?;
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer).map_err(CliError::Output)?;
+    if matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes") {
+        return Ok(());
+    }
+    Err(CliError::Failed("nothing was done".into()))
 }
 
 /// A status, coloured by what it means.

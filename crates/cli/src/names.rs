@@ -29,9 +29,11 @@ pub struct Names {
     pub vendors: String,
     /// Table of quarantined events.
     pub quarantine: String,
+    /// Table of balances.
+    pub balance: String,
     /// Table of canonical state.
     pub canonical_state: String,
-    /// Table of divergence.
+    /// Table of contradictions.
     pub divergence: String,
     /// Table of profiles and findings of drift.
     pub drift: String,
@@ -47,6 +49,8 @@ pub struct Names {
     pub dlq: String,
     /// The state machine that replays.
     pub replay: String,
+    /// The state machine of events that need a person.
+    pub recover: String,
 }
 
 /// What CDK appends to the names of buckets on AWS, where they are global; the setting `bucketSuffix` of `cdk/`.
@@ -75,6 +79,7 @@ fn read(suffix: &str) -> Names {
         ledger: name(&topology.tables, "Ledger"),
         vendors: name(&topology.tables, "Vendors"),
         quarantine: name(&topology.tables, "Quarantine"),
+        balance: name(&topology.tables, "Balance"),
         canonical_state: name(&topology.tables, "CanonicalState"),
         divergence: name(&topology.tables, "Divergence"),
         drift: name(&topology.tables, "Drift"),
@@ -84,6 +89,7 @@ fn read(suffix: &str) -> Names {
         replays: name(&topology.buckets, "Replays") + suffix,
         dlq: name(&topology.queues, "Dlq"),
         replay: name(&topology.state_machines, "Replay"),
+        recover: name(&topology.state_machines, "Recover"),
     }
 }
 

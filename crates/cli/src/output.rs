@@ -115,6 +115,11 @@ impl Cell {
     pub fn new(tone: Tone, text: impl AsRef<str>) -> Self {
         Self { text: printable(text.as_ref()), tone }
     }
+
+    /// Its words.
+    pub fn plain(&self) -> &str {
+        &self.text
+    }
 }
 
 impl<T: AsRef<str>> From<T> for Cell {

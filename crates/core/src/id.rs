@@ -247,6 +247,11 @@ pub fn raw_key(vendor: &VendorId, received_at: Timestamp, ingest_id: IngestId) -
     format!("raw/{vendor}/{}/{ingest_id}.json", day(received_at))
 }
 
+/// The id that an object key is made of; `None` for a key that Sluice did not make.
+pub fn ingest_id_of_key(key: &str) -> Option<IngestId> {
+    key.rsplit('/').next()?.strip_suffix(".json")?.parse().ok()
+}
+
 /// `normalized/<canonical type>/YYYY/MM/DD/<ingestId>.json`, by the UTC day of acceptance, so that a replay writes to the
 /// same key (B1, B3).
 pub fn normalized_key(event_type: &CanonicalType, received_at: Timestamp, ingest_id: IngestId) -> String {

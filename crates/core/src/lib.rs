@@ -13,6 +13,8 @@
 //! # let _ = json::parse(body);
 //! ```
 
+pub mod balance;
+pub mod books;
 pub mod bundle;
 pub mod canonical;
 pub mod contract;
@@ -28,6 +30,7 @@ pub mod native;
 pub mod payload;
 pub mod port;
 pub mod problem;
+pub mod quarantine;
 pub mod receipt;
 pub mod record;
 pub mod schema;

@@ -270,3 +270,19 @@ pub trait DeadLetters: Send + Sync {
     /// Sends a letter. Durable when it returns.
     async fn send(&self, letter: &serde_json::Value) -> Result<(), Fault>;
 }
+
+/// What became of asking for a rerun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rerun {
+    /// It was started, or runs already under this name; its execution's ARN.
+    Started(String),
+    /// An execution of this name has ended: the event was run again in this window.
+    Exists,
+}
+
+/// Runs an event again from its raw object, as an execution of its own.
+#[async_trait]
+pub trait Reruns: Send + Sync {
+    /// Starts `<ingestId>-<replay>`. The name makes it idempotent; a double run is harmless, since what it writes is the same.
+    async fn rerun(&self, event: &EventDetail) -> Result<Rerun, Fault>;
+}

@@ -348,6 +348,22 @@ pub struct QuarantineRow {
     /// When it last failed, or was released.
     #[serde(with = "crate::id::millis")]
     pub last_seen_at: Timestamp,
+    /// Who last discarded it, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolution: Option<Resolution>,
+}
+
+/// What a person decided, for the record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Resolution {
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// When.
+    #[serde(with = "crate::id::millis")]
+    pub at: Timestamp,
 }
 
 /// A submission under a key that was taken, with another payload.

@@ -10,19 +10,21 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 
+use crate::balance::{BalanceRow, BalanceStore, Hour, OpenHour, Progress};
+use crate::books::Books;
 use crate::bundle::{ActiveMapper, Arm, CanaryCounts, MapperChange};
 use crate::digest::Sha256Hex;
 use crate::drift::{Finding, Track, TrackKey};
 use crate::fault::{Code, Fault};
-use crate::id::{EventType, IngestId, ObjectRef, VendorId};
+use crate::id::{CanonicalType, EventType, IngestId, ObjectRef, VendorId, ingest_id_of_key};
 use crate::port::{
     BundleStore, BusEvent, CanonicalStore, Clock, Commit, DeadLetters, DivergenceStore, DriftStore, EventBus,
-    Freshness, Ledger, MapperPointers, Marked, NormalizedStore, QuarantineStore, RawHeaders, RawStore,
-    Snapshot, VendorDirectory, Written,
+    Freshness, Ledger, MapperPointers, Marked, NormalizedStore, QuarantineStore, RawHeaders, RawStore, Rerun,
+    Reruns, Snapshot, VendorDirectory, Written,
 };
 use crate::record::{
-    Divergence, LedgerKey, LedgerRow, Normalized, QuarantineNote, QuarantineRow, QuarantineStatus, Status,
-    VendorProfile,
+    Divergence, EventDetail, LedgerKey, LedgerRow, Normalized, QuarantineNote, QuarantineRow,
+    QuarantineStatus, Status, VendorProfile,
 };
 use crate::state;
 
@@ -80,6 +82,14 @@ pub struct State {
     pub tracks: BTreeMap<TrackKey, (Track, u64)>,
     /// Findings by id.
     pub findings: BTreeMap<(VendorId, EventType, String), Finding>,
+    /// Balances, by vendor and hour.
+    pub balances: BTreeMap<(VendorId, Hour), BalanceRow>,
+    /// Hours that are not closed.
+    pub open_hours: BTreeMap<Hour, OpenHour>,
+    /// How far `reconcile` came.
+    pub progress: Progress,
+    /// What was run again, by the execution's name.
+    pub reruns: BTreeMap<String, EventDetail>,
     failures: VecDeque<Failure>,
     now: Option<Timestamp>,
     minted: u128,
@@ -395,7 +405,8 @@ impl QuarantineStore for World {
             let key = (row.vendor_id.clone(), row.ingest_id);
             let first_seen_at =
                 state.quarantine.get(&key).map_or(row.first_seen_at, |held| held.first_seen_at);
-            state.quarantine.insert(key, QuarantineRow { first_seen_at, ..row.clone() });
+            let resolution = state.quarantine.get(&key).and_then(|held| held.resolution.clone());
+            state.quarantine.insert(key, QuarantineRow { first_seen_at, resolution, ..row.clone() });
             Ok(())
         })
     }
@@ -537,4 +548,183 @@ impl DeadLetters for World {
             Ok(())
         })
     }
+}
+
+#[async_trait]
+impl Reruns for World {
+    async fn rerun(&self, event: &EventDetail) -> Result<Rerun, Fault> {
+        self.call(|state| {
+            let name = format!("{}-{}", event.ingest_id, event.replay);
+            if state.reruns.contains_key(&name) {
+                return Ok(Rerun::Exists);
+            }
+            state.reruns.insert(name.clone(), event.clone());
+            Ok(Rerun::Started(format!("arn:x:{name}")))
+        })
+    }
+}
+
+#[async_trait]
+impl BalanceStore for World {
+    async fn put(&self, rows: &[BalanceRow]) -> Result<(), Fault> {
+        self.call(|state| {
+            let rows = rows.iter().map(|row| ((row.vendor_id.clone(), row.hour), row.clone()));
+            state.balances.extend(rows);
+            Ok(())
+        })
+    }
+
+    async fn rows(&self, vendor_id: &VendorId, from: Hour, to: Hour) -> Result<Vec<BalanceRow>, Fault> {
+        self.call(|state| {
+            let span = (vendor_id.clone(), from)..=(vendor_id.clone(), to);
+            Ok(state.balances.range(span).map(|(_, row)| row.clone()).collect())
+        })
+    }
+
+    async fn open_hours(&self) -> Result<Vec<OpenHour>, Fault> {
+        self.call(|state| Ok(state.open_hours.values().copied().collect()))
+    }
+
+    async fn open_hour(&self, hour: &OpenHour) -> Result<(), Fault> {
+        self.call(|state| {
+            state.open_hours.insert(hour.hour, *hour);
+            Ok(())
+        })
+    }
+
+    async fn close_hour(&self, hour: Hour) -> Result<(), Fault> {
+        self.call(|state| {
+            state.open_hours.remove(&hour);
+            Ok(())
+        })
+    }
+
+    async fn progress(&self) -> Result<Progress, Fault> {
+        self.call(|state| Ok(state.progress.clone()))
+    }
+
+    async fn set_progress(&self, progress: &Progress) -> Result<(), Fault> {
+        self.call(|state| {
+            state.progress = progress.clone();
+            Ok(())
+        })
+    }
+}
+
+fn within(id: Option<IngestId>, from: Timestamp, to: Timestamp) -> bool {
+    id.is_some_and(|id| from <= id.received_at() && id.received_at() < to)
+}
+
+#[async_trait]
+impl Books for World {
+    async fn vendors(&self) -> Result<Vec<VendorId>, Fault> {
+        self.call(|state| {
+            let names = state.raw.keys().filter_map(|key| key.split('/').nth(1)?.parse().ok());
+            let names: std::collections::BTreeSet<VendorId> = names.collect();
+            Ok(names.into_iter().collect())
+        })
+    }
+
+    async fn rows(
+        &self,
+        from: Timestamp,
+        to: Timestamp,
+        rows_max: usize,
+    ) -> Result<Option<Vec<LedgerRow>>, Fault> {
+        self.call(|state| {
+            let inside = |row: &&LedgerRow| from <= row.received_at && row.received_at < to;
+            let rows: Vec<LedgerRow> = state.ledger.values().filter(inside).cloned().collect();
+            Ok((rows.len() <= rows_max).then_some(rows))
+        })
+    }
+
+    async fn row(&self, ingest_id: IngestId) -> Result<Option<LedgerRow>, Fault> {
+        self.call(|state| Ok(state.ledger.values().find(|row| row.ingest_id == ingest_id).cloned()))
+    }
+
+    async fn row_at(&self, key: &LedgerKey) -> Result<Option<LedgerRow>, Fault> {
+        self.call(|state| Ok(state.ledger.get(key).cloned()))
+    }
+
+    async fn raw_keys(
+        &self,
+        vendor: &VendorId,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<String>, Fault> {
+        self.call(|state| {
+            let prefix = format!("raw/{vendor}/");
+            let keys = state.raw.keys().filter(|key| key.starts_with(&prefix));
+            Ok(keys.filter(|key| within(ingest_id_of_key(key), from, to)).cloned().collect())
+        })
+    }
+
+    async fn normalized_keys(
+        &self,
+        canonical: &CanonicalType,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<String>, Fault> {
+        self.call(|state| {
+            let prefix = format!("normalized/{canonical}/");
+            let keys = state.normalized.keys().filter(|key| key.starts_with(&prefix));
+            Ok(keys.filter(|key| within(ingest_id_of_key(key), from, to)).cloned().collect())
+        })
+    }
+
+    async fn quarantined(
+        &self,
+        vendor: &VendorId,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<QuarantineRow>, Fault> {
+        self.call(|state| {
+            let rows = state.quarantine.values().filter(|row| row.vendor_id == *vendor);
+            Ok(rows.filter(|row| within(Some(row.ingest_id), from, to)).cloned().collect())
+        })
+    }
+
+    async fn quarantine_row(
+        &self,
+        vendor: &VendorId,
+        ingest_id: IngestId,
+    ) -> Result<Option<QuarantineRow>, Fault> {
+        self.call(|state| Ok(state.quarantine.get(&(vendor.clone(), ingest_id)).cloned()))
+    }
+
+    async fn raw_object(&self, key: &str) -> Result<Option<Bytes>, Fault> {
+        self.call(|state| Ok(state.raw.get(key).map(|(bytes, _)| bytes.clone())))
+    }
+
+    async fn object(&self, at: &ObjectRef) -> Result<Option<Bytes>, Fault> {
+        self.call(|state| {
+            let raw = state.raw.get(&at.key).map(|(bytes, _)| bytes.clone());
+            Ok(raw.or_else(|| state.normalized.get(&at.key).cloned()))
+        })
+    }
+
+    async fn received(&self, shard: u8, after: Timestamp, limit: usize) -> Result<Vec<LedgerRow>, Fault> {
+        self.call(|state| {
+            let partition = format!("{}#{shard}", Status::Received.as_str());
+            let mut rows: Vec<LedgerRow> = state
+                .ledger
+                .values()
+                .filter(|row| row.status_shard == partition && row.received_at > after)
+                .cloned()
+                .collect();
+            rows.sort_by_key(|row| row.received_at);
+            rows.truncate(limit);
+            Ok(rows)
+        })
+    }
+
+    async fn first_received(&self) -> Result<Option<Timestamp>, Fault> {
+        self.call(|state| {
+            let rows = state.ledger.values().map(|row| row.received_at);
+            let objects = state.raw.keys().filter_map(|key| ingest_id_of_key(key)).map(IngestId::received_at);
+            Ok(rows.chain(objects).min())
+        })
+    }
+
+    async fn settle(&self) {}
 }

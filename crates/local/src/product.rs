@@ -19,6 +19,7 @@ struct Product {
     normalize: sluice_normalize::Deps,
     quarantine: sluice_quarantine::Deps,
     apply: sluice_apply::Deps,
+    reconcile: sluice_reconcile::Deps,
 }
 
 #[derive(Clone, Copy)]
@@ -29,6 +30,7 @@ enum Package {
     Normalize,
     Quarantine,
     Apply,
+    Reconcile,
 }
 
 impl Package {
@@ -40,6 +42,7 @@ impl Package {
             "normalize" => Self::Normalize,
             "quarantine" => Self::Quarantine,
             "apply" => Self::Apply,
+            "reconcile" => Self::Reconcile,
             _ => return None,
         })
     }
@@ -68,6 +71,7 @@ pub(crate) fn functions(setup: &FunctionSetup<'_>) -> Result<Arc<dyn Functions>,
         normalize: sluice_normalize::Deps::from_environment(sdk, &lookup)?,
         quarantine: sluice_quarantine::Deps::from_environment(sdk, &lookup)?,
         apply: sluice_apply::Deps::from_environment(sdk, &lookup)?,
+        reconcile: sluice_reconcile::Deps::from_environment(sdk, &lookup)?,
     }))
 }
 
@@ -85,6 +89,7 @@ impl Functions for Product {
             Package::Normalize => sluice_normalize::handle(&self.normalize, payload).await,
             Package::Quarantine => sluice_quarantine::handle(&self.quarantine, payload).await,
             Package::Apply => sluice_apply::handle(&self.apply, payload).await,
+            Package::Reconcile => sluice_reconcile::handle(&self.reconcile, payload).await,
         };
         result.map_err(|fault: Fault| FunctionError {
             error_type: fault.error_type().to_owned(),

@@ -576,10 +576,13 @@ impl Topology {
         let buckets =
             self.buckets.iter().map(|it| (format!("{}_BUCKET", upper_snake(&it.id)), it.name.clone()));
         let bus = std::iter::once(("BUS_NAME".to_owned(), self.bus.name.clone()));
+        let machines = self.state_machines.iter().map(|it| {
+            (format!("{}_STATE_MACHINE_ARN", upper_snake(&it.id)), crate::arn::state_machine(&it.name))
+        });
         let queues = self.queues.iter().map(|it| {
             (format!("{}_QUEUE_URL", upper_snake(&it.id)), crate::arn::queue_url(aws_url, &it.name))
         });
-        tables.chain(buckets).chain(bus).chain(queues).collect()
+        tables.chain(buckets).chain(machines).chain(bus).chain(queues).collect()
     }
 }
 

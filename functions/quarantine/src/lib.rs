@@ -116,6 +116,7 @@ async fn quarantine(
         received_at: event.received_at,
         first_seen_at: now,
         last_seen_at: now,
+        resolution: None,
     };
     deps.quarantine.open(&row).await?;
     // References and the cause, never the payload.

@@ -1,12 +1,17 @@
 //! `sluice balance`: accepted = normalized + quarantined + in flight, counted twice over.
 //!
-//! The left side counts the ledger's rows in the table itself, the right side counts them by status in the index; the rows
+//! With `--vendor` or `--hour` the books are examined as `reconcile` does it ([`sluice_core::books`]) and compared with what it
+//! stored. Without, the whole ledger is counted: the left side counts the ledger's rows in the table itself, the right side counts them by status in the index; the rows
 //! of the quarantine table that were not released must be as many as the ledger says. The reads are not one snapshot, so a difference counts
 //! only if it stays.
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::Serialize;
+use sluice_core::balance::{BalanceRow, BalanceStore as _, Count, Hour};
+use sluice_core::books::{Books as _, Examination};
+use sluice_core::id::VendorId;
 use sluice_core::record::{QuarantineStatus, Status};
 use tokio::time::Instant;
 
@@ -86,8 +91,158 @@ impl Balance {
     }
 }
 
+/// A vendor's hour: as it is found now, and as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct HourLine {
+    vendor_id: VendorId,
+    hour: Hour,
+    #[serde(flatten)]
+    count: Count,
+    unaccounted: u64,
+    balanced: bool,
+    /// What `reconcile` counted last, if that is something else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stored: Option<BalanceRow>,
+    /// The stored count is final, and what is found now is something else.
+    changed_after_closing: bool,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Hours {
+    hours: Vec<HourLine>,
+    unaccounted: u64,
+    balanced: bool,
+}
+
+impl Hours {
+    fn new(hours: Vec<HourLine>) -> Self {
+        let unaccounted = hours.iter().map(|line| line.unaccounted).sum();
+        let balanced = hours.iter().all(|line| line.balanced && !line.changed_after_closing);
+        Self { hours, unaccounted, balanced }
+    }
+
+    fn verdict(&self) -> Result<(), CliError> {
+        if self.unaccounted > 0 {
+            let what = format!("{} unaccounted for: `sluice audit` names them", events(self.unaccounted));
+            return Err(CliError::Failed(what));
+        }
+        match self.hours.iter().find(|line| line.changed_after_closing) {
+            Some(line) => Err(CliError::Failed(format!(
+                "{} of {} was closed with another count than it has now",
+                line.hour, line.vendor_id
+            ))),
+            None => Ok(()),
+        }
+    }
+}
+
+fn events(number: u64) -> String {
+    sluice_core::canonical::count(usize::try_from(number).unwrap_or(usize::MAX), "event")
+}
+
+fn line(vendor_id: VendorId, hour: Hour, count: Count, stored: Option<BalanceRow>) -> HourLine {
+    let differs = stored.as_ref().is_some_and(|stored| stored.count != count);
+    // Of a closed hour nothing moves any more but raw objects that were refused later, which are no events.
+    let changed_after_closing =
+        stored.as_ref().is_some_and(|stored| stored.closed && stored.count.accepted != count.accepted);
+    HourLine {
+        vendor_id,
+        hour,
+        unaccounted: count.unaccounted(),
+        balanced: count.unaccounted() == 0,
+        count,
+        stored: stored.filter(|_| differs),
+        changed_after_closing,
+    }
+}
+
+async fn by_hour(args: &BalanceArgs, cloud: &Cloud) -> Result<Hours, CliError> {
+    let books = cloud.books();
+    let now = Timestamp::now();
+    let (mut hour, last) = match args.hour {
+        Some(hour) => (hour, hour),
+        None => {
+            let first = books.first_received().await?.map_or(Hour::of(now), Hour::of);
+            (Hour::of(args.since.resolve(now)).max(first), Hour::of(now))
+        }
+    };
+    let vendors = match &args.vendor {
+        Some(vendor) => vec![vendor.clone()],
+        None => books.vendors().await?,
+    };
+    let balances = cloud.balances();
+    let mut lines = Vec::new();
+    while hour <= last {
+        let examination = Examination::new(&books, &vendors, args.vendor.as_ref(), hour.start(), hour.end());
+        let mut counts = examination.counts(&mut |_| {}).await?;
+        for vendor in &vendors {
+            let stored = balances.rows(vendor, hour, hour).await?.into_iter().next();
+            if stored.is_some() {
+                counts.entry(vendor.clone()).or_default();
+            }
+        }
+        for (vendor, count) in counts {
+            let stored = balances.rows(&vendor, hour, hour).await?.into_iter().next();
+            lines.push(line(vendor, hour, count, stored));
+        }
+        hour = hour.next();
+    }
+    Ok(Hours::new(lines))
+}
+
+impl View for Hours {
+    fn text(&self, page: &Page) -> String {
+        if self.hours.is_empty() && page.terminal {
+            return format!("{}\n", paint(Tone::Dim, "No events in this time."));
+        }
+        let rows = self.hours.iter().map(|line| {
+            let number = |number: u64| number.to_string().into();
+            let stored = match &line.stored {
+                _ if line.changed_after_closing => Cell::new(Tone::Bad, "closed with another count"),
+                Some(_) => Cell::new(Tone::Dim, "was counted before it changed"),
+                None => "".into(),
+            };
+            let tone = if line.balanced { Tone::Good } else { Tone::Bad };
+            vec![
+                line.hour.to_string().into(),
+                line.vendor_id.as_str().into(),
+                number(line.count.accepted),
+                number(line.count.normalized),
+                number(line.count.quarantined),
+                number(line.count.in_flight),
+                Cell::new(tone, line.unaccounted.to_string()),
+                number(line.count.orphans),
+                stored,
+            ]
+        });
+        page.table(
+            &[
+                "HOUR",
+                "VENDOR",
+                "ACCEPTED",
+                "NORMALIZED",
+                "QUARANTINED",
+                "IN FLIGHT",
+                "UNACCOUNTED",
+                "ORPHANS",
+                "STORED",
+            ],
+            rows.collect(),
+        )
+    }
+}
+
 /// Reads until it adds up, and with `--wait` until nothing is in flight.
 pub async fn run(args: &BalanceArgs, cloud: &Cloud, output: &Output) -> Result<(), CliError> {
+    if args.hour.is_some() || args.vendor.is_some() {
+        let progress = output.progress("examining the books");
+        let hours = by_hour(args, cloud).await?;
+        drop(progress);
+        output.document(&hours)?;
+        return hours.verdict();
+    }
     let deadline = Instant::now() + Duration::from_secs(args.timeout);
     let progress = output.progress("counting");
     let mut looks = 0;
@@ -178,6 +333,45 @@ mod tests {
           "settled": false
         }
         "#);
+    }
+
+    #[test]
+    fn an_hour_is_compared_with_what_was_stored() {
+        let vendor: VendorId = "vendorA".parse().unwrap_or_else(|error| panic!("{error}"));
+        let hour: Hour = "2026-11-21T10".parse().unwrap_or_else(|error| panic!("{error}"));
+        let count = Count { accepted: 5, normalized: 4, quarantined: 1, ..Count::default() };
+        let stored = |count: Count, closed: bool| BalanceRow {
+            vendor_id: vendor.clone(),
+            hour,
+            count,
+            counted_at: hour.end(),
+            closed,
+        };
+        let line = |count, stored| Hours::new(vec![line(vendor.clone(), hour, count, stored)]);
+        assert!(line(count, None).verdict().is_ok());
+        assert!(line(count, Some(stored(count, true))).hours[0].stored.is_none(), "nothing to say");
+        let before = Count { accepted: 6, normalized: 6, ..Count::default() };
+        assert!(
+            line(count, Some(stored(before, false))).verdict().is_ok(),
+            "it was counted before it changed"
+        );
+        let error = line(count, Some(stored(before, true))).verdict().err().map(|error| error.to_string());
+        assert_eq!(
+            error.as_deref(),
+            Some("2026-11-21T10 of vendorA was closed with another count than it has now")
+        );
+        let lost = line(Count { accepted: 6, ..count }, None);
+        assert!(lost.verdict().is_err_and(|error| error.to_string().contains("1 event unaccounted for")));
+        insta::assert_snapshot!(in_pipe(&lost), @"
+        hour	vendor	accepted	normalized	quarantined	in flight	unaccounted	orphans	stored
+        2026-11-21T10	vendorA	6	4	1	0	1	0	
+        ");
+        let document = json(&line(count, Some(stored(before, true))));
+        let document: serde_json::Value = serde_json::from_str(&document).unwrap_or_default();
+        assert_eq!((&document["balanced"], &document["unaccounted"]), (&false.into(), &0.into()));
+        let first = &document["hours"][0];
+        assert_eq!((&first["hour"], &first["accepted"]), (&"2026-11-21T10".into(), &5.into()));
+        assert_eq!((&first["stored"]["accepted"], &first["changedAfterClosing"]), (&6.into(), &true.into()));
     }
 
     #[test]

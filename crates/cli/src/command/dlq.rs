@@ -1,16 +1,20 @@
-//! `sluice dlq`: a look at the dead-letter queue.
+//! `sluice dlq`: a look at the dead-letter queue, and its draining.
 //!
-//! SQS has no peek: messages are received with a short visibility time-out, never deleted, and given back at the end.
+//! SQS has neither a peek nor a search: messages are received with a visibility time-out and given back at the end. A message is
+//! deleted only when the event it is about is out of quarantine.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 use sluice_aws::error::fault;
+use sluice_core::id::{IngestId, VendorId};
+use sluice_core::record::{QuarantineStatus, Status};
 
 use aws_sdk_sqs::types::{
-    ChangeMessageVisibilityBatchRequestEntry, Message, MessageSystemAttributeName, QueueAttributeName,
+    ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message,
+    MessageSystemAttributeName, QueueAttributeName,
 };
 
 use crate::args::DlqCommand;
@@ -22,6 +26,10 @@ use crate::output::{Cell, Output, Page, Tone, View, millis_opt, paint};
 const HIDDEN_SECONDS: i32 = 10;
 /// SQS's own bound for one call.
 const MESSAGES_PER_CALL: usize = 10;
+/// How long messages stay hidden while the queue is drained, in seconds.
+const DRAIN_HIDDEN_SECONDS: i32 = 120;
+/// Messages that `sluice redrive` looks at when it has released events.
+pub(crate) const AUTOMATIC_LOOKS_MAX: usize = 5_000;
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -30,6 +38,18 @@ struct List {
     url: String,
     approximate_messages: Option<u64>,
     messages: Vec<Letter>,
+}
+
+/// What draining came to.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Drained {
+    queue: String,
+    looked_at: u64,
+    /// With `dry_run`: would be.
+    pub(crate) removed: u64,
+    kept: u64,
+    dry_run: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -47,20 +67,118 @@ struct Letter {
 pub async fn run(command: DlqCommand, cloud: &Cloud, output: &Output) -> Result<(), CliError> {
     match command {
         DlqCommand::Ls { limit } => output.document(&peek(cloud, limit as usize).await?),
+        DlqCommand::Drain { limit, dry_run } => {
+            let progress = output.progress("looking through the dead-letter queue");
+            let drained = drain(cloud, limit as usize, dry_run).await?;
+            drop(progress);
+            output.document(&drained)
+        }
     }
+}
+
+async fn queue_url(cloud: &Cloud, queue: &str) -> Result<String, CliError> {
+    match cloud.sqs().get_queue_url().queue_name(queue).send().await {
+        Ok(answer) => Ok(answer.queue_url.unwrap_or_default()),
+        Err(error) if error.as_service_error().is_some_and(|error| error.is_queue_does_not_exist()) => {
+            Err(CliError::not_found(format!("there is no queue {queue}"))
+                .with_hint("is the stack deployed in this account and region?"))
+        }
+        Err(error) => Err(fault("find the dead-letter queue", error).into()),
+    }
+}
+
+/// Removes the messages of quarantined events that are out of quarantine, looking at `looks_max` messages at most. Messages of other
+/// stages, and what cannot be read, stay: they are not about normalizing.
+pub(crate) async fn drain(cloud: &Cloud, looks_max: usize, dry_run: bool) -> Result<Drained, CliError> {
+    let client = cloud.sqs();
+    let queue = cloud.names().dlq.clone();
+    let url = queue_url(cloud, &queue).await?;
+    let mut drained = Drained { queue, looked_at: 0, removed: 0, kept: 0, dry_run };
+    let mut verdicts: BTreeMap<IngestId, bool> = BTreeMap::new();
+    let mut seen = BTreeSet::new();
+    let mut kept = Vec::new();
+    while seen.len() < looks_max {
+        let answer = client
+            .receive_message()
+            .queue_url(&url)
+            .max_number_of_messages(i32::try_from(MESSAGES_PER_CALL).unwrap_or(10))
+            // Hidden until the end, so that each is seen once; given back then.
+            .visibility_timeout(DRAIN_HIDDEN_SECONDS)
+            .send()
+            .await
+            .map_err(|error| fault("look through the dead-letter queue", error))?;
+        let messages = answer.messages.unwrap_or_default();
+        let before = seen.len();
+        let mut done = Vec::new();
+        for message in messages {
+            let receipt = message.receipt_handle.clone().unwrap_or_default();
+            if !seen.insert(message.message_id.clone()) {
+                kept.push(receipt);
+                continue;
+            }
+            let over = match quarantined_event(message.body.as_deref().unwrap_or_default()) {
+                Some((vendor, id)) => match verdicts.get(&id) {
+                    Some(over) => *over,
+                    None => {
+                        let over = is_over(cloud, &vendor, id).await?;
+                        verdicts.insert(id, over);
+                        over
+                    }
+                },
+                None => false,
+            };
+            if over && !dry_run {
+                done.push(receipt);
+            } else {
+                kept.push(receipt);
+            }
+            drained.removed += u64::from(over);
+            drained.kept += u64::from(!over);
+        }
+        if !done.is_empty() {
+            let entries = done.iter().enumerate().filter_map(|(index, receipt)| {
+                let entry = DeleteMessageBatchRequestEntry::builder();
+                entry.id(index.to_string()).receipt_handle(receipt).build().ok()
+            });
+            let call = client.delete_message_batch().queue_url(&url).set_entries(Some(entries.collect()));
+            let answer = call.send().await.map_err(|error| fault("remove dead letters", error))?;
+            let failed = answer.failed.len() as u64;
+            drained.removed -= failed;
+            drained.kept += failed;
+        }
+        if seen.len() == before {
+            break;
+        }
+    }
+    drained.looked_at = seen.len() as u64;
+    give_back(&client, &url, &kept).await;
+    Ok(drained)
+}
+
+/// Whose a message is, if it is a letter of `recover`.
+fn quarantined_event(body: &str) -> Option<(VendorId, IngestId)> {
+    let body: Value = serde_json::from_str(body).ok()?;
+    if body.get("stage").is_some() || !body["executionArn"].is_string() || !body["fingerprint"].is_string() {
+        return None;
+    }
+    Some((body["vendorId"].as_str()?.parse().ok()?, body["ingestId"].as_str()?.parse().ok()?))
+}
+
+/// Whether an event is out of quarantine: released, discarded, or normalized.
+async fn is_over(cloud: &Cloud, vendor: &VendorId, id: IngestId) -> Result<bool, CliError> {
+    if let Some(row) = cloud.quarantine().find(vendor, id).await?
+        && row.status != QuarantineStatus::Open
+    {
+        return Ok(true);
+    }
+    let row = cloud.ledger().find_by_ingest_id(id).await?;
+    Ok(row.is_some_and(|row| row.status == Status::Normalized))
 }
 
 async fn peek(cloud: &Cloud, limit: usize) -> Result<List, CliError> {
     let client = cloud.sqs();
     let queue = cloud.names().dlq.clone();
-    let url = match client.get_queue_url().queue_name(&queue).send().await {
-        Ok(answer) => answer.queue_url.unwrap_or_default(),
-        Err(error) if error.as_service_error().is_some_and(|error| error.is_queue_does_not_exist()) => {
-            return Err(CliError::not_found(format!("there is no queue {queue}"))
-                .with_hint("is the stack deployed in this account and region?"));
-        }
-        Err(error) => return Err(fault("find the dead-letter queue", error).into()),
-    };
+    let url = queue_url(cloud, &queue).await?;
     let attributes = client
         .get_queue_attributes()
         .queue_url(&url)
@@ -138,6 +256,17 @@ impl From<Message> for Letter {
             receive_count,
             body: serde_json::from_str(&text).unwrap_or(Value::String(text)),
         }
+    }
+}
+
+impl View for Drained {
+    fn text(&self, _page: &Page) -> String {
+        let did = if self.dry_run { "would be removed" } else { "removed" };
+        let text = format!(
+            "{}: {} looked at, {} {did}, {} kept.",
+            self.queue, self.looked_at, self.removed, self.kept
+        );
+        format!("{}\n", paint(Tone::Good, text))
     }
 }
 
@@ -238,6 +367,21 @@ mod tests {
           ]
         }
         "#);
+    }
+
+    #[test]
+    fn only_letters_of_recover_are_about_quarantined_events() {
+        let id = "01KAJ3Y3R00000000000000001";
+        let letter = serde_json::json!({"ingestId": id, "vendorId": "vendorA", "executionArn": "arn:x", "fingerprint": "f"});
+        assert!(quarantined_event(&letter.to_string()).is_some());
+        let mut applied = letter;
+        applied["stage"] = "apply".into();
+        assert!(
+            quarantined_event(&applied.to_string()).is_none(),
+            "its event is normalized, and yet it needs a person"
+        );
+        assert!(quarantined_event(r#"{"detail": {"ingestId": "x"}}"#).is_none());
+        assert!(quarantined_event("not json").is_none());
     }
 
     #[test]

@@ -1,21 +1,28 @@
 //! `sluice quarantine`: what waits for a person, and why.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use clap::Parser as _;
 use serde::Serialize;
+use sluice_core::canonical::count;
 use sluice_core::fault::Cause;
-use sluice_core::id::IngestId;
-use sluice_core::record::{QuarantineRow, QuarantineStatus, Status};
+use sluice_core::id::{IngestId, VendorId};
+use sluice_core::quarantine::{Group, GroupState, groups};
+use sluice_core::record::{QuarantineRow, QuarantineStatus, Resolution, Status};
 
 use super::show::find;
-use crate::args::QuarantineCommand;
+use crate::args::{By, Cli, Command, QuarantineCommand, Target};
 use crate::cloud::Cloud;
 use crate::error::CliError;
-use crate::output::{Cell, Output, Page, Tone, View, fields, paint, printable, section, time};
+use crate::output::{Cell, Output, Page, Tone, View, fields, paint, printable, section, time, time_cell};
 
 /// How often the row of an event that the ledger calls quarantined is looked for, and the pause between.
 const LOOKS_MAX: u32 = 6;
 const LOOK_PAUSE: Duration = Duration::from_millis(250);
+
+/// Events of a group listed for a person; programs get all.
+const GROUP_EVENTS_SHOWN: usize = 20;
 
 #[derive(Debug, Serialize)]
 struct List {
@@ -28,17 +35,172 @@ struct List {
 #[serde(transparent)]
 struct One(QuarantineRow);
 
+#[derive(Debug, Serialize)]
+struct Groups {
+    groups: Vec<Group>,
+}
+
+#[derive(Debug, Serialize)]
+struct OneGroup {
+    #[serde(flatten)]
+    group: Group,
+    events: Vec<IngestId>,
+}
+
+/// What discarding came to.
+#[derive(Debug, Serialize)]
+struct Discarded {
+    discarded: Vec<IngestId>,
+    /// Not open any more when it came to it.
+    skipped: Vec<IngestId>,
+    resolution: Resolution,
+}
+
+#[derive(Debug, Serialize)]
+struct Acknowledged {
+    fingerprint: String,
+    open: usize,
+    acknowledged: Resolution,
+}
+
 /// Runs a subcommand.
 pub async fn run(command: QuarantineCommand, cloud: &Cloud, output: &Output) -> Result<(), CliError> {
     match command {
-        QuarantineCommand::Ls { vendor, all } => {
+        QuarantineCommand::Ls { vendor, all, group } => {
             let status = (!all).then_some(QuarantineStatus::Open);
             let mut quarantine = cloud.quarantine().list(vendor.as_ref(), status).await?;
+            if group {
+                return output.document(&Groups { groups: grouped(cloud, &quarantine).await? });
+            }
             quarantine.sort_by_key(|row| std::cmp::Reverse((row.last_seen_at, row.ingest_id)));
             output.document(&List { quarantine, all })
         }
-        QuarantineCommand::Show { ingest_id } => output.document(&One(held(cloud, ingest_id).await?)),
+        QuarantineCommand::Show { target: Target::Event(ingest_id) } => {
+            output.document(&One(held(cloud, ingest_id).await?))
+        }
+        QuarantineCommand::Show { target: Target::Group(fingerprint) } => {
+            let rows = rows_of(cloud, &fingerprint).await?;
+            let group = grouped(cloud, &rows).await?.into_iter().next();
+            let group = group.ok_or_else(|| no_group(&fingerprint))?;
+            output.document(&OneGroup { group, events: rows.iter().map(|row| row.ingest_id).collect() })
+        }
+        QuarantineCommand::Discard { targets, reason, by, yes } => {
+            discard(&targets, reason, &by, yes, cloud, output).await
+        }
+        QuarantineCommand::Release { target, yes } => {
+            let (id, group) = match target {
+                Target::Event(id) => (Some(id.to_string()), None),
+                Target::Group(group) => (None, Some(format!("--group={group}"))),
+            };
+            let line = ["sluice", "redrive"].into_iter().map(ToOwned::to_owned);
+            let line = line.chain(id).chain(group).chain(yes.then(|| "--yes".to_owned()));
+            // The defaults of `redrive` are said in one place.
+            match Cli::try_parse_from(line).map(|cli| cli.command) {
+                Ok(Command::Redrive(args)) => super::redrive::run(&args, cloud, output).await,
+                _ => unreachable!("the line is a redrive of one event or group"),
+            }
+        }
+        QuarantineCommand::Ack { group, reason, by } => {
+            let open = cloud.quarantine().group(&group).await?.len();
+            if open == 0 {
+                return Err(CliError::not_found(format!("nothing is open in the group {group}")));
+            }
+            let acknowledged = resolution(reason, &by)?;
+            cloud.quarantine().acknowledge(&group, &acknowledged).await?;
+            output.document(&Acknowledged { fingerprint: group, open, acknowledged })
+        }
     }
+}
+
+fn no_group(fingerprint: &str) -> CliError {
+    CliError::not_found(format!("the quarantine has no group {fingerprint}"))
+        .with_hint("`sluice quarantine ls --group` lists those that are open, --all the others too")
+}
+
+/// The rows of a group: the open ones, or if there are none, those of its history.
+async fn rows_of(cloud: &Cloud, fingerprint: &str) -> Result<Vec<QuarantineRow>, CliError> {
+    let open = cloud.quarantine().group(fingerprint).await?;
+    if !open.is_empty() {
+        return Ok(open);
+    }
+    let all = cloud.quarantine().list(None, None).await?;
+    Ok(all.into_iter().filter(|row| row.fingerprint == fingerprint).collect())
+}
+
+async fn grouped(cloud: &Cloud, rows: &[QuarantineRow]) -> Result<Vec<Group>, CliError> {
+    let fingerprints: BTreeSet<&str> = rows.iter().map(|row| row.fingerprint.as_str()).collect();
+    let mut notes = BTreeMap::new();
+    for fingerprint in fingerprints {
+        if let Some(note) = cloud.quarantine().note(fingerprint).await? {
+            notes.insert(fingerprint.to_owned(), note);
+        }
+    }
+    Ok(groups(rows, &notes))
+}
+
+fn resolution(reason: String, by: &By) -> Result<Resolution, CliError> {
+    Ok(Resolution { by: who(by)?, reason, at: jiff::Timestamp::now() })
+}
+
+/// Who does something that is recorded.
+pub(crate) fn who(by: &By) -> Result<String, CliError> {
+    let user = || ["USER", "LOGNAME", "USERNAME"].iter().find_map(|name| std::env::var(name).ok());
+    let name = by.name.clone().or_else(user).or_else(user_id).map(|name| name.trim().to_owned());
+    name.filter(|name| !name.is_empty()).ok_or_else(|| {
+        CliError::usage("it is recorded who does this, and that is not known")
+            .with_hint("say --by NAME, or set SLUICE_BY")
+    })
+}
+
+/// In a container there may be no names.
+fn user_id() -> Option<String> {
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        std::fs::metadata("/proc/self").ok().map(|process| format!("uid {}", process.uid()))
+    }
+    #[cfg(not(target_os = "linux"))]
+    None
+}
+
+async fn discard(
+    targets: &[Target],
+    reason: String,
+    by: &By,
+    yes: bool,
+    cloud: &Cloud,
+    output: &Output,
+) -> Result<(), CliError> {
+    let resolution = resolution(reason, by)?;
+    let quarantine = cloud.quarantine();
+    let mut rows = Vec::new();
+    for target in targets {
+        match target {
+            Target::Event(ingest_id) => rows.push(held(cloud, *ingest_id).await?),
+            Target::Group(fingerprint) => {
+                let group = quarantine.group(fingerprint).await?;
+                if group.is_empty() {
+                    return Err(no_group(fingerprint));
+                }
+                rows.extend(group);
+            }
+        }
+    }
+    rows.sort_by_key(|row| row.ingest_id);
+    rows.dedup_by_key(|row| row.ingest_id);
+    let by_group = targets.iter().any(|target| matches!(target, Target::Group(_)));
+    if by_group && !yes {
+        let what = format!("{} would be discarded", count(rows.len(), "event"));
+        super::confirm(output, &what)?;
+    }
+    let (mut discarded, mut skipped) = (Vec::new(), Vec::new());
+    for row in rows {
+        let done = quarantine.discard(&row.vendor_id, row.ingest_id, &resolution).await?;
+        if done { &mut discarded } else { &mut skipped }.push(row.ingest_id);
+    }
+    let failed = discarded.is_empty();
+    output.document(&Discarded { discarded, skipped, resolution })?;
+    if failed { Err(CliError::Failed("none of them is open".into())) } else { Ok(()) }
 }
 
 /// The quarantine row of an event. `NotFound` says whether there is an event at all.
@@ -119,6 +281,100 @@ impl View for List {
     }
 }
 
+impl View for Groups {
+    fn text(&self, page: &Page) -> String {
+        if self.groups.is_empty() && page.terminal {
+            return format!("{}\n", paint(Tone::Good, "Nothing is in quarantine."));
+        }
+        let rows = self.groups.iter().map(|group| {
+            let vendors: Vec<&str> = group.vendors.keys().map(VendorId::as_str).collect();
+            vec![
+                (&group.fingerprint).into(),
+                state_cell(group.state),
+                group.open.to_string().into(),
+                vendors.join(",").into(),
+                Cell::new(Tone::Warn, &group.code),
+                time_cell(page, group.first_seen_at),
+                time_cell(page, group.last_seen_at),
+                (&group.message).into(),
+            ]
+        });
+        page.table(
+            &["GROUP", "STATE", "OPEN", "VENDORS", "CAUSE", "FIRST SEEN", "LAST SEEN", "EXAMPLE"],
+            rows.collect(),
+        )
+    }
+}
+
+fn state_cell(state: GroupState) -> Cell {
+    match state {
+        GroupState::Open => Cell::new(Tone::Bad, "OPEN"),
+        GroupState::Acknowledged => Cell::new(Tone::Warn, "ACKNOWLEDGED"),
+        GroupState::Resolved => Cell::new(Tone::Good, "RESOLVED"),
+    }
+}
+
+impl View for OneGroup {
+    fn text(&self, page: &Page) -> String {
+        let group = &self.group;
+        let numbers = |by: Vec<(String, u64)>| {
+            by.into_iter().map(|(name, number)| format!("{name} {number}")).collect::<Vec<_>>().join(", ")
+        };
+        let mut list = vec![
+            ("state", state_cell(group.state).plain().to_owned()),
+            ("cause", paint(Tone::Bad, printable(&group.code))),
+            ("example", printable(&group.message)),
+            ("of event", group.example.to_string()),
+        ];
+        list.extend(group.pointer.clone().map(|pointer| ("where", printable(&pointer))));
+        list.extend(group.bundle.clone().map(|bundle| ("bundle", bundle.to_string())));
+        list.push(("open", group.open.to_string()));
+        list.push(("released", group.released.to_string()));
+        list.push(("discarded", group.discarded.to_string()));
+        list.push(("vendors", numbers(group.vendors.iter().map(|(id, n)| (id.to_string(), *n)).collect())));
+        list.push(("types", numbers(group.event_types.iter().map(|(id, n)| (id.to_string(), *n)).collect())));
+        list.push(("first seen", time(group.first_seen_at)));
+        list.push(("last seen", time(group.last_seen_at)));
+        if let Some(note) = &group.acknowledged {
+            list.push(("known to", format!("{}: {}", printable(&note.by), printable(&note.reason))));
+        }
+        let mut text = fields(list);
+        let shown: Vec<Vec<Cell>> =
+            self.events.iter().take(GROUP_EVENTS_SHOWN).map(|id| vec![id.to_string().into()]).collect();
+        text.push('\n');
+        text.push_str(&page.table(&["EVENTS"], shown));
+        if self.events.len() > GROUP_EVENTS_SHOWN {
+            let more = self.events.len() - GROUP_EVENTS_SHOWN;
+            text.push_str(&format!("{}\n", paint(Tone::Dim, format!("… and {more} more"))));
+        }
+        text
+    }
+}
+
+impl View for Discarded {
+    fn text(&self, _page: &Page) -> String {
+        let mut text = format!(
+            "{}\n",
+            paint(
+                Tone::Good,
+                format!("{} discarded; nothing was deleted.", count(self.discarded.len(), "event"))
+            )
+        );
+        if !self.skipped.is_empty() {
+            let what = count(self.skipped.len(), "event");
+            text.push_str(&format!("{}\n", paint(Tone::Warn, format!("{what} not open any more."))));
+        }
+        text
+    }
+}
+
+impl View for Acknowledged {
+    fn text(&self, _page: &Page) -> String {
+        let what = format!("{} acknowledged, with {} open.", self.fingerprint, count(self.open, "event"));
+        format!("{}\n", paint(Tone::Good, what))
+    }
+}
+
 impl View for One {
     fn text(&self, page: &Page) -> String {
         let row = &self.0;
@@ -143,6 +399,13 @@ impl View for One {
             ("raw", format!("s3://{}/{}", row.raw_ref.bucket, row.raw_ref.key)),
             ("execution", row.execution_arn.clone()),
         ]));
+        if let Some(resolution) = &row.resolution {
+            text.push_str(&fields([
+                ("discarded", time(resolution.at)),
+                ("by", printable(&resolution.by)),
+                ("because", printable(&resolution.reason)),
+            ]));
+        }
         text
     }
 }

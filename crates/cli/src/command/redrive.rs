@@ -1,33 +1,29 @@
-//! `sluice redrive`: runs failed `recover` executions again by Step Functions' own `RedriveExecution`.
+//! `sluice redrive`: runs quarantined events again, as a plan that is shown first and a run that watches itself.
 //!
-//! One redrive per event and run of the command, at most. Whether it helped is read from Step Functions and from the
-//! quarantine, never assumed.
+//! Idempotent, hence resumable: the plan is made of what is in quarantine now, so what was released is not in it. Whether an event
+//! was helped is read from the quarantine and from Step Functions, never assumed.
 
-use std::collections::BTreeMap;
+mod plan;
+mod pursuit;
+mod run;
+
 use std::time::Duration;
 
-use futures::StreamExt as _;
 use serde::Serialize;
-use sluice_aws::error::fault;
+use sluice_core::canonical::count;
 use sluice_core::fault::Cause;
 use sluice_core::id::IngestId;
-use sluice_core::record::{QuarantineRow, QuarantineStatus};
-use tokio::time::Instant;
 
-use super::execution::Execution;
-use super::show::find;
+use super::dlq;
 use crate::args::RedriveArgs;
 use crate::cloud::Cloud;
 use crate::error::{CliError, ExitKind};
 use crate::output::{Cell, Output, Page, Tone, View, paint};
+use plan::Plan;
+use run::{Budget, Pace, Stopped};
 
-/// Executions looked after at once: `RedriveExecution` starts with a bucket of 1,300 in AWS's quotas, `DescribeExecution` with
-/// 300.
-const AT_ONCE: usize = 8;
-
-/// First and longest pause between two looks at an execution.
-const PAUSE_FIRST: Duration = Duration::from_millis(100);
-const PAUSE_MAX: Duration = Duration::from_secs(2);
+/// Most outcomes listed for a person; programs get all.
+const LISTED_MAX: usize = 50;
 
 /// How a redrive went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -72,14 +68,33 @@ impl Outcome {
             Self::FailedAgain | Self::NotRedrivable | Self::NotFound | Self::Error => Tone::Bad,
         }
     }
+
+    /// How the command ends because of it; `None` if it is as it should be. A call that failed has its own kind.
+    fn exit_kind(self) -> Option<ExitKind> {
+        match self {
+            Self::Redriven | Self::Released => None,
+            Self::FailedAgain | Self::StillRunning | Self::NotQuarantined | Self::Error => {
+                Some(ExitKind::Failed)
+            }
+            Self::NotRedrivable => Some(ExitKind::Refused),
+            Self::NotFound => Some(ExitKind::NotFound),
+        }
+    }
+
+    /// Whether it counts against the error budget.
+    fn is_failure(self) -> bool {
+        matches!(self, Self::FailedAgain | Self::NotRedrivable | Self::Error)
+    }
 }
 
 /// One event's redrive.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Redrive {
     ingest_id: IngestId,
     outcome: Outcome,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    method: Option<plan::Method>,
     #[serde(skip_serializing_if = "Option::is_none")]
     execution_arn: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -87,54 +102,138 @@ struct Redrive {
     message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     cause: Option<Cause>,
-    /// How the command ends because of it; `None` if it is as it should be.
     #[serde(skip)]
     failure: Option<ExitKind>,
 }
 
-#[derive(Debug, Serialize)]
-struct Redrives {
-    redrives: Vec<Redrive>,
+impl Redrive {
+    fn new(ingest_id: IngestId, outcome: Outcome, message: impl Into<String>) -> Self {
+        Self {
+            ingest_id,
+            outcome,
+            method: None,
+            execution_arn: None,
+            redrive_count: None,
+            message: message.into(),
+            cause: None,
+            failure: outcome.exit_kind(),
+        }
+    }
+
+    fn of_error(ingest_id: IngestId, error: &CliError) -> Self {
+        let kind = error.kind();
+        let outcome = if kind == ExitKind::NotFound { Outcome::NotFound } else { Outcome::Error };
+        Self { failure: Some(kind), ..Self::new(ingest_id, outcome, error.to_string()) }
+    }
 }
 
-/// Redrives, and says how each went. The exit code is that of the failures, if they are all of one kind.
+/// The answer.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Redrives {
+    plan: Plan,
+    redrives: Vec<Redrive>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    summary: Option<Summary>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Summary {
+    released: usize,
+    failed: usize,
+    not_started: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stopped: Option<Stopped>,
+    /// Messages of the events that are out of quarantine, taken from the dead-letter queue.
+    dead_letters_removed: u64,
+}
+
+/// Plans, asks, runs, and says how each went. The exit code is that of the failures, if they are all of one kind.
 pub async fn run(args: &RedriveArgs, cloud: &Cloud, output: &Output) -> Result<(), CliError> {
-    let held: BTreeMap<IngestId, QuarantineRow> = if args.all {
-        let open = cloud.quarantine().list(args.vendor.as_ref(), Some(QuarantineStatus::Open)).await?;
-        open.into_iter().map(|row| (row.ingest_id, row)).collect()
-    } else {
-        BTreeMap::new()
-    };
-    let ids: Vec<IngestId> = if args.all {
-        held.keys().copied().collect()
-    } else {
-        let mut ids = args.ingest_ids.clone();
-        ids.sort_unstable();
-        ids.dedup();
-        ids
-    };
-    let total = ids.len();
-    let wait = args.wait.then(|| Duration::from_secs(args.timeout));
-    let progress = output.progress(format!("redriving {}", sluice_core::canonical::count(total, "event")));
-    let mut tasks = futures::stream::iter(ids)
-        .map(|id| {
-            let held = held.get(&id).cloned();
-            async move { redrive(cloud, id, held, wait).await }
-        })
-        .buffered(AT_ONCE);
-    let mut redrives = Vec::with_capacity(total);
-    while let Some(redrive) = tasks.next().await {
-        redrives.push(redrive);
-        progress.say(format!("redriving, {} of {total} done", redrives.len()));
-    }
+    let progress = output.progress("planning");
+    let (plan, given_up) = Plan::make(args, cloud, |what| progress.say(what)).await?;
     drop(progress);
-    let redrives = Redrives { redrives };
+    if args.dry_run {
+        return output.document(&Redrives { plan, redrives: given_up, summary: None });
+    }
+    let by_name = !args.ingest_ids.is_empty();
+    // Naming an event is the decision; a selection may be larger than one thinks.
+    if !by_name {
+        output.remark(plan.text(&output.page()).trim_end());
+        if !args.yes && !plan.entries.is_empty() {
+            super::confirm(output, &format!("{} would be run again", count(plan.entries.len(), "event")))?;
+        }
+    }
+    let pace = Pace {
+        per_second: args.rate,
+        budget: (!args.no_wait && !by_name)
+            .then_some(Budget { percent: args.error_budget, failures_min: args.error_budget_min as usize }),
+    };
+    let wait = (!args.no_wait).then(|| Duration::from_secs(args.timeout));
+    let total = plan.entries.len();
+    let done = run::run(
+        &plan.entries,
+        &pace,
+        |entry| async move { pursuit::pursue(cloud, entry, wait).await },
+        |done| done.outcome,
+        &mut |tally| output_progress(output, tally, total),
+        async {
+            // Without a handler for the signal the run goes on to its end.
+            let _ = tokio::signal::ctrl_c().await;
+        },
+    )
+    .await;
+    let released = done.results.iter().filter(|redrive| redrive.outcome == Outcome::Released).count();
+    let mut dead_letters_removed = 0;
+    if released > 0 && !args.keep_dead_letters {
+        // Of use, but not what was asked for: what cannot be removed now, `sluice dlq drain` removes.
+        match dlq::drain(cloud, dlq::AUTOMATIC_LOOKS_MAX, false).await {
+            Ok(drained) => dead_letters_removed = drained.removed,
+            Err(error) => output.remark(&format!("the dead-letter queue was left as it is: {error}")),
+        }
+    }
+    let failed = done.results.iter().filter(|redrive| redrive.outcome.is_failure()).count();
+    let mut redrives = given_up;
+    redrives.extend(done.results);
+    redrives.sort_by_key(|redrive| redrive.ingest_id);
+    let summary = Summary {
+        released,
+        failed,
+        not_started: done.not_started,
+        stopped: done.stopped,
+        dead_letters_removed,
+    };
+    let redrives = Redrives { plan, redrives, summary: Some(summary) };
     output.document(&redrives)?;
     redrives.verdict()
 }
 
+/// To a person a line that moves, to a log a line now and then.
+fn output_progress(output: &Output, tally: &run::Tally, total: usize) {
+    let step = (total / 10).max(1);
+    if tally.finished.is_multiple_of(step) || tally.finished == total {
+        output.remark(&format!(
+            "{} of {total} done: {} released, {} failed",
+            tally.finished, tally.released, tally.failed
+        ));
+    }
+}
+
 impl Redrives {
     fn verdict(&self) -> Result<(), CliError> {
+        if let Some(Summary { stopped: Some(stopped), not_started, failed, .. }) = self.summary {
+            let left = count(not_started, "event");
+            return Err(CliError::Failed(match stopped {
+                Stopped::ErrorBudget => format!(
+                    "stopped at the error budget after {failed} failed again; {left} not run: mend the cause, then run the \
+                     same command again"
+                ),
+                Stopped::Interrupted => {
+                    format!("interrupted; {left} not run: run the same command again to go on")
+                }
+            }));
+        }
         let failures: Vec<(&Redrive, ExitKind)> =
             self.redrives.iter().filter_map(|redrive| redrive.failure.map(|kind| (redrive, kind))).collect();
         let Some((first, kind)) = failures.first() else { return Ok(()) };
@@ -158,289 +257,47 @@ impl Redrives {
     }
 }
 
-/// Never fails: what goes wrong with one event is that event's outcome.
-async fn redrive(
-    cloud: &Cloud,
-    ingest_id: IngestId,
-    held: Option<QuarantineRow>,
-    wait: Option<Duration>,
-) -> Redrive {
-    match attempt(cloud, ingest_id, held, wait).await {
-        Ok(redrive) => redrive,
-        Err(error) => {
-            let kind = error.kind();
-            let outcome = if kind == ExitKind::NotFound { Outcome::NotFound } else { Outcome::Error };
-            Redrive {
-                ingest_id,
-                outcome,
-                execution_arn: None,
-                redrive_count: None,
-                message: error.to_string(),
-                cause: None,
-                failure: Some(kind),
-            }
-        }
-    }
-}
-
-async fn attempt(
-    cloud: &Cloud,
-    ingest_id: IngestId,
-    held: Option<QuarantineRow>,
-    wait: Option<Duration>,
-) -> Result<Redrive, CliError> {
-    let row = match held {
-        Some(row) => row,
-        None => {
-            let ledger = find(cloud, ingest_id).await?;
-            match cloud.quarantine().find(&ledger.key.vendor_id, ingest_id).await? {
-                Some(row) if row.status != QuarantineStatus::Released => row,
-                other => {
-                    let message = match other {
-                        Some(row) => {
-                            format!("it was released at {}", sluice_core::id::rfc3339(row.last_seen_at))
-                        }
-                        None => format!("its status is {}", ledger.status.as_str()),
-                    };
-                    return Ok(Redrive {
-                        ingest_id,
-                        outcome: Outcome::NotQuarantined,
-                        execution_arn: None,
-                        redrive_count: None,
-                        message,
-                        cause: None,
-                        failure: Some(ExitKind::Failed),
-                    });
-                }
-            }
-        }
-    };
-    let mut redrive = Redrive {
-        ingest_id,
-        outcome: Outcome::Redriven,
-        execution_arn: Some(row.execution_arn.clone()),
-        redrive_count: None,
-        message: String::new(),
-        cause: None,
-        failure: None,
-    };
-    let arn = row.execution_arn.as_str();
-    let deadline = wait.map(|wait| Instant::now() + wait);
-    // `DescribeExecution` is eventually consistent: an end counts only if it is that of a later redrive.
-    let mut redrives_before = describe(cloud, arn).await?.redrive_count;
-    let mut refusal = start(cloud, arn).await?;
-    if let (Some(_), Some(deadline)) = (&refusal, deadline) {
-        // It may have been quarantined this moment and be on its way to AwaitRedrive, or be running for someone else: once it
-        // has failed, it can be redriven.
-        match ended(cloud, arn, deadline, |_| true).await? {
-            Some(execution) if execution.redrivable => {
-                redrives_before = execution.redrive_count;
-                refusal = start(cloud, arn).await?;
-            }
-            _ => {}
-        }
-    }
-    if let Some(refusal) = refusal {
-        return refused(cloud, redrive, refusal).await;
-    }
-    let Some(deadline) = deadline else {
-        redrive.message = "it runs again from the state that failed; `sluice show` tells how it ends".into();
-        return Ok(redrive);
-    };
-    let ours = |execution: &Execution| execution.redrive_count > redrives_before;
-    let Some(execution) = ended(cloud, arn, deadline, ours).await? else {
-        redrive.outcome = Outcome::StillRunning;
-        redrive.message = format!("it has not ended within {} s", wait.unwrap_or_default().as_secs());
-        redrive.failure = Some(ExitKind::Failed);
-        return Ok(redrive);
-    };
-    redrive.redrive_count = Some(execution.redrive_count);
-    let row = cloud.quarantine().find(&row.vendor_id, ingest_id).await?.unwrap_or(row);
-    if execution.has_succeeded() {
-        redrive.outcome = Outcome::Released;
-        redrive.message = match row.status {
-            QuarantineStatus::Released => "normalized and out of quarantine".into(),
-            QuarantineStatus::Open | QuarantineStatus::Discarded => {
-                "there was nothing left to recover: another delivery had been normalized".into()
-            }
-        };
-    } else {
-        redrive.outcome = Outcome::FailedAgain;
-        redrive.message = format!("{}: {}", row.cause.code, row.cause.message);
-        redrive.cause = Some(row.cause);
-        redrive.failure = Some(ExitKind::Failed);
-    }
-    Ok(redrive)
-}
-
-/// Asks Step Functions; `Some` is its reason to refuse.
-async fn start(cloud: &Cloud, arn: &str) -> Result<Option<String>, CliError> {
-    let answer = cloud.stepfunctions().redrive_execution().execution_arn(arn).send().await;
-    match answer {
-        Ok(_) => Ok(None),
-        Err(error) => match error.as_service_error() {
-            Some(service) if service.is_execution_not_redrivable() => {
-                Ok(Some(service.meta().message().unwrap_or("it is not redrivable").to_owned()))
-            }
-            Some(service) if service.is_execution_does_not_exist() => {
-                Err(CliError::not_found(format!("Step Functions has no execution {arn}")))
-            }
-            _ => Err(fault("redrive the execution", error).into()),
-        },
-    }
-}
-
-async fn refused(cloud: &Cloud, mut redrive: Redrive, refusal: String) -> Result<Redrive, CliError> {
-    redrive.outcome = Outcome::NotRedrivable;
-    redrive.failure = Some(ExitKind::Refused);
-    redrive.message = refusal;
-    let arn = redrive.execution_arn.clone().unwrap_or_default();
-    if let Some(execution) = Execution::describe(cloud, &arn).await? {
-        redrive.redrive_count = Some(execution.redrive_count);
-        let advice = if execution.is_running() {
-            Some("it is running now: wait for it, or use --wait")
-        } else if execution.has_succeeded() {
-            Some("it has succeeded already")
-        } else {
-            None
-        };
-        let reason = execution.redrive_reason.filter(|reason| !redrive.message.contains(reason.as_str()));
-        for part in [reason.as_deref(), advice].into_iter().flatten() {
-            redrive.message.push_str("; ");
-            redrive.message.push_str(part);
-        }
-    }
-    Ok(redrive)
-}
-
-async fn describe(cloud: &Cloud, arn: &str) -> Result<Execution, CliError> {
-    Execution::describe(cloud, arn)
-        .await?
-        .ok_or_else(|| CliError::not_found(format!("Step Functions has no execution {arn}")))
-}
-
-/// The execution once it has ended in the sense that is meant; `None` if it had not at the deadline.
-async fn ended(
-    cloud: &Cloud,
-    arn: &str,
-    deadline: Instant,
-    meant: impl Fn(&Execution) -> bool,
-) -> Result<Option<Execution>, CliError> {
-    let mut pause = PAUSE_FIRST;
-    loop {
-        let execution = describe(cloud, arn).await?;
-        if !execution.is_running() && meant(&execution) {
-            return Ok(Some(execution));
-        }
-        if Instant::now() + pause > deadline {
-            return Ok(None);
-        }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(PAUSE_MAX);
-    }
-}
-
 impl View for Redrives {
     fn text(&self, page: &Page) -> String {
+        let Some(summary) = self.summary else { return self.plan.text(page) };
         if self.redrives.is_empty() && page.terminal {
-            return format!("{}\n", paint(Tone::Good, "Nothing is in quarantine."));
+            return format!("{}\n", paint(Tone::Good, "Nothing that was asked for is in quarantine."));
         }
-        let rows = self.redrives.iter().map(|redrive| {
-            vec![
-                redrive.ingest_id.to_string().into(),
-                Cell::new(redrive.outcome.tone(), redrive.outcome.word()),
-                redrive.redrive_count.map(|count| count.to_string()).unwrap_or_default().into(),
-                (&redrive.message).into(),
-            ]
-        });
-        page.table(&["INGEST ID", "OUTCOME", "REDRIVES", "MESSAGE"], rows.collect())
+        let many = page.terminal && self.redrives.len() > LISTED_MAX;
+        let rows = self.redrives.iter().filter(|redrive| !many || redrive.outcome != Outcome::Released);
+        let rows: Vec<Vec<Cell>> = rows
+            .take(if many { LISTED_MAX } else { usize::MAX })
+            .map(|redrive| {
+                vec![
+                    redrive.ingest_id.to_string().into(),
+                    Cell::new(redrive.outcome.tone(), redrive.outcome.word()),
+                    redrive.redrive_count.map(|count| count.to_string()).unwrap_or_default().into(),
+                    (&redrive.message).into(),
+                ]
+            })
+            .collect();
+        let mut text = String::new();
+        if !rows.is_empty() || !page.terminal {
+            text = page.table(&["INGEST ID", "OUTCOME", "REDRIVES", "MESSAGE"], rows);
+        }
+        if many {
+            text.push_str(&format!(
+                "{}\n",
+                paint(
+                    if summary.failed == 0 { Tone::Good } else { Tone::Warn },
+                    format!(
+                        "{} released, {} failed, {} not run; {} removed from the dead-letter queue.",
+                        summary.released,
+                        summary.failed,
+                        summary.not_started,
+                        count(usize::try_from(summary.dead_letters_removed).unwrap_or(usize::MAX), "message")
+                    )
+                )
+            ));
+        }
+        text
     }
 }
 
 #[cfg(test)]
-mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test's own constants")]
-
-    use super::*;
-    use crate::command::show::tests::quarantine_row;
-    use crate::output::testing::{in_pipe, json, on_terminal};
-
-    fn redrive(outcome: Outcome, failure: Option<ExitKind>) -> Redrive {
-        let row = quarantine_row("OPEN", 2);
-        let failed = outcome == Outcome::FailedAgain;
-        Redrive {
-            ingest_id: row.ingest_id,
-            outcome,
-            execution_arn: Some(row.execution_arn),
-            redrive_count: Some(1),
-            message: if failed { "payload_schema_violation: 1 fault".into() } else { "words".into() },
-            cause: failed.then_some(row.cause),
-            failure,
-        }
-    }
-
-    #[test]
-    fn each_outcome_is_said() {
-        let redrives = Redrives {
-            redrives: vec![
-                redrive(Outcome::Released, None),
-                redrive(Outcome::FailedAgain, Some(ExitKind::Failed)),
-                redrive(Outcome::NotRedrivable, Some(ExitKind::Refused)),
-            ],
-        };
-        insta::assert_snapshot!(on_terminal(&redrives), @"
-        INGEST ID                   OUTCOME         REDRIVES  MESSAGE                           
-        01KAJ3Y3R00000000000000001  released        1         words
-        01KAJ3Y3R00000000000000001  failed again    1         payload_schema_violation: 1 fault
-        01KAJ3Y3R00000000000000001  not redrivable  1         words
-        ");
-        insta::assert_snapshot!(in_pipe(&redrives), @"
-        ingest id	outcome	redrives	message
-        01KAJ3Y3R00000000000000001	released	1	words
-        01KAJ3Y3R00000000000000001	failed again	1	payload_schema_violation: 1 fault
-        01KAJ3Y3R00000000000000001	not redrivable	1	words
-        ");
-        insta::assert_snapshot!(json(&Redrives { redrives: vec![redrive(Outcome::FailedAgain, None)] }), @r#"
-        {
-          "redrives": [
-            {
-              "ingestId": "01KAJ3Y3R00000000000000001",
-              "outcome": "failed_again",
-              "executionArn": "arn:aws:states:us-east-1:000000000000:execution:sluice-recover:01KAJ3Y3R00000000000000001-0",
-              "redriveCount": 1,
-              "message": "payload_schema_violation: 1 fault",
-              "cause": {
-                "error": "Rejected",
-                "code": "payload_schema_violation",
-                "message": "the payload has 1 fault",
-                "errors": [
-                  {
-                    "pointer": "/qty",
-                    "code": "type",
-                    "message": "must be of type integer, not string"
-                  }
-                ]
-              }
-            }
-          ]
-        }
-        "#);
-    }
-
-    #[test]
-    fn the_exit_code_is_that_of_the_failures_if_they_agree() {
-        let kind = |redrives: Vec<Redrive>| Redrives { redrives }.verdict().err().map(|error| error.kind());
-        let good = || redrive(Outcome::Released, None);
-        let missing = || redrive(Outcome::NotFound, Some(ExitKind::NotFound));
-        let refused = || redrive(Outcome::NotRedrivable, Some(ExitKind::Refused));
-        let down = || redrive(Outcome::Error, Some(ExitKind::Unavailable));
-        assert_eq!(kind(vec![]), None);
-        assert_eq!(kind(vec![good()]), None);
-        assert_eq!(kind(vec![missing()]), Some(ExitKind::NotFound));
-        assert_eq!(kind(vec![good(), refused(), refused()]), Some(ExitKind::Refused));
-        assert_eq!(kind(vec![down()]), Some(ExitKind::Unavailable));
-        assert_eq!(kind(vec![missing(), refused()]), Some(ExitKind::Failed));
-        let one = Redrives { redrives: vec![refused()] }.verdict().unwrap_err().to_string();
-        assert_eq!(one, "01KAJ3Y3R00000000000000001: not redrivable: words");
-    }
-}
+mod tests;

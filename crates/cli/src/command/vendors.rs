@@ -5,21 +5,24 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
-use sluice_aws::vendors::CACHE_SECONDS;
+use sluice_aws::vendors::{CACHE_SECONDS, VendorChange};
 use sluice_core::digest::Sha256Hex;
 use sluice_core::id::VendorId;
 use sluice_core::port::VendorDirectory as _;
 use sluice_core::record::{RateLimit, VendorProfile};
 use sluice_core::signature::STANDARD_PREFIX;
 
-use crate::args::{VendorsAddArgs, VendorsCommand};
+use crate::args::{By, RotateArgs, VendorsAddArgs, VendorsCommand};
 use crate::cloud::Cloud;
 use crate::error::CliError;
-use crate::output::{Cell, Output, Page, Tone, View, fields, paint};
+use crate::output::{Cell, Output, Page, Tone, View, fields, paint, section, time_cell};
 use crate::webhook::{InvalidSecret, Secret};
 
 /// Keys and secrets that hold at once: two, for a rotation.
 const ACTIVE_MAX: usize = 2;
+
+/// Digits of a digest that are shown.
+const DIGEST_SHOWN: usize = 12;
 
 /// Longest API key, in characters.
 const KEY_CHARS_MAX: usize = 256;
@@ -33,15 +36,6 @@ struct Added {
     #[serde(skip_serializing_if = "Option::is_none")]
     webhook_secret: Option<String>,
     replaced: bool,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Switched {
-    vendor_id: VendorId,
-    enabled: bool,
-    changed: bool,
-    in_effect_within_seconds: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -65,8 +59,6 @@ struct Vendor {
 pub async fn run(command: VendorsCommand, cloud: &Cloud, output: &Output) -> Result<(), CliError> {
     match command {
         VendorsCommand::Add(args) => add(&args, cloud, output).await,
-        VendorsCommand::Disable(args) => switch(&args.vendor, false, cloud, output).await,
-        VendorsCommand::Enable(args) => switch(&args.vendor, true, cloud, output).await,
         VendorsCommand::Ls => {
             let vendors = cloud.vendors();
             let (profiles, mappers) = tokio::try_join!(vendors.list(), vendors.list_mappers())?;
@@ -76,7 +68,225 @@ pub async fn run(command: VendorsCommand, cloud: &Cloud, output: &Output) -> Res
             }
             output.document(&list(profiles, types))
         }
+        VendorsCommand::Show { id } => show(&id, cloud, output).await,
+        VendorsCommand::RotateKey(args) => rotate(&args, Credential::Key, cloud, output).await,
+        VendorsCommand::RotateSecret(args) => rotate(&args, Credential::Secret, cloud, output).await,
+        VendorsCommand::Disable { id, by } => switch(&id, false, &by, cloud, output).await,
+        VendorsCommand::Enable { id, by } => switch(&id, true, &by, cloud, output).await,
+        VendorsCommand::Health { id, day } => super::health::run(id.as_ref(), day, cloud, output).await,
     }
+}
+
+/// What is rotated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+enum Credential {
+    /// An API key.
+    Key,
+    /// A secret of the Standard Webhooks scheme.
+    Secret,
+}
+
+impl Credential {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Key => "API key",
+            Self::Secret => "webhook secret",
+        }
+    }
+
+    /// First digits of what identifies it without giving it away.
+    fn shown(digest: &Sha256Hex) -> String {
+        digest.as_str()[..DIGEST_SHOWN].to_owned()
+    }
+
+    fn live(self, profile: &VendorProfile) -> Vec<String> {
+        match self {
+            Self::Key => profile.api_key_sha256.iter().map(Self::shown).collect(),
+            Self::Secret => secret_digests(profile),
+        }
+    }
+}
+
+fn secret_digests(profile: &VendorProfile) -> Vec<String> {
+    profile
+        .webhook_secrets
+        .iter()
+        .map(|secret| Credential::shown(&Sha256Hex::of(secret.as_bytes())))
+        .collect()
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Rotated {
+    vendor_id: VendorId,
+    credential: Credential,
+    /// `begun`, `finished` or `revoked`.
+    outcome: &'static str,
+    /// The new one, if one was made or given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<String>,
+    /// Digests of those that hold now, the oldest first.
+    live: Vec<String>,
+}
+
+/// What a rotation does to the profile; gives the outcome and the new credential.
+fn rotated(
+    profile: &mut VendorProfile,
+    credential: Credential,
+    args: &RotateArgs,
+) -> Result<(&'static str, Option<String>), CliError> {
+    let live = credential.live(profile);
+    let word = credential.word();
+    let remove = |profile: &mut VendorProfile, index: usize| match credential {
+        Credential::Key => drop(profile.api_key_sha256.remove(index)),
+        Credential::Secret => drop(profile.webhook_secrets.remove(index)),
+    };
+    if args.finish {
+        if live.len() < ACTIVE_MAX {
+            return Err(refused(format!("{} has one {word}: no rotation is under way", args.id)));
+        }
+        while credential.live(profile).len() > 1 {
+            remove(profile, 0);
+        }
+        return Ok(("finished", None));
+    }
+    if let Some(digits) = &args.revoke {
+        let found: Vec<usize> =
+            (0..live.len()).filter(|index| live[*index].starts_with(digits.as_str())).collect();
+        let [index] = found.as_slice() else {
+            let problem = if found.is_empty() { "no" } else { "more than one" };
+            return Err(CliError::not_found(format!(
+                "{} has {problem} {word} whose digest begins with {digits}",
+                args.id
+            ))
+            .with_hint("`sluice vendors show` lists them; give more digits"));
+        };
+        if live.len() == 1 {
+            return Err(refused(format!("it is the only {word} of {}", args.id))
+                .with_hint("begin a rotation first, or use `sluice vendors disable`"));
+        }
+        remove(profile, *index);
+        return Ok(("revoked", None));
+    }
+    if live.len() >= ACTIVE_MAX {
+        return Err(refused(format!("{} has two live ones already, which is a rotation under way", args.id))
+            .with_hint("--finish ends the older one, --revoke DIGEST a certain one"));
+    }
+    let value = match (credential, &args.value) {
+        (_, Some(value)) => value.clone(),
+        (Credential::Key, None) => new_key(),
+        (Credential::Secret, None) => Secret::generate(),
+    };
+    match credential {
+        Credential::Key => {
+            check_key(&value).map_err(CliError::usage)?;
+            let digest = Sha256Hex::of(value.as_bytes());
+            if profile.api_key_sha256.contains(&digest) {
+                return Err(refused(format!("{} has this key already", args.id)));
+            }
+            profile.api_key_sha256.push(digest);
+        }
+        Credential::Secret => {
+            check_secret(&value).map_err(CliError::usage)?;
+            if profile.webhook_secrets.contains(&value) {
+                return Err(refused(format!("{} has this secret already", args.id)));
+            }
+            profile.webhook_secrets.push(value.clone());
+        }
+    }
+    Ok(("begun", Some(value)))
+}
+
+fn refused(message: String) -> CliError {
+    CliError::Refused { message, hint: None }
+}
+
+async fn held(id: &VendorId, cloud: &Cloud) -> Result<VendorProfile, CliError> {
+    cloud.vendors().profile(id).await?.ok_or_else(|| {
+        CliError::not_found(format!("there is no vendor {id}")).with_hint("`sluice vendors ls` lists them")
+    })
+}
+
+async fn rotate(
+    args: &RotateArgs,
+    credential: Credential,
+    cloud: &Cloud,
+    output: &Output,
+) -> Result<(), CliError> {
+    let mut profile = held(&args.id, cloud).await?;
+    let by = super::quarantine::who(&args.by)?;
+    let (outcome, value) = rotated(&mut profile, credential, args)?;
+    let vendors = cloud.vendors();
+    vendors.put_vendor(&profile).await?;
+    vendors.note_change(&args.id, &VendorChange::new(format!("{} {outcome}", credential.word()), by)).await?;
+    let live = credential.live(&profile);
+    output.document(&Rotated { vendor_id: profile.vendor_id, credential, outcome, value, live })
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Switched {
+    vendor_id: VendorId,
+    enabled: bool,
+    changed: bool,
+    in_effect_within_seconds: u64,
+}
+
+async fn switch(
+    id: &VendorId,
+    enabled: bool,
+    by: &By,
+    cloud: &Cloud,
+    output: &Output,
+) -> Result<(), CliError> {
+    let mut profile = held(id, cloud).await?;
+    let by = super::quarantine::who(by)?;
+    let changed = profile.enabled != enabled;
+    if changed {
+        profile.enabled = enabled;
+        let vendors = cloud.vendors();
+        vendors.put_vendor(&profile).await?;
+        let what = if enabled { "enabled" } else { "disabled" };
+        vendors.note_change(id, &VendorChange::new(what.to_owned(), by)).await?;
+    }
+    let in_effect_within_seconds = CACHE_SECONDS;
+    output.document(&Switched { vendor_id: id.clone(), enabled, changed, in_effect_within_seconds })
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Shown {
+    vendor_id: VendorId,
+    enabled: bool,
+    /// First digits of the digests of the keys that hold, the oldest first.
+    api_keys: Vec<String>,
+    webhook_secrets: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rate_limit: Option<RateLimit>,
+    event_types: Vec<String>,
+    changes: Vec<VendorChange>,
+}
+
+async fn show(id: &VendorId, cloud: &Cloud, output: &Output) -> Result<(), CliError> {
+    let profile = held(id, cloud).await?;
+    let vendors = cloud.vendors();
+    let (mappers, changes) = tokio::try_join!(vendors.list_mappers(), vendors.changes(id))?;
+    let mut event_types: Vec<String> = mappers
+        .into_iter()
+        .filter(|mapper| mapper.contract.vendor_id == *id)
+        .map(|mapper| mapper.contract.event_type.into())
+        .collect();
+    event_types.sort();
+    output.document(&Shown {
+        enabled: profile.enabled,
+        api_keys: Credential::Key.live(&profile),
+        webhook_secrets: Credential::Secret.live(&profile),
+        rate_limit: profile.rate_limit,
+        event_types,
+        changes,
+        vendor_id: profile.vendor_id,
+    })
 }
 
 fn list(profiles: Vec<VendorProfile>, mut types: BTreeMap<VendorId, Vec<String>>) -> List {
@@ -122,31 +332,15 @@ async fn add(args: &VendorsAddArgs, cloud: &Cloud, output: &Output) -> Result<()
     let replaced = held.is_some();
     let profile = profile(args, &api_key, secrets, rate_limit, held);
     directory.put_vendor(&profile).await?;
+    let by = super::quarantine::who(&By { name: None }).unwrap_or_default();
+    let what = if replaced { "replaced" } else { "registered" };
+    directory.note_change(&profile.vendor_id, &VendorChange::new(what.to_owned(), by)).await?;
     output.document(&Added {
         vendor_id: profile.vendor_id,
         api_key,
         generated: args.key.is_none(),
         webhook_secret: made_secret,
         replaced,
-    })
-}
-
-/// Disables or enables. Nothing else of the profile changes, and nothing of the history.
-async fn switch(vendor: &VendorId, enabled: bool, cloud: &Cloud, output: &Output) -> Result<(), CliError> {
-    let directory = cloud.vendors();
-    let Some(mut profile) = directory.profile(vendor).await? else {
-        return Err(CliError::not_found(format!("there is no vendor {vendor}")));
-    };
-    let changed = profile.enabled != enabled;
-    if changed {
-        profile.enabled = enabled;
-        directory.put_vendor(&profile).await?;
-    }
-    output.document(&Switched {
-        vendor_id: profile.vendor_id,
-        enabled,
-        changed,
-        in_effect_within_seconds: CACHE_SECONDS,
     })
 }
 
@@ -221,6 +415,23 @@ impl View for Added {
     }
 }
 
+impl View for Rotated {
+    fn text(&self, page: &Page) -> String {
+        let what = format!("{}: rotation of the {} {}", self.vendor_id, self.credential.word(), self.outcome);
+        let mut text = format!("{}\n", paint(Tone::Good, what));
+        let mut list = Vec::new();
+        list.extend(self.value.clone().map(|value| (self.credential.word(), value)));
+        list.push(("live", self.live.join(", ")));
+        text.push_str(&fields(list));
+        if page.terminal && self.value.is_some() {
+            let next =
+                "Both hold now. Give the vendor the new one; once it is in use, --finish ends the older one.";
+            text.push_str(&format!("\n{}\n", paint(Tone::Warn, next)));
+        }
+        text
+    }
+}
+
 impl View for Switched {
     fn text(&self, _page: &Page) -> String {
         let (tone, state) = if self.enabled { (Tone::Good, "enabled") } else { (Tone::Bad, "disabled") };
@@ -230,6 +441,29 @@ impl View for Switched {
             "as it was".to_owned()
         };
         format!("{} {} ({when})\n", paint(Tone::Strong, self.vendor_id.as_str()), paint(tone, state))
+    }
+}
+
+impl View for Shown {
+    fn text(&self, page: &Page) -> String {
+        let rate = self.rate_limit.map(|limit| format!("{}/s, burst {}", limit.per_second, limit.burst));
+        let or_none = |list: &[String]| if list.is_empty() { "none".to_owned() } else { list.join(", ") };
+        let mut text = fields([
+            ("vendor", self.vendor_id.to_string()),
+            ("state", if self.enabled { "enabled" } else { "disabled" }.to_owned()),
+            ("api keys", or_none(&self.api_keys)),
+            ("secrets", or_none(&self.webhook_secrets)),
+            ("rate", rate.unwrap_or_else(|| "the API's own".to_owned())),
+            ("event types", or_none(&self.event_types)),
+        ]);
+        if !self.changes.is_empty() {
+            let rows = self
+                .changes
+                .iter()
+                .map(|change| vec![time_cell(page, change.at), (&change.by).into(), (&change.what).into()]);
+            text.push_str(&section("Changes", &page.table(&["AT", "BY", "WHAT"], rows.collect())));
+        }
+        text
     }
 }
 
@@ -318,6 +552,40 @@ mod tests {
         };
         insta::assert_snapshot!(on_terminal(&switched(false, true)), @"vendorA disabled (holds everywhere within 2 s)");
         insta::assert_snapshot!(in_pipe(&switched(true, false)), @"vendorA enabled (as it was)");
+    }
+
+    fn rotation(line: &str) -> RotateArgs {
+        let line = format!("sluice vendors rotate-key v {line} --by me");
+        match Cli::try_parse_from(line.split_whitespace()).unwrap().command {
+            Command::Vendors(VendorsCommand::RotateKey(args)) => args,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_rotation_has_two_live_ones_and_an_end() {
+        for (credential, value) in [
+            (Credential::Key, "two"),
+            (Credential::Secret, "whsec_bm90LWEtc2VjcmV0LWZvci1kZXZlbG9wbWVudC1vbmx5"),
+        ] {
+            let mut held = profile(&args(""), "one", vec!["whsec_AAAA".into()], None, None);
+            let first = credential.live(&held)[0].clone();
+            let mut turn = |line: &str| {
+                rotated(&mut held, credential, &rotation(line))
+                    .map(|(outcome, _)| (outcome, credential.live(&held)))
+            };
+            assert!(turn("--finish").is_err(), "none is under way");
+            assert!(turn(&format!("--revoke {first}")).is_err(), "the only one");
+            let (outcome, live) = turn(&format!("--value {value}")).unwrap();
+            assert_eq!((outcome, live.len(), &live[0]), ("begun", 2, &first));
+            assert!(turn("").is_err(), "two are live");
+            assert!(turn("--revoke ffffffffffff").is_err());
+            let (outcome, back) = turn(&format!("--revoke {}", live[1])).unwrap();
+            assert_eq!((outcome, back.as_slice()), ("revoked", &live[..1]));
+            let (_, live) = turn("").unwrap();
+            let (outcome, left) = turn("--finish").unwrap();
+            assert_eq!((outcome, left.as_slice()), ("finished", &live[1..]));
+        }
     }
 
     fn vendors() -> List {

@@ -1,0 +1,306 @@
+//! `reconcile`: runs on a schedule, runs stuck events again, and keeps the balance (G2).
+//!
+//! Every run is bounded, in reruns and in time, and goes on where the last one stopped. Nothing it does is wrong when two runs
+//! overlap: a rerun's name is that of its window, an hour's row is replaced by a newer count, and closing twice is closing once.
+
+mod config;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use sluice_aws::SdkConfig;
+use sluice_aws::config::ConfigError;
+use sluice_core::balance::{BalanceRow, BalanceStore, Count, Hour, OpenHour, Progress, StuckCursor};
+use sluice_core::books::{Books, Examination, Kind};
+use sluice_core::jiff::{SignedDuration, Timestamp};
+use sluice_core::limits::STATUS_SHARDS;
+use sluice_core::port::{Clock, QuarantineStore, Rerun, Reruns};
+use sluice_core::record::EventDetail;
+use sluice_core::{Code, Fault};
+
+pub use config::Config;
+
+/// From which age a row that is RECEIVED counts as stuck, in seconds: longer than `normalize` may take with all its retries.
+pub const STUCK_SECONDS: u32 = 900;
+
+/// Most reruns that one run starts.
+pub const RERUNS_MAX: usize = 500;
+
+/// Rows of one shard read at once.
+const ROWS_PER_READ: usize = 100;
+
+/// How long after its end an hour may still change by itself, in seconds: clocks differ, indexes lag.
+pub const GRACE_SECONDS: i64 = 600;
+
+/// How often an open hour that lies back is counted again, in seconds.
+pub const RECOUNT_SECONDS: i64 = 3_600;
+
+/// Most hours that are put on the list by one run.
+const HOURS_LISTED_MAX: usize = 2_000;
+
+/// After this time no further hour is begun.
+const WORK_TIME_MAX: Duration = Duration::from_secs(120);
+
+/// What the function needs of the world.
+#[derive(Clone)]
+pub struct Deps {
+    /// Ledger, objects and quarantine, to be examined.
+    pub books: Arc<dyn Books>,
+    /// Balances.
+    pub balances: Arc<dyn BalanceStore>,
+    /// To close rows of events that are normalized.
+    pub quarantine: Arc<dyn QuarantineStore>,
+    /// Runs events again.
+    pub reruns: Arc<dyn Reruns>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Deps {
+    /// On AWS, or on the local cloud if the configuration points there.
+    pub fn new(sdk: &SdkConfig, config: Config) -> Self {
+        let names = sluice_aws::books::Names {
+            ledger: config.ledger_table,
+            quarantine: config.quarantine_table.clone(),
+            raw: config.raw_bucket,
+            normalized: config.normalized_bucket,
+        };
+        Self {
+            books: Arc::new(sluice_aws::books::AwsBooks::new(sdk, names)),
+            balances: Arc::new(sluice_aws::balance::DynamoBalance::new(sdk, config.balance_table)),
+            quarantine: Arc::new(sluice_aws::quarantine::DynamoQuarantine::new(sdk, config.quarantine_table)),
+            reruns: Arc::new(sluice_aws::recoveries::SfnReruns::new(sdk, config.recover_state_machine_arn)),
+            clock: Arc::new(sluice_aws::clock::SystemClock),
+        }
+    }
+
+    /// With the settings of the environment.
+    pub fn from_environment(
+        sdk: &SdkConfig,
+        lookup: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        Ok(Self::new(sdk, Config::from_env(lookup)?))
+    }
+}
+
+/// What the schedule may say; whatever else is in its event is not looked at.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Input {
+    /// See [`STUCK_SECONDS`].
+    stuck_seconds: u32,
+    /// See [`RERUNS_MAX`].
+    reruns_max: usize,
+    /// See [`RECOUNT_SECONDS`].
+    recount_seconds: i64,
+}
+
+impl Default for Input {
+    fn default() -> Self {
+        Self { stuck_seconds: STUCK_SECONDS, reruns_max: RERUNS_MAX, recount_seconds: RECOUNT_SECONDS }
+    }
+}
+
+/// One run; gives `{"reruns", "oldestReceivedAgeSeconds", "hours", "closed", "unaccounted", "released"}`.
+pub async fn handle(deps: &Deps, input: Value) -> Result<Value, Fault> {
+    let started = Instant::now();
+    let input: Input = match input {
+        Value::Null => Input::default(),
+        input => serde_json::from_value(input).map_err(|error| {
+            Fault::new(Code::InputMalformed, "the input is not {stuckSeconds?, rerunsMax?, recountSeconds?}")
+                .with_source(error)
+        })?,
+    };
+    let now = deps.clock.now();
+    let mut progress = deps.balances.progress().await?;
+
+    let oldest_seconds = oldest_received_seconds(deps, now).await?;
+    sluice_aws::metric::count("ledger.oldest_received_age_s", oldest_seconds as f64, &[]);
+    let reruns = rerun_stuck(deps, &input, now, &mut progress).await?;
+
+    list_hours(deps, now, &mut progress).await?;
+    // Before the counting, so that a run that is cut off has still listed what there is to do.
+    deps.balances.set_progress(&progress).await?;
+    let hours = count_hours(deps, &input, now, started).await?;
+    sluice_aws::metric::count("balance.unaccounted", hours.unaccounted as f64, &[]);
+
+    tracing::info!(
+        reruns,
+        oldest_seconds,
+        hours = hours.counted,
+        closed = hours.closed,
+        unaccounted = hours.unaccounted,
+        latencyMs = started.elapsed().as_millis() as u64,
+        "reconciled"
+    );
+    Ok(json!({
+        "reruns": reruns,
+        "oldestReceivedAgeSeconds": oldest_seconds,
+        "hours": hours.counted,
+        "closed": hours.closed,
+        "unaccounted": hours.unaccounted,
+        "released": hours.released,
+    }))
+}
+
+/// Age of the oldest event that is in flight, in seconds; 0 if there is none.
+async fn oldest_received_seconds(deps: &Deps, now: Timestamp) -> Result<i64, Fault> {
+    let mut oldest: Option<Timestamp> = None;
+    for shard in 0..STATUS_SHARDS {
+        let first = deps.books.received(shard, Timestamp::UNIX_EPOCH, 1).await?;
+        oldest = first.first().map(|row| row.received_at).into_iter().chain(oldest).min();
+    }
+    Ok(oldest.map_or(0, |at| (now.as_second() - at.as_second()).max(0)))
+}
+
+/// Runs again what is RECEIVED for too long, from where the last run stopped, once round the shards at most.
+async fn rerun_stuck(
+    deps: &Deps,
+    input: &Input,
+    now: Timestamp,
+    progress: &mut Progress,
+) -> Result<usize, Fault> {
+    let stuck_seconds = input.stuck_seconds.max(1);
+    let before = now - SignedDuration::from_secs(i64::from(stuck_seconds));
+    // Within one window an event has one rerun, whoever asks; `normalize` starts its own recovery as 0.
+    let window = u32::try_from(now.as_second() / i64::from(stuck_seconds)).unwrap_or(u32::MAX).max(1);
+    let begin = progress.stuck.take().unwrap_or(StuckCursor { shard: 0, after: Timestamp::UNIX_EPOCH });
+    let (mut shard, mut after) = (begin.shard % STATUS_SHARDS, begin.after);
+    let (mut started, mut asked, mut shards_done) = (0, 0, 0);
+    // The first shard is finished at the end, from its beginning: hence one more than there are.
+    while shards_done <= STATUS_SHARDS {
+        let rows = deps.books.received(shard, after, ROWS_PER_READ).await?;
+        let read = rows.len();
+        let stuck: Vec<_> = rows.into_iter().filter(|row| row.received_at <= before).collect();
+        let more = stuck.len() == read && read == ROWS_PER_READ;
+        for row in stuck {
+            if asked >= input.reruns_max {
+                progress.stuck = Some(StuckCursor { shard, after });
+                return Ok(started);
+            }
+            asked += 1;
+            // Rows of one millisecond may lie on both sides of a page: that millisecond is read again, if there is progress.
+            let just_before = row.received_at - SignedDuration::from_millis(1);
+            after = if just_before > after { just_before } else { row.received_at };
+            let event = EventDetail { replay: window, normalized: None, quarantine: None, ..row.detail() };
+            match deps.reruns.rerun(&event).await {
+                Ok(Rerun::Started(_)) => {
+                    started += 1;
+                    tracing::warn!(
+                        ingestId = %row.ingest_id,
+                        vendorId = %row.key.vendor_id,
+                        externalEventId = %row.key.external_event_id,
+                        "an event was RECEIVED for too long and is run again"
+                    );
+                }
+                Ok(Rerun::Exists) => {}
+                // The next run asks again.
+                Err(fault) if fault.code.class() == sluice_core::Class::Retryable => {
+                    progress.stuck = Some(StuckCursor { shard, after });
+                    tracing::warn!(code = %fault.code, "reruns are put off: {fault}");
+                    return Ok(started);
+                }
+                Err(fault) => return Err(fault),
+            }
+        }
+        if !more {
+            shard = (shard + 1) % STATUS_SHARDS;
+            after = Timestamp::UNIX_EPOCH;
+            shards_done += 1;
+        }
+    }
+    Ok(started)
+}
+
+/// Puts every hour up to now that was never seen on the list.
+async fn list_hours(deps: &Deps, now: Timestamp, progress: &mut Progress) -> Result<(), Fault> {
+    let mut next = match progress.next_hour {
+        Some(hour) => hour,
+        None => match deps.books.first_received().await? {
+            Some(first) => Hour::of(first),
+            None => return Ok(()),
+        },
+    };
+    let mut listed = 0;
+    while next <= Hour::of(now) && listed < HOURS_LISTED_MAX {
+        deps.balances.open_hour(&OpenHour { hour: next, counted_at: Timestamp::UNIX_EPOCH }).await?;
+        next = next.next();
+        listed += 1;
+    }
+    progress.next_hour = Some(next);
+    Ok(())
+}
+
+#[derive(Default)]
+struct Hours {
+    counted: u64,
+    closed: u64,
+    unaccounted: u64,
+    released: u64,
+}
+
+/// Counts open hours: the current and the last one always, those that lie back when they were never counted or not for a while.
+async fn count_hours(deps: &Deps, input: &Input, now: Timestamp, started: Instant) -> Result<Hours, Fault> {
+    let mut open = deps.balances.open_hours().await?;
+    let live = Hour::of(now).previous();
+    open.retain(|entry| {
+        entry.hour >= live || now.as_second() - entry.counted_at.as_second() >= input.recount_seconds
+    });
+    // What was not counted for longest goes first; the live hours before all.
+    open.sort_by_key(|entry| (entry.hour < live, entry.counted_at, entry.hour));
+    let vendors = deps.books.vendors().await?;
+    let mut hours = Hours::default();
+    for entry in open {
+        if started.elapsed() > WORK_TIME_MAX {
+            break;
+        }
+        let mut stale = Vec::new();
+        let (from, to) = (entry.hour.start(), entry.hour.end());
+        let examination = Examination::new(&*deps.books, &vendors, None, from, to);
+        let counts = examination
+            .counts(&mut |finding| match (finding.kind, finding.vendor_id, finding.ingest_id) {
+                (Kind::QuarantineStale, Some(vendor), Some(id)) => stale.push((vendor, id)),
+                (kind, vendor, _) if kind.is_loss() => tracing::error!(
+                    kind = kind.as_str(),
+                    vendorId = vendor.as_ref().map(ToString::to_string).unwrap_or_default(),
+                    subject = finding.subject,
+                    "{}",
+                    finding.detail
+                ),
+                _ => {}
+            })
+            .await?;
+        for (vendor, id) in stale {
+            deps.quarantine.release(&vendor, id, now).await?;
+            hours.released += 1;
+        }
+        let mut sum = Count::default();
+        counts.values().for_each(|count| sum.add(count));
+        let closed = entry.hour.is_over(now, GRACE_SECONDS) && sum.is_settled();
+        let rows: Vec<BalanceRow> = counts
+            .into_iter()
+            .map(|(vendor_id, count)| BalanceRow {
+                vendor_id,
+                hour: entry.hour,
+                count,
+                counted_at: now,
+                closed,
+            })
+            .collect();
+        deps.balances.put(&rows).await?;
+        if closed {
+            deps.balances.close_hour(entry.hour).await?;
+            hours.closed += 1;
+        } else {
+            deps.balances.open_hour(&OpenHour { hour: entry.hour, counted_at: now }).await?;
+        }
+        hours.counted += 1;
+        hours.unaccounted += sum.unaccounted();
+    }
+    Ok(hours)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,249 @@
+//! Reconciliation against the ports in memory.
+#![expect(clippy::unwrap_used, reason = "a test's own constants")]
+
+use bytes::Bytes;
+use sluice_core::books::{Examination, Finding};
+use sluice_core::digest::Sha256Hex;
+use sluice_core::id::{IngestId, VendorId, normalized_key, raw_key};
+use sluice_core::port::RawHeaders;
+use sluice_core::record::{LedgerRow, QuarantineRow, QuarantineStatus, Status};
+use sluice_core::testing::{Failure, World};
+
+use super::*;
+
+fn deps(world: &World) -> Deps {
+    Deps {
+        books: Arc::new(world.clone()),
+        balances: Arc::new(world.clone()),
+        quarantine: Arc::new(world.clone()),
+        reruns: Arc::new(world.clone()),
+        clock: Arc::new(world.clone()),
+    }
+}
+
+fn vendor() -> VendorId {
+    "vendorA".parse().unwrap()
+}
+
+/// An event accepted `seconds` ago, whole in every store.
+fn event(world: &World, number: u128, seconds: i64, status: Status) -> LedgerRow {
+    let at = world.now() - SignedDuration::from_secs(seconds);
+    let id = IngestId::mint(at, number);
+    let payload = json!({"n": number.to_string()});
+    let envelope = json!({"vendorId": "vendorA", "externalEventId": format!("e-{number}"), "eventType": "t",
+        "occurredAt": sluice_core::id::rfc3339(at), "payload": payload})
+    .to_string();
+    let key = raw_key(&vendor(), at, id);
+    let mut row: LedgerRow = serde_json::from_value(json!({
+        "vendorId": "vendorA", "externalEventId": format!("e-{number}"), "ingestId": id, "eventType": "t",
+        "schemaVersion": "1", "occurredAt": sluice_core::id::rfc3339(at), "receivedAt": sluice_core::id::rfc3339(at),
+        "updatedAt": sluice_core::id::rfc3339(at), "status": status, "statusShard": status.shard(id),
+        "rawRef": {"bucket": "raw", "key": key}, "rawSha256": Sha256Hex::of(envelope.as_bytes()), "rawBytes": 17,
+        "payloadSha256": "1".repeat(64), "contentType": "application/json"
+    }))
+    .unwrap();
+    let headers = RawHeaders {
+        content_type: "application/json".into(),
+        content_encoding: None,
+        sha256: Sha256Hex::of(envelope.as_bytes()),
+    };
+    let mut state = world.state();
+    state.raw.insert(row.raw_ref.key.clone(), (Bytes::from(envelope), headers));
+    if status == Status::Normalized {
+        let key = normalized_key(&"InventoryUpdated".parse().unwrap(), at, id);
+        state.normalized.insert(key.clone(), Bytes::from_static(b"{}\n"));
+        row.normalized = Some(
+            serde_json::from_value(json!({"ref": {"bucket": "normalized", "key": key}, "sha256": "2".repeat(64),
+                "events": 1, "eventType": "InventoryUpdated", "schemaVersion": "1.0", "bundle": "3".repeat(64), "fuel": 1,
+                "at": sluice_core::id::rfc3339(at)}))
+            .unwrap(),
+        );
+    }
+    if status == Status::Quarantined {
+        let held: QuarantineRow = serde_json::from_value(json!({
+            "vendorId": "vendorA", "ingestId": id, "externalEventId": format!("e-{number}"), "eventType": "t",
+            "status": "OPEN", "cause": {"error": "Rejected", "code": "payload_schema_violation", "message": "m"},
+            "fingerprint": "0123456789abcdef", "attempts": 1, "executionArn": "arn:x", "rawRef": row.raw_ref,
+            "receivedAt": sluice_core::id::rfc3339(at), "firstSeenAt": sluice_core::id::rfc3339(at),
+            "lastSeenAt": sluice_core::id::rfc3339(at)
+        }))
+        .unwrap();
+        state.quarantine.insert((vendor(), id), held);
+        row.quarantine = Some(
+            serde_json::from_value(json!({"code": "payload_schema_violation", "message": "m",
+                "at": sluice_core::id::rfc3339(at)}))
+            .unwrap(),
+        );
+    }
+    state.ledger.insert(row.key.clone(), row.clone());
+    row
+}
+
+async fn findings(world: &World) -> Vec<(Kind, String)> {
+    let mut found: Vec<Finding> = Vec::new();
+    let hour = Hour::of(world.now() - SignedDuration::from_secs(7_200));
+    let to = Hour::of(world.now()).end();
+    let vendors = [vendor()];
+    let examination = Examination::new(world, &vendors, None, hour.start(), to);
+    examination.counts(&mut |finding| found.push(finding)).await.unwrap();
+    found.into_iter().map(|finding| (finding.kind, finding.detail)).collect()
+}
+
+const OLD: i64 = 7_200;
+
+#[tokio::test]
+async fn an_hour_in_balance_is_closed_and_not_counted_again() {
+    let world = World::new();
+    for number in 1..=3 {
+        event(&world, number, OLD, Status::Normalized);
+    }
+    let first = handle(&deps(&world), Value::Null).await.unwrap();
+    assert_eq!((&first["closed"], &first["unaccounted"]), (&json!(1), &json!(0)), "{first}");
+    let hour = Hour::of(world.now() - SignedDuration::from_secs(OLD));
+    let row = world.state().balances[&(vendor(), hour)].clone();
+    assert!(row.closed);
+    assert_eq!((row.count.accepted, row.count.normalized, row.count.raw_objects), (3, 3, 3));
+
+    // Behind the system's back: a closed hour is not read again, the command that counts afresh sees it.
+    world.state().normalized.clear();
+    let second = handle(&deps(&world), Value::Null).await.unwrap();
+    assert_eq!((&second["unaccounted"], &second["closed"]), (&json!(0), &json!(0)));
+    let missing = findings(&world).await;
+    assert_eq!(missing.len(), 3);
+    assert!(missing.iter().all(|(kind, _)| *kind == Kind::NormalizedMissing));
+}
+
+#[tokio::test]
+async fn each_store_that_disagrees_is_unaccounted_for() {
+    let world = World::new();
+    let rows: Vec<LedgerRow> = (1..=6).map(|number| event(&world, number, OLD, Status::Normalized)).collect();
+    let quarantined = event(&world, 7, OLD, Status::Quarantined);
+    event(&world, 8, OLD, Status::Quarantined);
+    {
+        let mut state = world.state();
+        state.raw.remove(&rows[0].raw_ref.key);
+        state.normalized.remove(&rows[1].normalized.as_ref().unwrap().r#ref.key);
+        state.ledger.remove(&rows[2].key);
+        state.quarantine.remove(&(vendor(), quarantined.ingest_id));
+    }
+    let answer = handle(&deps(&world), json!({"time": "an event of EventBridge"})).await.unwrap();
+    assert_eq!(answer["unaccounted"], 4, "{answer}");
+    let kinds: Vec<Kind> = findings(&world).await.into_iter().map(|(kind, _)| kind).collect();
+    assert_eq!(
+        kinds,
+        [Kind::RawMissing, Kind::NormalizedMissing, Kind::LedgerMissing, Kind::QuarantineMissing]
+    );
+    let hour = Hour::of(rows[0].received_at);
+    let count = world.state().balances[&(vendor(), hour)].count;
+    assert_eq!((count.accepted, count.normalized, count.quarantined), (8, 3, 1));
+    assert_eq!((count.failed, count.drifted), (2, 2));
+    assert!(world.state().open_hours.contains_key(&hour), "what does not add up stays open");
+}
+
+#[tokio::test]
+async fn a_raw_object_without_a_row_is_an_orphan_and_no_loss() {
+    let world = World::new();
+    let accepted = event(&world, 1, OLD, Status::Normalized);
+    // Never committed; and a copy of the first event under an id of its own, with another payload.
+    let never = event(&world, 2, OLD, Status::Received);
+    let (bytes, headers) = world.state().raw[&accepted.raw_ref.key].clone();
+    let conflict = IngestId::mint(accepted.received_at, 99);
+    world.state().ledger.remove(&never.key);
+    world.state().raw.insert(raw_key(&vendor(), accepted.received_at, conflict), (bytes, headers));
+    let found = findings(&world).await;
+    assert!(found.iter().all(|(kind, _)| *kind == Kind::OrphanRaw), "{found:?}");
+    assert!(found.iter().any(|(_, detail)| detail.contains("never acknowledged")), "{found:?}");
+    assert!(found.iter().any(|(_, detail)| detail.contains("another payload")), "{found:?}");
+    let answer = handle(&deps(&world), json!({})).await.unwrap();
+    assert_eq!((&answer["unaccounted"], &answer["closed"]), (&json!(0), &json!(1)));
+    let count = world.state().balances[&(vendor(), Hour::of(accepted.received_at))].count;
+    assert_eq!((count.accepted, count.orphans, count.conflicts, count.raw_objects), (1, 2, 1, 3));
+}
+
+#[tokio::test]
+async fn what_is_stuck_is_run_again_once_a_window() {
+    let world = World::new();
+    let stuck = event(&world, 1, 1_000, Status::Received);
+    event(&world, 2, 100, Status::Received);
+    let first = handle(&deps(&world), json!({})).await.unwrap();
+    assert_eq!((&first["reruns"], &first["oldestReceivedAgeSeconds"]), (&json!(1), &json!(1_000)));
+    let (name, event) = world.state().reruns.first_key_value().map(|(n, e)| (n.clone(), e.clone())).unwrap();
+    assert_eq!(event.ingest_id, stuck.ingest_id);
+    assert!(
+        event.replay > 0 && name == format!("{}-{}", stuck.ingest_id, event.replay),
+        "not that of normalize"
+    );
+    world.advance(10);
+    assert_eq!(handle(&deps(&world), json!({})).await.unwrap()["reruns"], 0, "the same window");
+    world.advance(900);
+    assert_eq!(handle(&deps(&world), json!({})).await.unwrap()["reruns"], 2, "the next window");
+}
+
+#[tokio::test]
+async fn reruns_are_bounded_and_every_stuck_row_has_its_turn() {
+    let world = World::new();
+    for number in 1..=250 {
+        event(&world, number, 5_000 - i64::try_from(number).unwrap(), Status::Received);
+    }
+    let mut total = 0;
+    for _ in 0..6 {
+        let answer = handle(&deps(&world), json!({"rerunsMax": 60})).await.unwrap();
+        let reruns = answer["reruns"].as_u64().unwrap();
+        assert!(reruns <= 60);
+        total += reruns;
+    }
+    assert_eq!(total, 250);
+}
+
+#[tokio::test]
+async fn a_throttled_rerun_is_put_off() {
+    let world = World::new();
+    event(&world, 1, 1_000, Status::Received);
+    // progress, 16 shards, the shard's row, and then the start itself.
+    let row_shard =
+        Status::Received.shard(*world.state().ledger.values().next().map(|row| &row.ingest_id).unwrap());
+    let shard: usize = row_shard.rsplit('#').next().unwrap().parse().unwrap();
+    world.fail_next(std::iter::repeat_n(Failure::None, 1 + 16 + shard + 1).chain([Failure::Before]));
+    assert_eq!(handle(&deps(&world), json!({})).await.unwrap()["reruns"], 0);
+    assert!(world.state().progress.stuck.is_some());
+    assert_eq!(handle(&deps(&world), json!({})).await.unwrap()["reruns"], 1);
+}
+
+#[tokio::test]
+async fn a_quarantine_row_whose_event_is_normalized_is_closed() {
+    let world = World::new();
+    let row = event(&world, 1, OLD, Status::Normalized);
+    let held = event(&world, 2, OLD, Status::Quarantined);
+    let mut open = world.state().quarantine[&(vendor(), held.ingest_id)].clone();
+    open.ingest_id = row.ingest_id;
+    world.state().quarantine.insert((vendor(), row.ingest_id), open);
+    let answer = handle(&deps(&world), json!({})).await.unwrap();
+    assert_eq!((&answer["released"], &answer["unaccounted"]), (&json!(1), &json!(0)));
+    let state = world.state();
+    assert_eq!(state.quarantine[&(vendor(), row.ingest_id)].status, QuarantineStatus::Released);
+    assert_eq!(state.quarantine[&(vendor(), held.ingest_id)].status, QuarantineStatus::Open);
+}
+
+#[tokio::test]
+async fn an_hour_waits_for_what_is_open_and_not_for_what_was_discarded() {
+    let world = World::new();
+    let held = event(&world, 1, OLD, Status::Quarantined);
+    let hour = Hour::of(held.received_at);
+    handle(&deps(&world), json!({})).await.unwrap();
+    assert!(world.state().open_hours.contains_key(&hour));
+    let key = (vendor(), held.ingest_id);
+    world.state().quarantine.get_mut(&key).unwrap().status = QuarantineStatus::Discarded;
+    let early = handle(&deps(&world), json!({})).await.unwrap();
+    assert_eq!(early["closed"], 0, "an hour that lies back is counted again after a while");
+    let later = handle(&deps(&world), json!({"recountSeconds": 0})).await.unwrap();
+    assert_eq!(later["closed"], 1, "{later}");
+    assert!(!world.state().open_hours.contains_key(&hour));
+}
+
+#[tokio::test]
+async fn an_input_that_is_none_is_refused() {
+    let error = handle(&deps(&World::new()), json!({"stuckSeconds": "soon"})).await.unwrap_err();
+    assert_eq!(error.code, Code::InputMalformed);
+    let nothing = handle(&deps(&World::new()), json!({})).await.unwrap();
+    assert_eq!(nothing["hours"], 0);
+}
