@@ -3,7 +3,7 @@
 //! A message that is its own identity within a window (`window_seconds`) is held under a digest and a generation. A generation is
 //! written only if it does not exist and the window of the one before it, which never changes, is over at the time of acceptance: so the rows
 //! of a message are a window apart at least, whatever races, whatever the clocks say, and all of them stay
-//! (docs/adr/0020-a-window-is-a-chain-of-rows.md).
+//! (docs/adr/0012-a-window-is-a-chain-of-rows.md).
 //!
 //! A crash before the write leaves an orphan object, which is harmless; there is no pending row that could turn a retry into a
 //! silent loss. A retry of this function with the same input finds its own object and its own row, and gives the same answer.

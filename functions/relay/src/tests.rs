@@ -115,6 +115,10 @@ impl EventBus for Picky {
         let refuse = || Err(Fault::new(Code::Throttled, "arranged"));
         Ok((0..events.len()).map(|index| if index == 1 { refuse() } else { Ok(()) }).collect())
     }
+
+    async fn publish_drift(&self, _: &sluice_core::drift::Finding) -> Result<(), Fault> {
+        unreachable!("relay tells of the ledger alone")
+    }
 }
 
 #[tokio::test]
