@@ -321,9 +321,10 @@ async fn predict(cloud: &Cloud, rows: &mut Rows<'_>, say: impl Fn(u64)) -> Resul
     while let Some(page) = rows.next().await? {
         for row in &page {
             let key = (row.key.vendor_id.clone(), row.event_type.clone());
-            if !active.contains_key(&key) {
-                let mapper = vendors.active_mapper(&key.0, &key.1, Freshness::Fresh).await?;
-                active.insert(key, mapper);
+            if let Entry::Vacant(unknown) = active.entry(key) {
+                let (vendor_id, event_type) = unknown.key();
+                let mapper = vendors.active_mapper(vendor_id, event_type, Freshness::Fresh).await?;
+                unknown.insert(mapper);
             }
         }
         let mappings = page.into_iter().map(|row| {

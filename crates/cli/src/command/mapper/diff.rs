@@ -78,7 +78,7 @@ struct Side {
 }
 
 enum Source {
-    Folder(Bundle),
+    Folder(Box<Bundle>),
     Store(Box<Cloud>),
 }
 
@@ -93,7 +93,7 @@ impl Side {
                 digest,
                 contract: manifest.contract,
                 files: manifest.files,
-                from: Source::Folder(bundle),
+                from: Source::Folder(Box::new(bundle)),
             });
         }
         let cloud = Cloud::connect(global).await?;
