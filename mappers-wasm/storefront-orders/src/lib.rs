@@ -91,8 +91,11 @@ struct Line<'a> {
 pub fn map<'a>(_meta: &Meta<'a>, payload: &'a [u8]) -> Mapped<OrderPlaced<'a>> {
     let Order { order_id, customer_id, currency, placed_at, lines } = json::read(payload)?;
     Currency::parse(&currency, "/currency")?;
-    let lines: Vec<OrderLine<'a>> =
-        lines.into_iter().enumerate().map(|(index, line)| order_line(index, line)).collect::<Result<_, _>>()?;
+    let lines: Vec<OrderLine<'a>> = lines
+        .into_iter()
+        .enumerate()
+        .map(|(index, line)| order_line(index, line))
+        .collect::<Result<_, _>>()?;
     let total_minor = sum(lines.iter().map(|line| Ok(line.total_minor)), || "/lines".to_owned())?;
     Ok(vec![CanonicalEvent {
         event_type: "OrderPlaced",

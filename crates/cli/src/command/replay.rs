@@ -7,6 +7,7 @@
 //! Invariants: an event counts once, however often the index shows it; the manifests are complete before anything is started;
 //! what became of an event is read from the results that the Map Run has written, never assumed.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
