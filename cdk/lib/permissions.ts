@@ -45,6 +45,8 @@ export const PERMISSIONS: Record<string, Permission[]> = {
     { bucket: "Raw", actions: ["ListBucket"], why: MISSING_IS_404 },
     { bucket: "Normalized", actions: ["PutObject"], why: "the canonical document" },
     { table: "Ledger", actions: ["GetItem", "UpdateItem"], why: "what a replay would change; NORMALIZED" },
+    { table: "Drift", actions: ["GetItem", "PutItem", "UpdateItem"], why: "what messages look like" },
+    { bus: true, why: "findings of drift" },
   ],
   Quarantine: [
     { table: "Quarantine", actions: ["UpdateItem"], why: "record and release" },
