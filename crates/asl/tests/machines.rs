@@ -368,7 +368,16 @@ fn recover_waits_by_failing_and_a_redrive_goes_on() {
     assert_eq!(run.output(), json!({"released": true}));
     assert_eq!(
         run.visited(),
-        ["Quarantine", "IsQuarantined?", "SendToDlq", "AwaitRedrive", "Normalize", "Release", "Recovered"]
+        [
+            "HasFailed?",
+            "Quarantine",
+            "IsQuarantined?",
+            "SendToDlq",
+            "AwaitRedrive",
+            "Normalize",
+            "Release",
+            "Recovered"
+        ]
     );
     let redriven = run
         .execution
@@ -405,7 +414,7 @@ fn recover_parks_again_after_a_vain_redrive() {
 fn recover_has_nothing_to_do_for_an_event_that_was_normalized_meanwhile() {
     let mut run = Run::start("Recover", quarantined());
     run.answer("Quarantine", json!({"status": "NORMALIZED"}));
-    assert_eq!(run.visited(), ["Quarantine", "IsQuarantined?", "NothingToRecover"]);
+    assert_eq!(run.visited(), ["HasFailed?", "Quarantine", "IsQuarantined?", "NothingToRecover"]);
 }
 
 #[test]
@@ -424,7 +433,7 @@ fn recover_that_was_stopped_or_failed_in_a_task_runs_the_task_again() {
     run.answer("Quarantine", json!({"status": "NORMALIZED"}));
     assert_eq!(run.execution.status().name(), "SUCCEEDED");
     let scheduled = run.execution.history().iter().filter(|event| event.event_type.name() == "TaskScheduled");
-    assert!(scheduled.clone().all(|event| event.previous_event_id == 2), "from the one entry of the state");
+    assert!(scheduled.clone().all(|event| event.previous_event_id == 4), "from the one entry of the state");
     assert_eq!(scheduled.count(), 3);
 }
 

@@ -110,11 +110,11 @@ impl Trial {
     fn sentence(&self) -> String {
         let Self { event_type, canary, counts, verdict } = self;
         let (tone, so) = match verdict {
-            Verdict::Watching => (Tone::Dim, format!("judged after {} events of its own", canary.min_events)),
+            Verdict::Watching => (Tone::Dim, format!("Judged after {} events of its own", canary.min_events)),
             Verdict::Passing => {
-                (Tone::Good, "it does no worse: `sluice mapper promote` makes it the active one".to_owned())
+                (Tone::Good, "It does no worse: `sluice mapper promote` makes it the active one".to_owned())
             }
-            Verdict::Failed => (Tone::Bad, "it does worse, and is being taken back".to_owned()),
+            Verdict::Failed => (Tone::Bad, "It does worse, and is being taken back".to_owned()),
         };
         let text = format!(
             "A canary of {event_type} is on at {} %. Quarantined: candidate {}, active {}; margin {} points. {so}.",
@@ -199,12 +199,12 @@ mod tests {
             }],
         };
         insta::assert_snapshot!(on_terminal(&history), @"
-        AT                        TYPE              REVISION  WHAT                 FROM          TO            BY                                                                                         
-        2026-11-21 09:58:00.000Z  inventory_update  1         activate             -             dda18a0e21ae  ada: qty was renamed
-        2026-11-21 09:58:00.000Z  inventory_update  2         canary 10 %, forced  96879611650f  dda18a0e21ae  ada: qty was renamed (overruled: shadow: 3 of 1000 newly broken)
-        2026-11-21 09:58:00.000Z  inventory_update  3         auto-rollback        dda18a0e21ae  96879611650f  sluice-normalize: 3 of 20 (15.00 %) quarantined
-        2026-11-21 09:58:00.000Z  inventory_update  4         rollback             96879611650f  dda18a0e21ae  ada: qty was renamed (candidate: 3 of 20 (15.00 %) quarantined, active: 0 of 180 (0.00 %))
-        A canary of inventory_update is on at 10 %. Quarantined: candidate 0 of 20 (0.00 %), active 0 of 180 (0.00 %); margin 1 points. it does no worse: `sluice mapper promote` makes it the active one.
+         AT                        TYPE              REVISION  WHAT                 FROM          TO            BY                                                                                         
+         2026-11-21 09:58:00.000Z  inventory_update  1         activate             -             dda18a0e21ae  ada: qty was renamed
+         2026-11-21 09:58:00.000Z  inventory_update  2         canary 10 %, forced  96879611650f  dda18a0e21ae  ada: qty was renamed (overruled: shadow: 3 of 1000 newly broken)
+         2026-11-21 09:58:00.000Z  inventory_update  3         auto-rollback        dda18a0e21ae  96879611650f  sluice-normalize: 3 of 20 (15.00 %) quarantined
+         2026-11-21 09:58:00.000Z  inventory_update  4         rollback             96879611650f  dda18a0e21ae  ada: qty was renamed (candidate: 3 of 20 (15.00 %) quarantined, active: 0 of 180 (0.00 %))
+        A canary of inventory_update is on at 10 %. Quarantined: candidate 0 of 20 (0.00 %), active 0 of 180 (0.00 %); margin 1 points. It does no worse: `sluice mapper promote` makes it the active one.
         ");
         insta::assert_snapshot!(json(&History { changes: history.changes[1..3].to_vec(), trials: vec![] }), @r#"
         {
