@@ -151,7 +151,7 @@ async fn a_candidate_that_breaks_three_of_a_thousand_is_caught_refused_and_taken
             .iter()
             .all(|row| row["cause"]["bundle"] == candidate.as_str())
     );
-    document(&dev, &["redrive", "--all", "--wait"]);
+    document(&dev, &["redrive", "--all", "--yes"]);
     let balance = document(&dev, &["balance", "--wait"]);
     assert_eq!((&balance["balanced"], &balance["quarantined"]), (&json!(true), &json!(0)), "{balance}");
 
@@ -238,6 +238,6 @@ async fn native_code_that_a_stranger_signed_is_not_run() {
         1,
         "signed by the key that is trusted"
     );
-    document(&dev, &["redrive", "--all", "--wait"]);
+    document(&dev, &["redrive", "--all", "--yes"]);
     assert_eq!(document(&dev, &["balance", "--wait"])["quarantined"], 0);
 }

@@ -39,7 +39,7 @@ pub struct Drift {
 impl DynamoDrift {
     /// Over a table.
     pub fn new(sdk: &SdkConfig, table: impl Into<String>) -> Self {
-        Self { client: Client::new(sdk), table: table.into() }
+        Self { client: crate::client::dynamodb(sdk), table: table.into() }
     }
 
     /// Everything of one vendor, or of all.
