@@ -55,9 +55,11 @@ fn every_command_exists_with_its_options() {
             ["sluice" | "target/release/sluice", arguments @ ..] => (program("sluice"), arguments),
             _ => continue,
         };
-        let arguments = arguments
-            .iter()
-            .map(|word| if *word == "<ingestId>" { "01KF0Q4S8R6D1ZJ8W9T3C5V7XN" } else { word });
+        let arguments = arguments.iter().map(|word| match *word {
+            "<ingestId>" => "01KF0Q4S8R6D1ZJ8W9T3C5V7XN",
+            "<group>" => "0d10cf4ad4f2b7a1",
+            word => word,
+        });
         let output = Command::new(program)
             .args(arguments)
             .arg("--help")
