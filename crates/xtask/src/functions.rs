@@ -66,12 +66,16 @@ fn prepare<'a>(
     Ok(Bench { packages, events, cloud })
 }
 
-/// Two steps: the mappers and the dev `sluice`; `SLUICE_BIN` names one that is built already.
+/// Two steps: the mappers and the dev `sluice`; `SLUICE_BIN` names one that is built already, and then so are they.
 pub(crate) fn sluice(project: &Project, steps: &mut Steps) -> Result<PathBuf> {
-    steps.run("Mappers, for WebAssembly", || wasm::build_mappers(project))?;
+    let built = std::env::var_os("SLUICE_BIN").map(PathBuf::from);
+    steps.run("Mappers, for WebAssembly", || match built {
+        Some(_) => Ok(()),
+        None => wasm::build_mappers(project).map(|_| ()),
+    })?;
     steps.run("sluice, profile dev", || {
-        if let Some(binary) = std::env::var_os("SLUICE_BIN") {
-            return Ok(binary.into());
+        if let Some(binary) = built {
+            return Ok(binary);
         }
         // All targets, as `cargo xtask test` builds them: features are unified alike, and nothing is built twice.
         steps::run(&mut project.cargo(&["build", "--locked", "--workspace", "--all-targets"]))?;
