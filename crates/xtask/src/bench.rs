@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result, ensure};
 use clap::ValueEnum;
 
 use crate::cloud::{LocalCloud, Storage};
+use crate::functions;
 use crate::load::{self, Load};
 use crate::project::Project;
 use crate::steps::{self, Steps};
@@ -22,6 +23,8 @@ pub(crate) enum Subject {
     Mapper,
     /// Events a second through the local cloud, and how soon each is acknowledged
     Local,
+    /// Each packaged function: start to first response, peak memory, size
+    Functions,
 }
 
 /// Events of the run as fast as possible.
@@ -42,11 +45,14 @@ const WARM_UP_EVENTS: u64 = 500;
 const REST_TIME_MAX: Duration = Duration::from_secs(600);
 
 pub(crate) fn run(project: &Project, subject: Option<Subject>) -> Result<()> {
-    if subject != Some(Subject::Local) {
-        mapper(project)?;
-    }
-    if subject != Some(Subject::Mapper) {
-        local(project)?;
+    let all = [Subject::Mapper, Subject::Local, Subject::Functions];
+    let one = subject.map(|subject| [subject]);
+    for subject in one.as_ref().map_or(all.as_slice(), |one| one.as_slice()) {
+        match subject {
+            Subject::Mapper => mapper(project)?,
+            Subject::Local => local(project)?,
+            Subject::Functions => functions::measure(project)?,
+        }
     }
     Ok(())
 }
@@ -68,7 +74,7 @@ fn local(project: &Project) -> Result<()> {
         fs::remove_dir_all(&folder).with_context(|| format!("could not remove {}", folder.display()))?;
     }
     let cloud = steps.run("Start the local cloud, on disk", || {
-        LocalCloud::start(project, &Storage::Folder(folder.clone()))
+        LocalCloud::start(project, project.sluice("release"), &Storage::Folder(folder.clone()))
     })?;
     let load = Load {
         api: &cloud.api.clone(),
@@ -168,7 +174,7 @@ fn rate(events: u64, time: Duration) -> f64 {
     events / time.as_secs_f64()
 }
 
-fn milliseconds(time: Duration) -> String {
+pub(crate) fn milliseconds(time: Duration) -> String {
     format!("{:.1} ms", time.as_secs_f64() * 1_000.0)
 }
 
@@ -177,7 +183,7 @@ fn row(figure: &str, measured: &str, target: &str, ratio: &str) {
 }
 
 /// `VmHWM` of Linux.
-fn peak_memory_bytes(process: u32) -> Option<u64> {
+pub(crate) fn peak_memory_bytes(process: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)

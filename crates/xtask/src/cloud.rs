@@ -34,13 +34,13 @@ pub(crate) struct LocalCloud {
     child: Child,
     /// `http://127.0.0.1:…` of the ingest API.
     pub(crate) api: String,
-    aws: String,
+    /// `http://127.0.0.1:…` of AWS's APIs.
+    pub(crate) aws: String,
 }
 
 impl LocalCloud {
-    /// Starts the release build with the examples, on free ports, and waits until it listens.
-    pub(crate) fn start(project: &Project, storage: &Storage) -> Result<Self> {
-        let binary = project.sluice("release");
+    /// Starts a `sluice` with the examples, on free ports, and waits until it listens.
+    pub(crate) fn start(project: &Project, binary: PathBuf, storage: &Storage) -> Result<Self> {
         let log = project.target.join("sluice-dev.log");
         let errors = File::create(&log).with_context(|| format!("could not write {}", log.display()))?;
         let mut command = Command::new(&binary);

@@ -24,7 +24,7 @@ pub(crate) fn run(project: &Project) -> Result<()> {
     let mut steps = Steps::new(15);
     crate::build(project, &mut steps, false)?;
     let cloud = steps.run("Start the local cloud: sluice dev --ephemeral --examples", || {
-        LocalCloud::start(project, &Storage::Ephemeral)
+        LocalCloud::start(project, project.sluice("release"), &Storage::Ephemeral)
     })?;
     let demo = Demo { project, cloud };
 

@@ -5,13 +5,18 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool talks to a person")]
 
+mod aws;
 mod bench;
 mod cloud;
+mod cost;
 mod demo;
+mod functions;
 mod fuzz;
 mod guests;
 mod load;
+mod package;
 mod project;
+mod runtime_api;
 mod steps;
 mod test;
 mod tools;
@@ -22,6 +27,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+use crate::package::Architecture;
 use crate::project::Project;
 use crate::steps::Steps;
 
@@ -47,8 +53,20 @@ enum Task {
         #[arg(long, value_name = "DIR")]
         only: Option<std::path::PathBuf>,
     },
+    /// Builds the functions for Lambda, leaving target/lambda/<package>/bootstrap.zip
+    Package {
+        /// For Graviton rather than x86_64
+        #[arg(long)]
+        arm64: bool,
+        /// Builds everything again in a folder of its own, and compares
+        #[arg(long)]
+        twice: bool,
+    },
     /// Runs every check and every test; the last line counts the tests
     Test {
+        /// Instead, proves what can be proved of the system on AWS without an account
+        #[arg(long, conflicts_with = "filter")]
+        aws: bool,
         /// Only the tests whose name contains this, without the other checks
         #[arg(long, value_name = "TEXT")]
         filter: Option<String>,
@@ -68,6 +86,8 @@ enum Task {
         #[arg(long, value_name = "N", default_value_t = 60)]
         seconds: u32,
     },
+    /// Computes what a million events cost on AWS
+    Cost(cost::Options),
     /// Writes the generated files, such as docs/codes.md
     Codes {
         /// Writes nothing; fails if a file is not what would be written
@@ -99,10 +119,16 @@ fn run(task: Task) -> Result<ExitCode> {
                 println!("{} {} ({} bytes)", built.bundle, built.module.display(), built.bytes);
             }
         }
-        Task::Test { filter } => return test::run(&project, filter.as_deref()),
+        Task::Package { arm64, twice } => {
+            let architecture = if arm64 { Architecture::Arm64 } else { Architecture::X86_64 };
+            package::run(&project, architecture, twice)?;
+        }
+        Task::Test { aws: true, .. } => aws::run(&project)?,
+        Task::Test { filter, .. } => return test::run(&project, filter.as_deref()),
         Task::Demo => demo::run(&project)?,
         Task::Bench { subject } => bench::run(&project, subject)?,
         Task::Fuzz { target, seconds } => fuzz::run(&project, target.as_deref(), seconds)?,
+        Task::Cost(options) => cost::run(&project, &options)?,
         Task::Codes { check } => codes(&project, check)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -37,7 +37,7 @@ impl Count {
 pub(crate) fn run(project: &Project, filter: Option<&str>) -> Result<ExitCode> {
     let mut steps = Steps::new(if filter.is_some() { 5 } else { 14 });
     let python_bin = steps.run("Tools from PyPI: typos, openapi-spec-validator, boto3, awscli", || {
-        tools::python_bin(project)
+        tools::PYTHON_TOOLS.bin(project)
     })?;
     if filter.is_none() {
         checks(project, &mut steps, &python_bin)?;

@@ -21,9 +21,26 @@ pub(crate) const CARGO_DENY: CargoTool = CargoTool { name: "cargo-deny", version
 pub(crate) const CARGO_FUZZ: CargoTool = CargoTool { name: "cargo-fuzz", version: "0.13.2" };
 pub(crate) const CARGO_MACHETE: CargoTool = CargoTool { name: "cargo-machete", version: "0.9.2" };
 
-/// Tools and AWS's own clients, which come as wheels.
-const PYTHON_TOOLS: &[&str] =
-    &["typos==1.52.0", "openapi-spec-validator==0.9.0", "boto3==1.44.5", "awscli==1.46.2"];
+/// A virtual environment with packages that come as wheels.
+pub(crate) struct PythonTools {
+    /// Its folder's name begins so.
+    name: &'static str,
+    packages: &'static [&'static str],
+}
+
+/// Checkers, and AWS's own clients.
+pub(crate) const PYTHON_TOOLS: PythonTools = PythonTools {
+    name: "python",
+    packages: &["typos==1.52.0", "openapi-spec-validator==0.9.0", "boto3==1.44.5", "awscli==1.46.2"],
+};
+
+/// What builds for Amazon Linux on any Linux.
+pub(crate) const LAMBDA_TOOLS: PythonTools =
+    PythonTools { name: "lambda", packages: &["cargo-lambda==1.9.2", "ziglang==0.17.1"] };
+
+/// A peer that deploys CloudFormation and runs functions as processes. `cryptography` is for its KMS.
+pub(crate) const EMULATOR: PythonTools =
+    PythonTools { name: "emulator", packages: &["ministack==1.5.33", "cryptography==50.0.2"] };
 
 impl CargoTool {
     /// The binary, after installing it if need be.
@@ -39,25 +56,27 @@ impl CargoTool {
     }
 }
 
-/// The `bin` folder of a virtual environment that has [`PYTHON_TOOLS`].
-pub(crate) fn python_bin(project: &Project) -> Result<PathBuf> {
-    let place =
-        project.target.join("tools").join(format!("python-{}", PYTHON_TOOLS.join("-").replace("==", "-")));
-    // Scripts of a virtual environment hold its path, so it cannot be moved into place: a marker says that it is whole.
-    let marker = place.join("complete");
-    let bin = place.join(if cfg!(windows) { "Scripts" } else { "bin" });
-    if !marker.exists() {
-        let python = if cfg!(windows) { "python" } else { "python3" };
-        steps::run(Command::new(python).args(["-m", "venv", "--clear"]).arg(&place))
-            .context("Python 3 with its venv module is needed (on Debian: python3-venv)")?;
-        steps::run(
-            Command::new(bin.join("python"))
-                .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
-                .args(PYTHON_TOOLS),
-        )?;
-        fs::write(&marker, "")?;
+impl PythonTools {
+    /// The environment's `bin` folder, after installing it if need be.
+    pub(crate) fn bin(&self, project: &Project) -> Result<PathBuf> {
+        let versions = self.packages.join("-").replace("==", "-");
+        let place = project.target.join("tools").join(format!("{}-{versions}", self.name));
+        // Scripts of a virtual environment hold its path, so it cannot be moved into place: a marker says that it is whole.
+        let marker = place.join("complete");
+        let bin = place.join(if cfg!(windows) { "Scripts" } else { "bin" });
+        if !marker.exists() {
+            let python = if cfg!(windows) { "python" } else { "python3" };
+            steps::run(Command::new(python).args(["-m", "venv", "--clear"]).arg(&place))
+                .context("Python 3 with its venv module is needed (on Debian: python3-venv)")?;
+            steps::run(
+                Command::new(bin.join("python"))
+                    .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+                    .args(self.packages),
+            )?;
+            fs::write(&marker, "")?;
+        }
+        Ok(bin)
     }
-    Ok(bin)
 }
 
 /// Runs `install` into a folder beside `place`, and renames it when it succeeded.
