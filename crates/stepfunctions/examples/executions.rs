@@ -1,6 +1,6 @@
 //! How many executions a second the service runs when its tasks do nothing: a printed table.
 //!
-//! `cargo run --release -p sluice-stepfunctions --example throughput [executions]`
+//! `cargo run --release -p sluice-stepfunctions --example executions [executions]`
 //!
 //! Two tasks an execution, as in `intake`, with a retrier each. The journal is a file in the folder for temporary files.
 
