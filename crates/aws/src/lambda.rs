@@ -8,11 +8,16 @@ use std::pin::Pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, SdkConfig};
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::provider::SharedCredentialsProvider;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde_json::Value;
 use sluice_core::Fault;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::config::{ConfigError, environment};
 use crate::emf::Lines;
@@ -29,18 +34,17 @@ pub async fn main<D: Send + Sync + 'static>(
     deps: Setup<D>,
     handle: for<'a> fn(&'a D, Value) -> Handling<'a>,
 ) -> ExitCode {
-    tracing_subscriber::fmt()
+    // Not `EnvFilter`, which would bring an engine for regular expressions into every function.
+    let levels = environment("SLUICE_LOG").and_then(|levels| levels.parse().ok());
+    let levels = levels.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
+    let lines = tracing_subscriber::fmt::layer()
         .json()
         .flatten_event(true)
         .with_current_span(false)
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_env("SLUICE_LOG")
-                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info")),
-        )
         .with_ansi(false)
-        .map_event_format(Lines)
-        .init();
-    let sdk = sdk_config().await;
+        .map_event_format(Lines);
+    tracing_subscriber::registry().with(lines.with_filter(levels)).init();
+    let sdk = sdk_config(&environment);
     let deps = match deps(&sdk, &environment) {
         Ok(deps) => deps,
         Err(error) => {
@@ -64,13 +68,22 @@ pub async fn main<D: Send + Sync + 'static>(
     }
 }
 
-/// The SDK's configuration for a function: attempts are cut well before the state's own time-out, so that a slow dependency
-/// is a `Retryable` with a cause rather than a `States.Timeout`.
-pub async fn sdk_config() -> SdkConfig {
+/// The SDK's configuration for a function. Lambda says where it runs and as whom in its environment ("Defined runtime environment
+/// variables" in its guide), so none of the SDK's other sources is asked, nor linked: they would be a tenth of a function's size.
+///
+/// Attempts are cut well before the state's own time-out, so that a slow dependency is a `Retryable` with a cause rather than a
+/// `States.Timeout`.
+fn sdk_config(lookup: &dyn Fn(&str) -> Option<String>) -> SdkConfig {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(1))
         .operation_attempt_timeout(Duration::from_millis(1_500))
         .operation_timeout(Duration::from_secs(4))
         .build();
-    aws_config::defaults(BehaviorVersion::latest()).timeout_config(timeouts).load().await
+    let mut sdk = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(lookup("AWS_REGION").map(Region::new))
+        .credentials_provider(SharedCredentialsProvider::new(EnvironmentVariableCredentialsProvider::new()))
+        .timeout_config(timeouts);
+    sdk.set_endpoint_url(lookup("AWS_ENDPOINT_URL"));
+    sdk.build()
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::cloud::{LocalCloud, Storage};
 use crate::functions;
@@ -37,7 +37,7 @@ const VARIABLES: [(&str, &str); 6] = [
 ];
 
 pub(crate) fn run(project: &Project) -> Result<()> {
-    let mut steps = Steps::new(13);
+    let mut steps = Steps::new(14);
     let packages = package::in_steps(project, &mut steps, Architecture::native()?)?;
     let sluice = functions::sluice(project, &mut steps)?;
     steps.run("Templates: types, assertions, Velocity, cdk-nag, synthesis, cfn-lint, checkov", || {
@@ -58,7 +58,7 @@ pub(crate) fn run(project: &Project) -> Result<()> {
         cloud.stop()
     })?;
     let ministack = steps.run("Start MiniStack", || MiniStack::start(project, &emulator))?;
-    steps.run("Deploy the stacks to MiniStack", || deploy(project, &ministack.endpoint))?;
+    steps.run("Deploy the stacks to MiniStack", || deploy(project, &ministack.endpoint, &sluice))?;
     steps.run("Scenarios on MiniStack", || scenarios.run(&ministack.endpoint, &deployed, &["--prepare"]))?;
     drop(ministack);
     steps.run("The local cloud and MiniStack came to the same", || {
@@ -96,19 +96,31 @@ impl Scenarios<'_> {
     }
 }
 
-/// As `cdk/README.md` says. Both stacks, with the functions as packaged.
-fn deploy(project: &Project, endpoint: &str) -> Result<()> {
-    let environment = "aws://000000000000/us-east-1";
-    for command in [&["bootstrap", environment][..], &["deploy", "--all", "--require-approval", "never"]] {
-        let mut cdk = Command::new("npx");
-        cdk.current_dir(project.root.join("cdk")).args(["--no-install", "cdk", "--ci", "--progress", "bar"]);
-        cdk.args(command).args(["-c", "bucketSuffix=", "-c", "protect=false", "--output"]);
-        cdk.arg(project.target.join("cdk-ministack")).envs(VARIABLES).env_remove("AWS_PROFILE");
+/// As `docs/runbooks/deploy.md` says: the stateful stack has the key that signs mappers, and `normalize` is told its public half.
+fn deploy(project: &Project, endpoint: &str, sluice: &Path) -> Result<()> {
+    let of_emulator = |mut command: Command| {
+        command.envs(VARIABLES).env_remove("AWS_PROFILE");
         // The CDK's own S3 client takes the variable of S3 alone.
-        cdk.env("AWS_ENDPOINT_URL", endpoint).env("AWS_ENDPOINT_URL_S3", endpoint);
-        steps::run(&mut cdk)?;
-    }
-    Ok(())
+        command.env("AWS_ENDPOINT_URL", endpoint).env("AWS_ENDPOINT_URL_S3", endpoint);
+        command
+    };
+    let cdk = |arguments: &[&str]| {
+        let mut cdk = of_emulator(Command::new("npx"));
+        cdk.current_dir(project.root.join("cdk")).args(["--no-install", "cdk", "--ci", "--progress", "bar"]);
+        cdk.args(arguments).args(["-c", "bucketSuffix=", "-c", "protect=false", "--output"]);
+        cdk.arg(project.target.join("cdk-ministack"));
+        steps::run(&mut cdk)
+    };
+    cdk(&["bootstrap", "aws://000000000000/us-east-1"])?;
+    cdk(&["deploy", "sluice-stateful", "--require-approval", "never"])?;
+
+    let mut key = of_emulator(Command::new(sluice));
+    let key = key.args(["mapper", "key"]).stderr(Stdio::inherit()).output()?;
+    ensure!(key.status.success(), "sluice mapper key ended with {}", key.status);
+    let trusted = project.target.join("scenarios/trusted.pem");
+    fs::write(&trusted, key.stdout).with_context(|| format!("could not write {}", trusted.display()))?;
+    let trusted = format!("mapperTrustKeys={}", trusted.display());
+    cdk(&["deploy", "sluice", "--require-approval", "never", "-c", &trusted])
 }
 
 /// MiniStack as a child process. Dropping it kills it.

@@ -40,15 +40,20 @@ const NORMALIZE_TIME_MAX: Duration = Duration::from_secs(60);
 /// Into an invocation that hangs, when the process is killed.
 const KILL_AFTER: Duration = Duration::from_millis(300);
 
-/// An event that no function takes.
-fn malformed() -> Value {
-    json!({"unexpected": ["shape", null, 1]})
+/// An event that the function cannot take. `reconcile` has no field that it must be given, so one of a wrong type.
+fn malformed(package: &Package) -> Value {
+    match package.function.package.as_str() {
+        "reconcile" => json!({"stuckSeconds": "soon"}),
+        _ => json!({"unexpected": ["shape", null, 1]}),
+    }
 }
 
 /// What the functions are run with.
 struct Bench<'a> {
     packages: &'a [Package],
     events: HashMap<String, Value>,
+    /// The settings of all functions but the address of AWS: a function reads those that it needs.
+    variables: HashMap<String, String>,
     cloud: LocalCloud,
 }
 
@@ -62,8 +67,12 @@ fn prepare<'a>(
     let cloud = steps.run("Start the local cloud, in memory", || {
         LocalCloud::start(project, sluice.to_owned(), &Storage::Ephemeral)
     })?;
-    let events = steps.run("One event's way through the functions", || chain(packages, &cloud))?;
-    Ok(Bench { packages, events, cloud })
+    let mut variables = variables(&package::topology(project)?);
+    // The key with which this local cloud has signed its mappers.
+    variables.insert("MAPPER_TRUST_KEYS".to_owned(), cloud.text(&["mapper", "key"])?);
+    let mut bench = Bench { packages, events: HashMap::new(), variables, cloud };
+    steps.run("One event's way through the functions", || bench.chain())?;
+    Ok(bench)
 }
 
 /// Two steps: the mappers and the dev `sluice`; `SLUICE_BIN` names one that is built already, and then so are they.
@@ -129,7 +138,97 @@ pub(crate) fn check(
 
 impl Bench<'_> {
     fn start(&self, package: &Package) -> Result<Environment> {
-        start(package, &self.cloud.aws)
+        self.start_at(package, &self.cloud.aws)
+    }
+
+    fn start_at(&self, package: &Package, endpoint: &str) -> Result<Environment> {
+        let mut variables = self.variables.clone();
+        for (name, value) in [
+            ("AWS_ENDPOINT_URL", endpoint),
+            ("AWS_REGION", "us-east-1"),
+            ("AWS_ACCESS_KEY_ID", "local"),
+            ("AWS_SECRET_ACCESS_KEY", "local"),
+            ("SLUICE_LOG", "info"),
+        ] {
+            variables.insert(name.to_owned(), value.to_owned());
+        }
+        start_with(package, &variables)
+    }
+
+    /// One event through all functions, of which each has then responded once; remembers what each was given.
+    fn chain(&mut self) -> Result<()> {
+        let mut events = HashMap::new();
+        let mut given = |name: &str, event: Value| -> Result<Value> {
+            let package = self.packages.iter().find(|package| package.function.package == name);
+            let package = package.with_context(|| format!("the topology has no function {name}"))?;
+            let answer = self.start(package)?.call(&event, ANSWER_TIME_MAX)?.0;
+            events.insert(name.to_owned(), event);
+            responded(package, answer)
+        };
+        let body = r#"{"vendorId":"vendorA","externalEventId":"functions-1","eventType":"inventory_update","occurredAt":"2026-01-15T10:30:00Z","payload":{"warehouse":"ROA","sku":"SKU-1","qty":7}}"#;
+        let body = base64(body.as_bytes());
+        let decision = given(
+            "accept",
+            json!({
+                "method": "POST", "path": "/v1/events", "sourceIp": "203.0.113.7", "requestId": "1",
+                "headers": {"content-type": "application/json", "x-api-key": "vendorA-dev-key"}, "body": body,
+            }),
+        )?;
+        let accepted = &decision["accepted"];
+        ensure!(accepted.is_object(), "accept did not accept: {decision}");
+        let persisted = given("persist-raw", json!({"accepted": accepted, "body": body}))?;
+        ensure!(persisted["answer"]["statusCode"] == 202, "persist-raw did not persist: {persisted}");
+
+        let ingest_id = accepted["ingestId"].as_str().context("an accepted event has an ingestId")?;
+        let started = Instant::now();
+        let shown = loop {
+            let shown = self.cloud.json(&["show", ingest_id])?;
+            if shown["status"] == "NORMALIZED" {
+                break shown;
+            }
+            ensure!(started.elapsed() < NORMALIZE_TIME_MAX, "the local cloud does not normalize it: {shown}");
+            std::thread::sleep(Duration::from_millis(50));
+        };
+        let raw_ref = json!({"bucket": shown["raw"]["bucket"], "key": shown["raw"]["key"]});
+        let mut detail = json!({"rawRef": raw_ref});
+        for name in [
+            "vendorId",
+            "externalEventId",
+            "ingestId",
+            "eventType",
+            "schemaVersion",
+            "occurredAt",
+            "receivedAt",
+            "rawSha256",
+        ] {
+            detail[name] = accepted[name].clone();
+        }
+        let normalized = given("normalize", detail.clone())?;
+        ensure!(normalized["status"] == "NORMALIZED", "normalize did not normalize: {normalized}");
+        let published = given("relay", stream_batch(accepted, &raw_ref))?;
+        ensure!(published == json!({"batchItemFailures": []}), "relay did not publish: {published}");
+        given(
+            "quarantine",
+            json!({
+                "operation": "quarantine", "event": detail, "executionArn": "arn:aws:states:us-east-1:000000000000:execution:x:y",
+                "error": {"Error": "Rejected", "Cause": "{}"}, "redriveCount": 0,
+            }),
+        )?;
+        detail["normalized"] = normalized["normalized"].clone();
+        let message = json!({
+            "messageId": "1", "body": json!({"detail": detail}).to_string(), "attributes": {"ApproximateReceiveCount": "1"},
+            "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:sluice-inventory",
+        });
+        let applied = given("apply", json!({"Records": [message]}))?;
+        ensure!(applied == json!({"batchItemFailures": []}), "apply did not apply: {applied}");
+        let reconciled = given("reconcile", json!({}))?;
+        ensure!(
+            reconciled["reruns"] == 0,
+            "nothing is stuck, and reconcile ran something again: {reconciled}"
+        );
+        ensure!(events.len() == self.packages.len(), "a function of the topology has no event here");
+        self.events = events;
+        Ok(())
     }
 
     fn event(&self, package: &Package) -> &Value {
@@ -142,7 +241,8 @@ impl Bench<'_> {
         let mut warm = Vec::new();
         let mut memory = 0;
         for number in 0..STARTS {
-            let (_, time) = self.start(package)?.call(&malformed(), ANSWER_TIME_MAX)?;
+            let (answer, time) = self.start(package)?.call(&malformed(package), ANSWER_TIME_MAX)?;
+            refused(package, answer)?;
             starts.push(time);
             let mut environment = self.start(package)?;
             let (answer, time) = environment.call(self.event(package), ANSWER_TIME_MAX)?;
@@ -186,20 +286,12 @@ impl Bench<'_> {
         let silent = format!("http://{}", listener.local_addr()?);
         for package in self.packages {
             let mut environment = self.start(package)?;
-            match environment.call(&malformed(), ANSWER_TIME_MAX)?.0 {
-                Answer::Error { error_type, message } if ERROR_NAMES.contains(&error_type.as_str()) => {
-                    ensure!(
-                        message.contains("input_malformed"),
-                        "the error does not say its code: {message}"
-                    );
-                    told(package, &format!("a malformed event is {error_type}, with its code"));
-                }
-                other => bail!("{} made of a malformed event: {other:?}", package.function.package),
-            }
+            let error_type = refused(package, environment.call(&malformed(package), ANSWER_TIME_MAX)?.0)?;
+            told(package, &format!("a malformed event is {error_type}, with its code"));
             responded(package, environment.call(self.event(package), ANSWER_TIME_MAX)?.0)?;
             told(package, "the same process then answers a well-formed event");
 
-            let mut environment = start(package, &silent)?;
+            let mut environment = self.start_at(package, &silent)?;
             environment.invoke(self.event(package), KILL_AFTER)?;
             ensure!(environment.answer(KILL_AFTER)?.is_none(), "it answered without any service");
             environment.kill();
@@ -210,7 +302,7 @@ impl Bench<'_> {
                 "killed at its deadline it leaves nothing that keeps the next process from the same event",
             );
 
-            let mut environment = package_start(package, &HashMap::new())?;
+            let mut environment = start_with(package, &HashMap::new())?;
             let started = Instant::now();
             while environment.is_alive() {
                 ensure!(
@@ -241,7 +333,7 @@ impl Bench<'_> {
     /// What it makes of services that accept connections and never answer: within its time-out, something that is tried again.
     fn silent(&self, package: &Package, endpoint: &str) -> Result<(String, Duration)> {
         let time_max = Duration::from_secs(package.function.timeout_seconds);
-        let mut environment = start(package, endpoint)?;
+        let mut environment = self.start_at(package, endpoint)?;
         let started = Instant::now();
         environment.invoke(self.event(package), time_max)?;
         let name = &package.function.package;
@@ -259,76 +351,6 @@ impl Bench<'_> {
         };
         Ok((what, started.elapsed()))
     }
-}
-
-/// One event through all functions; gives what each was given. Each has then responded once.
-fn chain(packages: &[Package], cloud: &LocalCloud) -> Result<HashMap<String, Value>> {
-    let mut events = HashMap::new();
-    let mut given = |name: &str, event: Value| -> Result<Value> {
-        let package = packages.iter().find(|package| package.function.package == name);
-        let package = package.with_context(|| format!("the topology has no function {name}"))?;
-        let answer = start(package, &cloud.aws)?.call(&event, ANSWER_TIME_MAX)?.0;
-        events.insert(name.to_owned(), event);
-        responded(package, answer)
-    };
-    let body = r#"{"vendorId":"vendorA","externalEventId":"functions-1","eventType":"inventory_update","occurredAt":"2026-01-15T10:30:00Z","payload":{"warehouse":"ROA","sku":"SKU-1","qty":7}}"#;
-    let body = base64(body.as_bytes());
-    let decision = given(
-        "accept",
-        json!({
-            "method": "POST", "path": "/v1/events", "sourceIp": "203.0.113.7", "requestId": "1",
-            "headers": {"content-type": "application/json", "x-api-key": "vendorA-dev-key"}, "body": body,
-        }),
-    )?;
-    let accepted = &decision["accepted"];
-    ensure!(accepted.is_object(), "accept did not accept: {decision}");
-    let persisted = given("persist-raw", json!({"accepted": accepted, "body": body}))?;
-    ensure!(persisted["answer"]["statusCode"] == 202, "persist-raw did not persist: {persisted}");
-
-    let ingest_id = accepted["ingestId"].as_str().context("an accepted event has an ingestId")?;
-    let started = Instant::now();
-    let shown = loop {
-        let shown = cloud.json(&["show", ingest_id])?;
-        if shown["status"] == "NORMALIZED" {
-            break shown;
-        }
-        ensure!(started.elapsed() < NORMALIZE_TIME_MAX, "the local cloud does not normalize it: {shown}");
-        std::thread::sleep(Duration::from_millis(50));
-    };
-    let raw_ref = json!({"bucket": shown["raw"]["bucket"], "key": shown["raw"]["key"]});
-    let mut detail = json!({"rawRef": raw_ref});
-    for name in [
-        "vendorId",
-        "externalEventId",
-        "ingestId",
-        "eventType",
-        "schemaVersion",
-        "occurredAt",
-        "receivedAt",
-        "rawSha256",
-    ] {
-        detail[name] = accepted[name].clone();
-    }
-    let normalized = given("normalize", detail.clone())?;
-    ensure!(normalized["status"] == "NORMALIZED", "normalize did not normalize: {normalized}");
-    let published = given("relay", stream_batch(accepted, &raw_ref))?;
-    ensure!(published == json!({"batchItemFailures": []}), "relay did not publish: {published}");
-    given(
-        "quarantine",
-        json!({
-            "operation": "quarantine", "event": detail, "executionArn": "arn:aws:states:us-east-1:000000000000:execution:x:y",
-            "error": {"Error": "Rejected", "Cause": "{}"}, "redriveCount": 0,
-        }),
-    )?;
-    detail["normalized"] = normalized["normalized"].clone();
-    let message = json!({
-        "messageId": "1", "body": json!({"detail": detail}).to_string(), "attributes": {"ApproximateReceiveCount": "1"},
-        "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:sluice-inventory",
-    });
-    let applied = given("apply", json!({"Records": [message]}))?;
-    ensure!(applied == json!({"batchItemFailures": []}), "apply did not apply: {applied}");
-    ensure!(events.len() == packages.len(), "a function of the topology has no event here");
-    Ok(events)
 }
 
 /// The record by which the ledger's stream tells of a new row.
@@ -368,33 +390,36 @@ fn responded(package: &Package, answer: Answer) -> Result<Value> {
     }
 }
 
-/// With the settings of all functions: a function reads those that it needs.
-fn start(package: &Package, endpoint: &str) -> Result<Environment> {
-    let mut variables = package.function.variables.clone();
-    for (name, value) in [
-        ("AWS_ENDPOINT_URL", endpoint),
-        ("AWS_REGION", "us-east-1"),
-        ("AWS_ACCESS_KEY_ID", "local"),
-        ("AWS_SECRET_ACCESS_KEY", "local"),
-        ("SLUICE_LOG", "info"),
-    ] {
-        variables.insert(name.to_owned(), value.to_owned());
+/// The error's name, of an answer that says with its code that the event cannot be taken.
+fn refused(package: &Package, answer: Answer) -> Result<String> {
+    match answer {
+        Answer::Error { error_type, message }
+            if ERROR_NAMES.contains(&error_type.as_str()) && message.contains("input_malformed") =>
+        {
+            Ok(error_type)
+        }
+        other => bail!("{} made of a malformed event: {other:?}", package.function.package),
     }
-    package_start(package, &variables)
 }
 
-fn package_start(package: &Package, variables: &HashMap<String, String>) -> Result<Environment> {
+fn start_with(package: &Package, variables: &HashMap<String, String>) -> Result<Environment> {
     Environment::start(&package.binary, &package.function.name, package.function.memory_mb, variables)
 }
 
 /// The names of everything in the topology, as the functions' settings call them.
 pub(crate) fn variables(topology: &Value) -> HashMap<String, String> {
     let mut variables = HashMap::new();
-    for (list, suffix) in [("tables", "TABLE"), ("buckets", "BUCKET"), ("queues", "QUEUE_URL")] {
+    for (list, suffix) in [
+        ("tables", "TABLE"),
+        ("buckets", "BUCKET"),
+        ("queues", "QUEUE_URL"),
+        ("stateMachines", "STATE_MACHINE_ARN"),
+    ] {
         for item in topology[list].as_array().into_iter().flatten() {
             let (Some(id), Some(name)) = (item["id"].as_str(), item["name"].as_str()) else { continue };
             let value = match suffix {
                 "QUEUE_URL" => format!("http://127.0.0.1/000000000000/{name}"),
+                "STATE_MACHINE_ARN" => format!("arn:aws:states:us-east-1:000000000000:stateMachine:{name}"),
                 _ => name.to_owned(),
             };
             variables.insert(format!("{}_{suffix}", upper_snake(id)), value);
@@ -460,7 +485,7 @@ mod tests {
     fn settings_are_named_as_functions_read_them() {
         let topology = json!({
             "tables": [{"id": "CanonicalState", "name": "s"}], "buckets": [{"id": "Raw", "name": "r"}],
-            "queues": [{"id": "Dlq", "name": "d"}], "bus": {"name": "b"},
+            "queues": [{"id": "Dlq", "name": "d"}], "stateMachines": [{"id": "Recover", "name": "m"}], "bus": {"name": "b"},
         });
         let mut variables: Vec<_> = variables(&topology).into_iter().collect();
         variables.sort();
@@ -469,6 +494,7 @@ mod tests {
             ("CANONICAL_STATE_TABLE", "s"),
             ("DLQ_QUEUE_URL", "http://127.0.0.1/000000000000/d"),
             ("RAW_BUCKET", "r"),
+            ("RECOVER_STATE_MACHINE_ARN", "arn:aws:states:us-east-1:000000000000:stateMachine:m"),
         ];
         assert_eq!(variables, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
     }

@@ -6,7 +6,6 @@
 //! Invariant: the same sources, toolchain and machine type give the same archives, wherever the repository lies. Paths are
 //! remapped, the caller's flags are not used, and an archive has one entry with a fixed time.
 
-use std::collections::HashMap;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -63,8 +62,6 @@ pub(crate) struct Function {
     pub(crate) package: String,
     pub(crate) memory_mb: u64,
     pub(crate) timeout_seconds: u64,
-    /// The names of everything in the topology, as settings: it reads those that it needs.
-    pub(crate) variables: HashMap<String, String>,
 }
 
 /// A packaged function.
@@ -126,14 +123,17 @@ pub(crate) fn in_steps(
     Ok(packages)
 }
 
-/// The functions that the topology names.
-pub(crate) fn functions(project: &Project) -> Result<Vec<Function>> {
+/// `state-machines/topology.json`.
+pub(crate) fn topology(project: &Project) -> Result<Value> {
     let path = project.root.join("state-machines/topology.json");
     let text = fs::read_to_string(&path).with_context(|| format!("could not read {}", path.display()))?;
-    let topology: Value =
-        serde_json::from_str(&text).with_context(|| format!("{} is not JSON", path.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("{} is not JSON", path.display()))
+}
+
+/// The functions that the topology names.
+fn functions(project: &Project) -> Result<Vec<Function>> {
+    let topology = topology(project)?;
     let functions = topology["functions"].as_array().context("the topology has no functions")?;
-    let variables = crate::functions::variables(&topology);
     functions
         .iter()
         .map(|function| {
@@ -148,7 +148,6 @@ pub(crate) fn functions(project: &Project) -> Result<Vec<Function>> {
                 timeout_seconds: function["timeoutSeconds"]
                     .as_u64()
                     .context("a function has no timeoutSeconds")?,
-                variables: variables.clone(),
             })
         })
         .collect()

@@ -18,9 +18,10 @@ use sluice_aws::stage;
 use sluice_core::id::rfc3339;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::error::CliError;
 use crate::output::{Tone, paint, printable};
@@ -53,7 +54,12 @@ impl Log {
         let (lines, queue) = sync_channel(LINES_WAITING_MAX);
         let left_out = Arc::new(AtomicU64::new(0));
         let layer = Lines { lines: lines.clone(), left_out: Arc::clone(&left_out), readable };
-        let filter = EnvFilter::try_from_env("SLUICE_LOG").unwrap_or_else(|_| EnvFilter::new(FILTER));
+        let levels = std::env::var("SLUICE_LOG").unwrap_or_else(|_| FILTER.to_owned());
+        let filter: Targets = levels.parse().map_err(|error| {
+            CliError::usage(format!(
+                "SLUICE_LOG must be levels by target, such as {FILTER:?}: {levels:?}: {error}"
+            ))
+        })?;
         let failed = |message: &str, source: Box<dyn std::error::Error + Send + Sync>| CliError::Local {
             message: message.to_owned(),
             hint: None,
