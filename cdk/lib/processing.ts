@@ -135,6 +135,7 @@ export class Processing extends Construct {
       role: role.withoutPolicyUpdates(),
       logGroup,
       loggingFormat: lambda.LoggingFormat.JSON,
+      systemLogLevelV2: settings.platformLogs ? lambda.SystemLogLevel.INFO : lambda.SystemLogLevel.WARN,
       tracing: settings.tracing ? lambda.Tracing.ACTIVE : lambda.Tracing.DISABLED,
       environment: { ...this.environment(rows), ...(trusted ? { MAPPER_TRUST_KEYS: trusted } : {}) },
       currentVersionOptions: { removalPolicy: RemovalPolicy.RETAIN },

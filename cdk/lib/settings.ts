@@ -33,6 +33,8 @@ export interface Settings {
   objectLockMode: "GOVERNANCE" | "COMPLIANCE";
   logRetentionDays: number;
   accessLogs: boolean;
+  /** Lambda's own lines of every invocation (start, runtimeDone, report). Its warnings are always logged. */
+  platformLogs: boolean;
   tracing: boolean;
   apiAccountRole: boolean;
   apiRatePerSecond: number;
@@ -72,6 +74,7 @@ export function defaults(root: string): Settings {
     objectLockMode: "GOVERNANCE",
     logRetentionDays: 30,
     accessLogs: true,
+    platformLogs: false,
     tracing: true,
     apiAccountRole: true,
     apiRatePerSecond: 5_000,

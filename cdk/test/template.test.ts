@@ -444,6 +444,7 @@ export function templateTests(label: string, synthesized: () => Synthesized): vo
           [{ Mode: "Active" }, "JSON", `/aws/lambda/${fn.name}`],
           fn.name,
         );
+        check.equal(Properties.LoggingConfig.SystemLogLevel, "WARN", `${fn.name}: Lambda's own lines cost more than ours`);
         const limits: Record<string, number> = { Normalize: 200, Reconcile: 1 };
         check.equal(Properties.ReservedConcurrentExecutions, limits[fn.id], fn.name);
         const alias = it.all("AWS::Lambda::Alias").filter((alias) => it.text(alias.Properties.FunctionName) === fn.name);

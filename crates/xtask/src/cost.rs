@@ -72,6 +72,9 @@ pub(crate) struct Options {
     /// Functions on Graviton, all but Normalize
     #[arg(long)]
     arm64: bool,
+    /// With Lambda's own lines of every invocation in the logs
+    #[arg(long)]
+    platform_logs: bool,
     /// One JSON document
     #[arg(long)]
     json: bool,
@@ -261,10 +264,11 @@ fn bill(options: &Options, prices: &Prices) -> Result<Vec<Item>> {
     add("SQS", "sent, received, deleted", true, 1.0 + 2.0 / options.apply_batch, sqs);
     add("SQS", "empty polls of three queues", true, 3.0 * 0.648 / options.millions_per_month, sqs);
 
-    // Bytes: our line for each event and stage (300), Lambda's `platform.start`, `.runtimeDone` and `.report` for each invocation
-    // (1,200), the access log's line (500).
+    // Bytes: our line for each event and stage (300), the access log's line (500), and with the setting `platformLogs` Lambda's
+    // `platform.start`, `.runtimeDone` and `.report` for each invocation (1,200).
     let invocations = deliveries + 1.0 + normalized + 2.0 / options.relay_batch + 1.0 / options.apply_batch;
-    let lines_gb = (6.0 * 300.0 + invocations * 1_200.0) / 1e9;
+    let platform = if options.platform_logs { invocations * 1_200.0 } else { 0.0 };
+    let lines_gb = (6.0 * 300.0 + platform) / 1e9;
     add("CloudWatch", "logs of functions", true, lines_gb, prices.of("cloudwatch", "log_gb")?);
     add(
         "CloudWatch",
