@@ -45,6 +45,41 @@ fn sluice(dev: &Dev, arguments: &[&str]) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
+/// What a script does that starts it in the background: waits for `/healthz`, then sends at once.
+#[tokio::test]
+async fn once_it_says_that_it_is_well_every_example_vendor_is_known() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut command = std::process::Command::new(sluice_tests::program("sluice"));
+    command.current_dir(root()).args([
+        "--json",
+        "dev",
+        "--ephemeral",
+        "--examples",
+        "--aws-port",
+        "0",
+        "--port",
+    ]);
+    let mut child = command.arg(port.to_string()).stdout(std::process::Stdio::null()).spawn().unwrap();
+    let client = Client::new();
+    let mut answers = BTreeSet::new();
+    loop {
+        let health = client.get(format!("http://127.0.0.1:{port}/healthz")).send().await;
+        let Ok(health) = health else { continue };
+        answers.insert(health.status().as_u16());
+        if health.status().is_success() {
+            break;
+        }
+    }
+    let event = std::fs::read(root().join("examples/vendorA-inventory.json")).unwrap();
+    let request =
+        client.post(format!("http://127.0.0.1:{port}/v1/events")).header("x-api-key", "vendorA-dev-key");
+    let (status, body) = answer(request.header("content-type", "application/json").body(event)).await;
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(status, 202, "{body}");
+    assert_eq!(answers, BTreeSet::from([200, 503]));
+}
+
 mod orders {
     use super::*;
 

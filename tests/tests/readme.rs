@@ -1,5 +1,6 @@
-//! What the README prints works as printed.
+//! What the README prints works as printed, and every command of every document is one.
 
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -168,31 +169,70 @@ fn what_is_typed_when_something_fails_works() {
     assert_eq!(serde_json::from_slice::<Value>(&shown).expect("JSON")["status"], "NORMALIZED");
 }
 
-#[test]
-fn every_command_exists_with_its_options() {
-    let mut ran = 0;
-    for (_, line) in shell_lines() {
-        // Words up to a comment. `--help` at the end makes the program judge what stands before it, and do nothing.
-        let command = line.split(" #").next().unwrap_or_default();
-        let words: Vec<&str> = command.split_whitespace().collect();
-        let (program, arguments) = match words.as_slice() {
-            ["cargo", "xtask", arguments @ ..] => (program("xtask"), arguments),
-            ["sluice" | "target/release/sluice", arguments @ ..] => (program("sluice"), arguments),
-            _ => continue,
-        };
-        let arguments = arguments.iter().map(|word| match *word {
-            "<ingestId>" => "01KF0Q4S8R6D1ZJ8W9T3C5V7XN",
-            "<group>" => "0d10cf4ad4f2b7a1",
-            word => word,
-        });
-        let output = Command::new(program)
-            .args(arguments)
-            .arg("--help")
-            .current_dir(root())
-            .output()
-            .expect("it runs");
-        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
-        ran += 1;
+/// The documents for people, by their place in the repository.
+fn documents() -> Vec<PathBuf> {
+    let mut documents = vec![root().join("README.md"), root().join("cdk/README.md")];
+    for folder in ["docs", "docs/runbooks"] {
+        for entry in std::fs::read_dir(root().join(folder)).expect("a folder") {
+            documents.push(entry.expect("an entry").path());
+        }
     }
-    assert!(ran >= 9, "{ran}");
+    documents.retain(|path| path.extension().is_some_and(|extension| extension == "md"));
+    documents
+}
+
+/// What a document tells to type: lines of its shell blocks, and what stands between back-ticks.
+fn commands(document: &str) -> Vec<String> {
+    let mut in_block = false;
+    let mut commands = Vec::new();
+    for line in document.lines().map(str::trim_start) {
+        if line.starts_with("```") {
+            in_block = !in_block;
+        } else if in_block {
+            commands.push(line.to_owned());
+        } else {
+            commands.extend(line.split('`').skip(1).step_by(2).map(str::to_owned));
+        }
+    }
+    let ours = |command: &String| {
+        ["sluice ", "target/release/sluice ", "cargo xtask "]
+            .iter()
+            .any(|program| command.starts_with(program))
+    };
+    commands.into_iter().filter(ours).collect()
+}
+
+#[test]
+fn every_command_of_every_document_exists_with_its_options() {
+    let mut ran = 0;
+    for path in documents() {
+        let document = std::fs::read_to_string(&path).expect("a document");
+        for line in commands(&document) {
+            // Words up to a comment, a pipe or a file. `--help` at the end makes the program judge what stands before it,
+            // and do nothing.
+            let command = [" #", " |", " >"]
+                .iter()
+                .fold(line.as_str(), |rest, end| rest.split(end).next().unwrap_or_default());
+            let words = command.split_whitespace().map(|word| word.trim_matches(['"', '\'', '[', ']']));
+            let words: Vec<&str> = words.filter(|word| !matches!(*word, "…" | "...")).collect();
+            let (program, arguments) = match words.as_slice() {
+                ["cargo", "xtask", arguments @ ..] => (program("xtask"), arguments),
+                [_, arguments @ ..] => (program("sluice"), arguments),
+                [] => continue,
+            };
+            let arguments = arguments.iter().map(|word| match *word {
+                "<ingestId>" | "$id" => "01KF0Q4S8R6D1ZJ8W9T3C5V7XN",
+                "<group>" | "<fingerprint>" => "0d10cf4ad4f2b7a1",
+                "<vendor>" => "vendorA",
+                "<time>" => "1h",
+                word => word,
+            });
+            let output = Command::new(program).args(arguments).arg("--help").current_dir(root()).output();
+            let output = output.expect("it runs");
+            let error = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{}: {line}: {error}", path.display());
+            ran += 1;
+        }
+    }
+    assert!(ran >= 100, "{ran}");
 }

@@ -73,6 +73,8 @@ pub struct Options {
     pub in_flight_max: usize,
     /// How the functions reach the services.
     pub transport: Transport,
+    /// The ingest API answers 503 until [`Cloud::open`] is called: for who has vendors and mappers to register first.
+    pub opened_later: bool,
 }
 
 impl Default for Options {
@@ -85,6 +87,7 @@ impl Default for Options {
             cors_origins: BTreeSet::new(),
             in_flight_max: 256,
             transport: Transport::InProcess,
+            opened_later: false,
         }
     }
 }
@@ -484,6 +487,9 @@ impl Cloud {
             options.cors_origins,
             options.in_flight_max,
         );
+        if !options.opened_later {
+            front_door.open();
+        }
         let front_door = Arc::new(FrontDoorHandle(front_door));
         let stop = CancellationToken::new();
         let connections = TaskTracker::new();
@@ -527,6 +533,11 @@ impl Cloud {
             _stop_on_drop: stop_on_drop,
         };
         Ok(cloud)
+    }
+
+    /// The ingest API takes events from now on.
+    pub fn open(&self) {
+        self.front_door.0.open();
     }
 
     /// Address of the ingest API.

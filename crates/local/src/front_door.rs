@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -75,6 +76,7 @@ pub(crate) struct FrontDoor {
     origins: BTreeSet<String>,
     in_flight: Semaphore,
     in_flight_max: usize,
+    open: AtomicBool,
 }
 
 /// Why a body was not read.
@@ -86,7 +88,7 @@ enum Unread {
 }
 
 impl FrontDoor {
-    /// `intake` is the name of the machine; `origins` may call from a browser.
+    /// `intake` is the name of the machine; `origins` may call from a browser. Shut until [`FrontDoor::open`].
     pub(crate) fn new(
         machines: Arc<dyn StateMachines>,
         intake: String,
@@ -101,7 +103,13 @@ impl FrontDoor {
             origins,
             in_flight: Semaphore::new(in_flight_max),
             in_flight_max,
+            open: AtomicBool::new(false),
         }
+    }
+
+    /// From now on events are taken. Before, whoever asks is told to ask again: vendors and mappers may not be there yet.
+    pub(crate) fn open(&self) {
+        self.open.store(true, Ordering::Release);
     }
 
     /// Requests that are being answered.
@@ -123,6 +131,9 @@ impl FrontDoor {
             None => respond(Problem::new(Kind::NotFound, format!("there is no {path} here")).into_answer()),
             Some((_, method)) if parts.method == Method::OPTIONS && origin.is_some() => preflight(method),
             Some((_, method)) if parts.method != *method => not_allowed(method),
+            Some(_) if !self.open.load(Ordering::Acquire) => {
+                refuse(Problem::new(Kind::Unavailable, "the local cloud is starting; send it again"), body)
+            }
             Some((HEALTH, _)) => respond(Answer::json(200, &serde_json::json!({"status": "ok"}))),
             Some(_) => {
                 if !parts.headers.contains_key(TRACE_ID)

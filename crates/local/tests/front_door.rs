@@ -58,6 +58,22 @@ async fn intake_gets_the_exact_bytes_and_its_answer_is_the_answer() {
 }
 
 #[tokio::test]
+async fn until_it_is_opened_everyone_is_told_to_come_again() {
+    let cloud = start(Options { opened_later: true, ..options() }, echo()).await;
+    let client = Client::new();
+    let health = format!("{}/healthz", cloud.ingest_url());
+    for request in [client.get(&health), client.post(format!("{}/v1/events", cloud.ingest_url())).body("{}")]
+    {
+        let response = request.send().await.unwrap();
+        assert!(response.headers().contains_key("retry-after"), "{response:?}");
+        let (status, document) = problem(response).await;
+        assert_eq!((status.as_u16(), &document["type"]), (503, &json!("urn:sluice:problem:unavailable")));
+    }
+    cloud.open();
+    assert_eq!(client.get(&health).send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
 async fn paths_methods_and_origins_are_decided_at_the_door() {
     let allowed = Options { cors_origins: BTreeSet::from(["https://ops.example".to_owned()]), ..options() };
     let cloud = start(allowed, echo()).await;

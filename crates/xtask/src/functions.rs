@@ -40,6 +40,18 @@ const NORMALIZE_TIME_MAX: Duration = Duration::from_secs(60);
 /// Into an invocation that hangs, when the process is killed.
 const KILL_AFTER: Duration = Duration::from_millis(300);
 
+/// What the ledger's row, the bus and `normalize` are told of an event, under the same names.
+const EVENT_MEMBERS: [&str; 8] = [
+    "vendorId",
+    "externalEventId",
+    "ingestId",
+    "eventType",
+    "schemaVersion",
+    "occurredAt",
+    "receivedAt",
+    "rawSha256",
+];
+
 /// An event that the function cannot take. `reconcile` has no field that it must be given, so one of a wrong type.
 fn malformed(package: &Package) -> Value {
     match package.function.package.as_str() {
@@ -191,16 +203,7 @@ impl Bench<'_> {
         };
         let raw_ref = json!({"bucket": shown["raw"]["bucket"], "key": shown["raw"]["key"]});
         let mut detail = json!({"rawRef": raw_ref});
-        for name in [
-            "vendorId",
-            "externalEventId",
-            "ingestId",
-            "eventType",
-            "schemaVersion",
-            "occurredAt",
-            "receivedAt",
-            "rawSha256",
-        ] {
+        for name in EVENT_MEMBERS {
             detail[name] = accepted[name].clone();
         }
         let normalized = given("normalize", detail.clone())?;
@@ -361,19 +364,8 @@ fn stream_batch(accepted: &Value, raw_ref: &Value) -> Value {
         "rawRef": {"M": {"bucket": text(&raw_ref["bucket"]), "key": text(&raw_ref["key"])}},
         "rawBytes": {"N": accepted["rawBytes"].to_string()},
     });
-    for name in [
-        "vendorId",
-        "externalEventId",
-        "ingestId",
-        "eventType",
-        "schemaVersion",
-        "occurredAt",
-        "receivedAt",
-        "rawSha256",
-        "payloadSha256",
-        "contentType",
-    ] {
-        image[name] = text(&accepted[name]);
+    for name in EVENT_MEMBERS.iter().chain(&["payloadSha256", "contentType"]) {
+        image[*name] = text(&accepted[*name]);
     }
     json!({"Records": [{
         "eventID": "1", "eventName": "INSERT", "eventVersion": "1.1", "eventSource": "aws:dynamodb", "awsRegion": "us-east-1",

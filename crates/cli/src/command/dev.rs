@@ -53,6 +53,7 @@ pub async fn run(args: &DevArgs, output: &Output) -> Result<(), CliError> {
             (Some(folder), false) => Data::Directory(folder.clone()),
             (None, false) => Data::Directory(".sluice".into()),
         },
+        opened_later: true,
         ..Options::default()
     };
     let local = sluice_local::Cloud::start(options).await.map_err(|error| CliError::Local {
@@ -73,6 +74,7 @@ pub async fn run(args: &DevArgs, output: &Output) -> Result<(), CliError> {
         vendors: vendors(&cloud, known).await?,
         mappers: mappers(&cloud).await?,
     };
+    local.open();
     drop(progress);
     if readable {
         log.open(banner(&ready, &page, args, examples.as_ref()));
