@@ -12,7 +12,7 @@ use sluice_core::balance::{BalanceRow, BalanceStore, Hour, OpenHour, Progress};
 use sluice_core::id::VendorId;
 
 use crate::error::fault;
-use crate::item::{Item, from_item, text, to_item};
+use crate::item::{Item, from_item, rows, text, to_item};
 
 const OPEN: &str = "#open";
 const PROGRESS: &str = "#progress";
@@ -44,30 +44,16 @@ impl DynamoBalance {
         from: &str,
         to: &str,
     ) -> Result<Vec<T>, Fault> {
-        let mut rows = Vec::new();
-        let mut start: Option<Item> = None;
-        loop {
-            let answer = self
-                .client
-                .query()
-                .table_name(&self.table)
-                .key_condition_expression("vendorId = :partition AND #hour BETWEEN :from AND :to")
-                .expression_attribute_names("#hour", "hour")
-                .expression_attribute_values(":partition", text(partition))
-                .expression_attribute_values(":from", text(from))
-                .expression_attribute_values(":to", text(to))
-                .set_exclusive_start_key(start)
-                .send()
-                .await
-                .map_err(|error| fault("read the balance", error))?;
-            for item in answer.items.unwrap_or_default() {
-                rows.push(from_item(&self.table, item)?);
-            }
-            start = answer.last_evaluated_key.filter(|key| !key.is_empty());
-            if start.is_none() {
-                return Ok(rows);
-            }
-        }
+        let query = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression("vendorId = :partition AND #hour BETWEEN :from AND :to")
+            .expression_attribute_names("#hour", "hour")
+            .expression_attribute_values(":partition", text(partition))
+            .expression_attribute_values(":from", text(from))
+            .expression_attribute_values(":to", text(to));
+        rows("read the balance", &self.table, query.into_paginator().items().send()).await
     }
 }
 

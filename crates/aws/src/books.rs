@@ -19,12 +19,15 @@ use sluice_core::record::{LedgerKey, LedgerRow, QuarantineRow, Status};
 use sluice_core::{Code, Fault};
 
 use crate::error::fault;
-use crate::item::{Item, from_item, text};
+use crate::item::{from_item, next, text};
 use crate::ledger::{BY_STATUS, DynamoLedger};
 use crate::quarantine::DynamoQuarantine;
 
 /// Partitions of the index read at once.
 const READS_AT_ONCE: usize = 8;
+
+/// Most rows asked for at once: a page of a megabyte holds about as many.
+const PAGE_ROWS_MAX: usize = 1_000;
 
 /// How long an index may lag, as far as a second look waits for it.
 const SETTLE: Duration = Duration::from_millis(800);
@@ -72,32 +75,25 @@ impl AwsBooks {
         bounds: &[(&str, String)],
         limit: usize,
     ) -> Result<Vec<LedgerRow>, Fault> {
-        let mut rows = Vec::new();
-        let mut from: Option<Item> = None;
-        loop {
-            let mut query = self
-                .dynamodb
-                .query()
-                .table_name(&self.names.ledger)
-                .index_name(BY_STATUS)
-                .key_condition_expression(format!("statusShard = :shard{condition}"))
-                .expression_attribute_values(":shard", text(&shard))
-                .set_exclusive_start_key(from);
-            for (name, value) in bounds {
-                query = query.expression_attribute_values(*name, text(value));
-            }
-            if limit < 1_000 {
-                query = query.limit(i32::try_from(limit - rows.len()).unwrap_or(1));
-            }
-            let answer = query.send().await.map_err(|error| fault("read the ledger by status", error))?;
-            for item in answer.items.unwrap_or_default() {
-                rows.push(from_item(&self.names.ledger, item)?);
-            }
-            from = answer.last_evaluated_key.filter(|key| !key.is_empty());
-            if from.is_none() || rows.len() >= limit {
-                return Ok(rows);
-            }
+        let mut query = self
+            .dynamodb
+            .query()
+            .table_name(&self.names.ledger)
+            .index_name(BY_STATUS)
+            .key_condition_expression(format!("statusShard = :shard{condition}"))
+            .expression_attribute_values(":shard", text(&shard));
+        for (name, value) in bounds {
+            query = query.expression_attribute_values(*name, text(value));
         }
+        let page = i32::try_from(limit.min(PAGE_ROWS_MAX)).unwrap_or(i32::MAX);
+        let mut items = query.into_paginator().page_size(page).items().send();
+        let mut rows = Vec::new();
+        while rows.len() < limit
+            && let Some(item) = next("read the ledger by status", &mut items).await?
+        {
+            rows.push(from_item(&self.names.ledger, item)?);
+        }
+        Ok(rows)
     }
 
     /// Keys after `from` and before `to`, which share the prefix up to their last slash.
@@ -106,16 +102,12 @@ impl AwsBooks {
         let bound = |key: &str| key.trim_end_matches(".json").to_owned();
         let (from, to) = (bound(from), bound(to));
         let prefix = from.rsplit_once('/').map_or("", |(prefix, _)| prefix).to_owned() + "/";
+        let list = self.s3.list_objects_v2().bucket(bucket).prefix(&prefix).start_after(&from);
+        let mut pages = list.into_paginator().send();
         let mut keys = Vec::new();
-        let mut token: Option<String> = None;
-        loop {
-            let mut list = self.s3.list_objects_v2().bucket(bucket).prefix(&prefix);
-            list = match token {
-                Some(token) => list.continuation_token(token),
-                None => list.start_after(&from),
-            };
-            let answer = list.send().await.map_err(|error| fault("list objects", error))?;
-            for object in answer.contents.unwrap_or_default() {
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| fault("list objects", error))?;
+            for object in page.contents.unwrap_or_default() {
                 let key = object.key.unwrap_or_default();
                 // The last hour of a day ends in the next day's folder: then all of this folder is before the end.
                 if to.starts_with(&prefix) && key >= to {
@@ -123,11 +115,8 @@ impl AwsBooks {
                 }
                 keys.push(key);
             }
-            token = answer.next_continuation_token;
-            if token.is_none() {
-                return Ok(keys);
-            }
         }
+        Ok(keys)
     }
 
     async fn first_key(&self, bucket: &str, prefix: &str) -> Result<Option<String>, Fault> {
@@ -140,25 +129,18 @@ impl AwsBooks {
 #[async_trait]
 impl Books for AwsBooks {
     async fn vendors(&self) -> Result<Vec<VendorId>, Fault> {
+        let list = self.s3.list_objects_v2().bucket(&self.names.raw).prefix("raw/").delimiter("/");
+        let mut pages = list.into_paginator().send();
         let mut vendors = Vec::new();
-        let mut token: Option<String> = None;
-        loop {
-            let list = self.s3.list_objects_v2().bucket(&self.names.raw).prefix("raw/").delimiter("/");
-            let answer = list
-                .set_continuation_token(token)
-                .send()
-                .await
-                .map_err(|error| fault("list the vendors of the raw bucket", error))?;
-            for prefix in answer.common_prefixes.unwrap_or_default() {
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| fault("list the vendors of the raw bucket", error))?;
+            for prefix in page.common_prefixes.unwrap_or_default() {
                 let name = prefix.prefix.unwrap_or_default();
                 let name = name.trim_start_matches("raw/").trim_end_matches('/');
                 vendors.extend(name.parse::<VendorId>());
             }
-            token = answer.next_continuation_token;
-            if token.is_none() {
-                return Ok(vendors);
-            }
         }
+        Ok(vendors)
     }
 
     async fn rows(
@@ -172,7 +154,8 @@ impl Books for AwsBooks {
         let shards: Vec<String> = Status::ALL.into_iter().flat_map(Status::shards).collect();
         let reads = shards
             .into_iter()
-            .map(|shard| self.shard(shard, " AND receivedAt BETWEEN :from AND :to", &bounds, rows_max));
+            // One more than may be, so that what was cut off is told from what just fits.
+            .map(|shard| self.shard(shard, " AND receivedAt BETWEEN :from AND :to", &bounds, rows_max + 1));
         let mut reads = futures::stream::iter(reads).buffer_unordered(READS_AT_ONCE);
         let mut rows = Vec::new();
         while let Some(read) = reads.try_next().await? {

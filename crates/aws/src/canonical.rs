@@ -26,7 +26,7 @@ use sluice_core::state::{Change, Contribution, Effects, Entity, EntityChange, So
 use sluice_core::{Code, Fault};
 
 use crate::error::fault;
-use crate::item::{Item, from_item, text, to_item, to_value};
+use crate::item::{Item, from_item, next, rows, text, to_item, to_value};
 
 const STATE: &str = "state";
 const EFFECTS: &str = "effects";
@@ -70,32 +70,26 @@ impl DynamoCanonical {
     /// State rows of entities whose key begins with `prefix`, at most `limit`, by a scan of the table: for people, not for the
     /// hot path.
     pub async fn list(&self, prefix: &str, limit: usize) -> Result<StatePage, Fault> {
+        let scan = self
+            .client
+            .scan()
+            .table_name(&self.table)
+            .filter_expression("#part = :state AND begins_with(entity, :prefix)")
+            .expression_attribute_names("#part", "part")
+            .expression_attribute_values(":state", text(STATE))
+            .expression_attribute_values(":prefix", text(prefix));
+        let mut items = scan.into_paginator().items().send();
         let mut states: Vec<State> = Vec::new();
-        let mut from: Option<Item> = None;
-        loop {
-            let answer = self
-                .client
-                .scan()
-                .table_name(&self.table)
-                .filter_expression("#part = :state AND begins_with(entity, :prefix)")
-                .expression_attribute_names("#part", "part")
-                .expression_attribute_values(":state", text(STATE))
-                .expression_attribute_values(":prefix", text(prefix))
-                .set_exclusive_start_key(from)
-                .send()
-                .await
-                .map_err(|error| fault("list canonical state", error))?;
-            for item in answer.items.unwrap_or_default() {
-                states.push(from_item(&self.table, item)?);
+        let mut more = false;
+        while let Some(item) = next("list canonical state", &mut items).await? {
+            more = states.len() == limit;
+            if more {
+                break;
             }
-            from = answer.last_evaluated_key.filter(|key| !key.is_empty());
-            if from.is_none() || states.len() > limit {
-                let more = states.len() > limit || from.is_some();
-                states.sort_by(|a, b| a.entity.cmp(&b.entity));
-                states.truncate(limit);
-                return Ok(StatePage { states, more });
-            }
+            states.push(from_item(&self.table, item)?);
         }
+        states.sort_by(|a, b| a.entity.cmp(&b.entity));
+        Ok(StatePage { states, more })
     }
 
     /// State rows page by page, in the table's order; `after` is the entity of the last row of the page before. The second part is
@@ -291,35 +285,22 @@ impl CanonicalStore for DynamoCanonical {
 
     async fn history(&self, entity: &Entity, after: Option<Source>) -> Result<Vec<Contribution>, Fault> {
         let low = after.map_or_else(|| "0".to_owned(), |source| source.to_string());
-        let mut rows = Vec::new();
-        let mut from: Option<Item> = None;
-        loop {
-            // A ULID begins with a digit from 0 to 7, so this leaves out the state row.
-            let answer = self
-                .client
-                .query()
-                .table_name(&self.table)
-                .consistent_read(true)
-                .key_condition_expression("entity = :entity AND #part BETWEEN :low AND :high")
-                .expression_attribute_names("#part", "part")
-                .expression_attribute_values(":entity", text(entity))
-                .expression_attribute_values(":low", text(&low))
-                .expression_attribute_values(":high", text("8"))
-                .set_exclusive_start_key(from)
-                .send()
-                .await
-                .map_err(|error| fault("read the contributions to an entity", error))?;
-            for item in answer.items.unwrap_or_default() {
-                let row: Contribution = from_item(&self.table, item)?;
-                if Some(row.mark.source) > after {
-                    rows.push(row);
-                }
-            }
-            from = answer.last_evaluated_key.filter(|key| !key.is_empty());
-            if from.is_none() {
-                return Ok(rows);
-            }
-        }
+        // A ULID begins with a digit from 0 to 7, so this leaves out the state row.
+        let query = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .consistent_read(true)
+            .key_condition_expression("entity = :entity AND #part BETWEEN :low AND :high")
+            .expression_attribute_names("#part", "part")
+            .expression_attribute_values(":entity", text(entity))
+            .expression_attribute_values(":low", text(&low))
+            .expression_attribute_values(":high", text("8"));
+        let items = query.into_paginator().items().send();
+        let mut history: Vec<Contribution> =
+            rows("read the contributions to an entity", &self.table, items).await?;
+        history.retain(|row| Some(row.mark.source) > after);
+        Ok(history)
     }
 
     async fn commit(&self, change: &Change) -> Result<Written, Fault> {

@@ -9,7 +9,7 @@ use sluice_core::port::DivergenceStore;
 use sluice_core::record::{Divergence, DivergenceRow};
 
 use crate::error::fault;
-use crate::item::{Item, from_item, text, to_item};
+use crate::item::{rows, text, to_item};
 
 /// The table.
 #[derive(Debug, Clone)]
@@ -26,36 +26,30 @@ impl DynamoDivergence {
 
     /// All rows, of one subject or (by a scan) of all, of one kind or of all, in the table's order.
     pub async fn list(&self, subject: Option<&str>, kind: Option<&str>) -> Result<Vec<DivergenceRow>, Fault> {
-        let mut rows = Vec::new();
-        let mut from: Option<Item> = None;
-        loop {
-            let (items, next) = match subject {
-                Some(subject) => {
-                    let query = self.client.query().table_name(&self.table);
-                    let answer = query
-                        .key_condition_expression("subject = :subject")
-                        .expression_attribute_values(":subject", text(subject))
-                        .set_exclusive_start_key(from)
-                        .send()
-                        .await
-                        .map_err(|error| fault("list divergence", error))?;
-                    (answer.items, answer.last_evaluated_key)
-                }
-                None => {
-                    let scan = self.client.scan().table_name(&self.table).set_exclusive_start_key(from);
-                    let answer = scan.send().await.map_err(|error| fault("list divergence", error))?;
-                    (answer.items, answer.last_evaluated_key)
-                }
-            };
-            for item in items.unwrap_or_default() {
-                let of_kind = item.get("kind").and_then(|held| held.as_s().ok());
-                if kind.is_none_or(|kind| of_kind.is_some_and(|held| held == kind)) {
-                    rows.push(from_item(&self.table, item)?);
-                }
+        let action = "list divergence";
+        let of_kind = kind.map(|_| "kind = :kind".to_owned());
+        match subject {
+            Some(subject) => {
+                let query = self
+                    .client
+                    .query()
+                    .table_name(&self.table)
+                    .key_condition_expression("subject = :subject")
+                    .set_filter_expression(of_kind)
+                    .expression_attribute_values(":subject", text(subject));
+                let query = match kind {
+                    Some(kind) => query.expression_attribute_values(":kind", text(kind)),
+                    None => query,
+                };
+                rows(action, &self.table, query.into_paginator().items().send()).await
             }
-            from = next.filter(|key| !key.is_empty());
-            if from.is_none() {
-                return Ok(rows);
+            None => {
+                let scan = self.client.scan().table_name(&self.table).set_filter_expression(of_kind);
+                let scan = match kind {
+                    Some(kind) => scan.expression_attribute_values(":kind", text(kind)),
+                    None => scan,
+                };
+                rows(action, &self.table, scan.into_paginator().items().send()).await
             }
         }
     }

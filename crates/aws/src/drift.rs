@@ -3,19 +3,22 @@
 //! `record` is `track#<eventType>#<schemaVersion>` for what messages look like (gzip, one item, replaced by whoever has seen its version) and
 //! `finding#<eventType>#<id>` for a difference, which is written once and brought up to date after that.
 
+use std::error::Error;
+
 use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use sluice_core::drift::{Finding, Track, TrackKey};
 use sluice_core::id::{VendorId, rfc3339};
 use sluice_core::port::DriftStore;
 use sluice_core::{Code, Fault};
 
 use crate::error::fault;
-use crate::item::{Item, from_item, text, to_item, to_value};
+use crate::item::{Item, Items, from_item, next, text, to_item, to_value};
 
 const TRACK: &str = "track#";
 const FINDING: &str = "finding#";
@@ -44,50 +47,40 @@ impl DynamoDrift {
 
     /// Everything of one vendor, or of all.
     pub async fn list(&self, vendor_id: Option<&VendorId>) -> Result<Drift, Fault> {
-        let mut drift = Drift::default();
-        let mut from: Option<Item> = None;
-        loop {
-            let (items, next) = match vendor_id {
-                Some(vendor_id) => {
-                    let answer = self
-                        .client
-                        .query()
-                        .table_name(&self.table)
-                        .key_condition_expression("vendorId = :vendor")
-                        .expression_attribute_values(":vendor", text(vendor_id))
-                        .set_exclusive_start_key(from)
-                        .send()
-                        .await
-                        .map_err(|error| fault("read the drift table", error))?;
-                    (answer.items, answer.last_evaluated_key)
-                }
-                None => {
-                    let scan = self.client.scan().table_name(&self.table).set_exclusive_start_key(from);
-                    let answer = scan.send().await.map_err(|error| fault("read the drift table", error))?;
-                    (answer.items, answer.last_evaluated_key)
-                }
-            };
-            for item in items.unwrap_or_default() {
-                let record =
-                    item.get("record").and_then(|record| record.as_s().ok()).map_or("", String::as_str);
-                if let Some(key) = record.strip_prefix(TRACK) {
-                    let vendor_id = item.get("vendorId").and_then(|id| id.as_s().ok());
-                    let key = track_key(vendor_id.map_or("", String::as_str), key).ok_or_else(|| {
-                        Fault::new(
-                            Code::RowMalformed,
-                            format!("a row of {} has no key of a profile", self.table),
-                        )
-                    })?;
-                    drift.tracks.push((key, decode(&item)?.0));
-                } else if record.starts_with(FINDING) {
-                    drift.findings.push(from_item(&self.table, item)?);
-                }
+        match vendor_id {
+            Some(vendor_id) => {
+                let query = self
+                    .client
+                    .query()
+                    .table_name(&self.table)
+                    .key_condition_expression("vendorId = :vendor")
+                    .expression_attribute_values(":vendor", text(vendor_id));
+                self.sort(query.into_paginator().items().send()).await
             }
-            from = next.filter(|key| !key.is_empty());
-            if from.is_none() {
-                return Ok(drift);
+            None => {
+                self.sort(self.client.scan().table_name(&self.table).into_paginator().items().send()).await
             }
         }
+    }
+
+    async fn sort<E>(&self, mut items: Items<E>) -> Result<Drift, Fault>
+    where
+        E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+    {
+        let mut drift = Drift::default();
+        while let Some(item) = next("read the drift table", &mut items).await? {
+            let record = item.get("record").and_then(|record| record.as_s().ok()).map_or("", String::as_str);
+            if let Some(key) = record.strip_prefix(TRACK) {
+                let vendor_id = item.get("vendorId").and_then(|id| id.as_s().ok());
+                let key = track_key(vendor_id.map_or("", String::as_str), key).ok_or_else(|| {
+                    Fault::new(Code::RowMalformed, format!("a row of {} has no key of a profile", self.table))
+                })?;
+                drift.tracks.push((key, decode(&item)?.0));
+            } else if record.starts_with(FINDING) {
+                drift.findings.push(from_item(&self.table, item)?);
+            }
+        }
+        Ok(drift)
     }
 }
 

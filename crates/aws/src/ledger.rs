@@ -61,25 +61,18 @@ impl DynamoLedger {
     pub async fn count(&self, status: Status) -> Result<u64, Fault> {
         let mut total = 0;
         for shard in status.shards() {
-            let mut from: Option<Item> = None;
-            loop {
-                let answer = self
-                    .client
-                    .query()
-                    .table_name(&self.table)
-                    .index_name(BY_STATUS)
-                    .select(Select::Count)
-                    .key_condition_expression("statusShard = :shard")
-                    .expression_attribute_values(":shard", text(&shard))
-                    .set_exclusive_start_key(from)
-                    .send()
-                    .await
-                    .map_err(|error| fault("count the ledger by status", error))?;
-                total += u64::try_from(answer.count).unwrap_or(0);
-                from = answer.last_evaluated_key.filter(|key| !key.is_empty());
-                if from.is_none() {
-                    break;
-                }
+            let query = self
+                .client
+                .query()
+                .table_name(&self.table)
+                .index_name(BY_STATUS)
+                .select(Select::Count)
+                .key_condition_expression("statusShard = :shard")
+                .expression_attribute_values(":shard", text(&shard));
+            let mut pages = query.into_paginator().send();
+            while let Some(page) = pages.next().await {
+                let page = page.map_err(|error| fault("count the ledger by status", error))?;
+                total += u64::try_from(page.count).unwrap_or(0);
             }
         }
         Ok(total)
@@ -88,24 +81,13 @@ impl DynamoLedger {
     /// How many rows there are: a count over the table itself, so that it can disagree with the index if something is wrong.
     pub async fn count_all(&self) -> Result<u64, Fault> {
         let mut total = 0;
-        let mut from: Option<Item> = None;
-        loop {
-            let answer = self
-                .client
-                .scan()
-                .table_name(&self.table)
-                .select(Select::Count)
-                .consistent_read(true)
-                .set_exclusive_start_key(from)
-                .send()
-                .await
-                .map_err(|error| fault("count the ledger", error))?;
-            total += u64::try_from(answer.count).unwrap_or(0);
-            from = answer.last_evaluated_key.filter(|key| !key.is_empty());
-            if from.is_none() {
-                return Ok(total);
-            }
+        let scan = self.client.scan().table_name(&self.table).select(Select::Count).consistent_read(true);
+        let mut pages = scan.into_paginator().send();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| fault("count the ledger", error))?;
+            total += u64::try_from(page.count).unwrap_or(0);
         }
+        Ok(total)
     }
 
     fn update(&self, key: &LedgerKey) -> UpdateItemFluentBuilder {

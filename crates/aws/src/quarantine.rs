@@ -16,7 +16,7 @@ use sluice_core::quarantine::{open_group, open_group_shards};
 use sluice_core::record::{QuarantineRow, QuarantineStatus, Resolution};
 
 use crate::error::fault;
-use crate::item::{Item, from_item, text, to_item, to_value};
+use crate::item::{from_item, rows, text, to_item, to_value};
 
 /// Name of the index of open rows by group.
 pub const BY_GROUP: &str = "by-group";
@@ -64,85 +64,58 @@ impl DynamoQuarantine {
         vendor_id: Option<&VendorId>,
         status: Option<QuarantineStatus>,
     ) -> Result<Vec<QuarantineRow>, Fault> {
-        let table = || self.client.scan().table_name(&self.table);
-        let mut rows: Vec<QuarantineRow> = Vec::new();
-        let mut from: Option<Item> = None;
-        loop {
-            let (items, next) = match (vendor_id, status) {
-                (Some(vendor_id), None | Some(QuarantineStatus::Released | QuarantineStatus::Discarded)) => {
-                    let answer = self
-                        .client
-                        .query()
-                        .table_name(&self.table)
-                        .key_condition_expression("vendorId = :vendor")
-                        .expression_attribute_values(":vendor", text(vendor_id))
-                        .set_exclusive_start_key(from)
-                        .send()
-                        .await
-                        .map_err(|error| fault("list the quarantine", error))?;
-                    (answer.items, answer.last_evaluated_key)
-                }
-                (_, Some(QuarantineStatus::Open)) => {
-                    let mut scan = table().index_name(BY_GROUP).set_exclusive_start_key(from);
-                    if let Some(vendor_id) = vendor_id {
-                        scan = scan
-                            .filter_expression("vendorId = :vendor")
-                            .expression_attribute_values(":vendor", text(vendor_id));
-                    }
-                    let answer = scan.send().await.map_err(|error| fault("list the quarantine", error))?;
-                    (answer.items, answer.last_evaluated_key)
-                }
-                (None, _) => {
-                    let scan = table()
-                        .filter_expression("NOT begins_with(vendorId, :group)")
-                        .expression_attribute_values(":group", text(NOTES))
-                        .set_exclusive_start_key(from);
-                    let answer = scan.send().await.map_err(|error| fault("list the quarantine", error))?;
-                    (answer.items, answer.last_evaluated_key)
-                }
-            };
-            for item in items.unwrap_or_default() {
-                let row: QuarantineRow = from_item(&self.table, item)?;
-                if status.is_none_or(|status| row.status == status) {
-                    rows.push(row);
-                }
+        let action = "list the quarantine";
+        let scan = self.client.scan().table_name(&self.table);
+        let mut found: Vec<QuarantineRow> = match (vendor_id, status) {
+            (Some(vendor_id), None | Some(QuarantineStatus::Released | QuarantineStatus::Discarded)) => {
+                let query = self
+                    .client
+                    .query()
+                    .table_name(&self.table)
+                    .key_condition_expression("vendorId = :vendor")
+                    .expression_attribute_values(":vendor", text(vendor_id));
+                rows(action, &self.table, query.into_paginator().items().send()).await?
             }
-            from = next.filter(|key| !key.is_empty());
-            if from.is_none() {
-                rows.sort_by(|a, b| (&a.vendor_id, a.ingest_id).cmp(&(&b.vendor_id, b.ingest_id)));
-                return Ok(rows);
+            (_, Some(QuarantineStatus::Open)) => {
+                let scan = scan.index_name(BY_GROUP);
+                let scan = match vendor_id {
+                    Some(vendor_id) => scan
+                        .filter_expression("vendorId = :vendor")
+                        .expression_attribute_values(":vendor", text(vendor_id)),
+                    None => scan,
+                };
+                rows(action, &self.table, scan.into_paginator().items().send()).await?
             }
-        }
+            (None, _) => {
+                let scan = scan
+                    .filter_expression("NOT begins_with(vendorId, :group)")
+                    .expression_attribute_values(":group", text(NOTES));
+                rows(action, &self.table, scan.into_paginator().items().send()).await?
+            }
+        };
+        found.retain(|row| status.is_none_or(|status| row.status == status));
+        found.sort_by(|a, b| (&a.vendor_id, a.ingest_id).cmp(&(&b.vendor_id, b.ingest_id)));
+        Ok(found)
     }
 
     /// The open rows of a group, oldest event first within a vendor.
     pub async fn group(&self, fingerprint: &str) -> Result<Vec<QuarantineRow>, Fault> {
-        let mut rows: Vec<QuarantineRow> = Vec::new();
+        let mut group: Vec<QuarantineRow> = Vec::new();
         for shard in open_group_shards(fingerprint) {
-            let mut from: Option<Item> = None;
-            loop {
-                let answer = self
-                    .client
-                    .query()
-                    .table_name(&self.table)
-                    .index_name(BY_GROUP)
-                    .key_condition_expression("openGroup = :group")
-                    .expression_attribute_values(":group", text(&shard))
-                    .set_exclusive_start_key(from)
-                    .send()
-                    .await
-                    .map_err(|error| fault("read a group of the quarantine", error))?;
-                for item in answer.items.unwrap_or_default() {
-                    rows.push(from_item(&self.table, item)?);
-                }
-                from = answer.last_evaluated_key.filter(|key| !key.is_empty());
-                if from.is_none() {
-                    break;
-                }
-            }
+            let query = self
+                .client
+                .query()
+                .table_name(&self.table)
+                .index_name(BY_GROUP)
+                .key_condition_expression("openGroup = :group")
+                .expression_attribute_values(":group", text(shard));
+            let items = query.into_paginator().items().send();
+            group.extend(
+                rows::<QuarantineRow, _>("read a group of the quarantine", &self.table, items).await?,
+            );
         }
-        rows.sort_by(|a, b| (&a.vendor_id, a.ingest_id).cmp(&(&b.vendor_id, b.ingest_id)));
-        Ok(rows)
+        group.sort_by(|a, b| (&a.vendor_id, a.ingest_id).cmp(&(&b.vendor_id, b.ingest_id)));
+        Ok(group)
     }
 
     /// The rows of a vendor's events that were accepted from `from` up to, not including, `to`.
@@ -152,32 +125,18 @@ impl DynamoQuarantine {
         from: IngestId,
         to: IngestId,
     ) -> Result<Vec<QuarantineRow>, Fault> {
-        let mut rows: Vec<QuarantineRow> = Vec::new();
-        let mut start: Option<Item> = None;
-        loop {
-            let answer = self
-                .client
-                .query()
-                .table_name(&self.table)
-                .key_condition_expression("vendorId = :vendor AND ingestId BETWEEN :from AND :to")
-                .expression_attribute_values(":vendor", text(vendor_id))
-                .expression_attribute_values(":from", text(from))
-                .expression_attribute_values(":to", text(to))
-                .set_exclusive_start_key(start)
-                .send()
-                .await
-                .map_err(|error| fault("read the quarantine of a time", error))?;
-            for item in answer.items.unwrap_or_default() {
-                let row: QuarantineRow = from_item(&self.table, item)?;
-                if row.ingest_id < to {
-                    rows.push(row);
-                }
-            }
-            start = answer.last_evaluated_key.filter(|key| !key.is_empty());
-            if start.is_none() {
-                return Ok(rows);
-            }
-        }
+        let query = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression("vendorId = :vendor AND ingestId BETWEEN :from AND :to")
+            .expression_attribute_values(":vendor", text(vendor_id))
+            .expression_attribute_values(":from", text(from))
+            .expression_attribute_values(":to", text(to));
+        let items = query.into_paginator().items().send();
+        let mut found: Vec<QuarantineRow> = rows("read the quarantine of a time", &self.table, items).await?;
+        found.retain(|row| row.ingest_id < to);
+        Ok(found)
     }
 
     /// Sets DISCARDED, with who and why; nothing is deleted. `Ok(false)`: the row is not open any more.

@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::query::QueryError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{Put, ReturnValue, TransactWriteItem};
 use jiff::Timestamp;
@@ -27,7 +28,7 @@ use sluice_core::record::VendorProfile;
 use sluice_core::{Code, Fault};
 
 use crate::error::fault;
-use crate::item::{Item, from_item, text, to_item, to_value};
+use crate::item::{Item, Items, from_item, next, rows, text, to_item, to_value};
 
 /// How old an answer may be: what a promotion or a revoked key takes to hold everywhere.
 pub const CACHE_SECONDS: u64 = 2;
@@ -238,31 +239,28 @@ impl DynamoVendors {
     }
 
     async fn load_contracts(&self, vendor_id: &VendorId) -> Result<Arc<[ActiveMapper]>, Fault> {
+        let mut items = self.records(vendor_id, MAPPER_PREFIX, false);
         let mut contracts = Vec::new();
-        let mut from: Option<Item> = None;
-        loop {
-            let answer = self
-                .client
-                .query()
-                .table_name(&self.table)
-                .key_condition_expression("vendorId = :vendor AND begins_with(#record, :mapper)")
-                .expression_attribute_names("#record", "record")
-                .expression_attribute_values(":vendor", text(vendor_id))
-                .expression_attribute_values(":mapper", text(MAPPER_PREFIX))
-                .set_exclusive_start_key(from)
-                .send()
-                .await
-                .map_err(|error| fault("list the vendor's contracts", error))?;
-            for item in answer.items.unwrap_or_default() {
-                if is_pointer(&item) {
-                    contracts.push(from_item(&self.table, item)?);
-                }
-            }
-            from = answer.last_evaluated_key.filter(|key| !key.is_empty());
-            if from.is_none() {
-                return Ok(contracts.into());
+        while let Some(item) = next("list the vendor's contracts", &mut items).await? {
+            if is_pointer(&item) {
+                contracts.push(from_item(&self.table, item)?);
             }
         }
+        Ok(contracts.into())
+    }
+
+    /// A vendor's records that begin with `prefix`, in their order.
+    fn records(&self, vendor_id: &VendorId, prefix: &str, consistent: bool) -> Items<QueryError> {
+        let query = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression("vendorId = :vendor AND begins_with(#record, :prefix)")
+            .expression_attribute_names("#record", "record")
+            .expression_attribute_values(":vendor", text(vendor_id))
+            .expression_attribute_values(":prefix", text(prefix))
+            .consistent_read(consistent);
+        query.into_paginator().items().send()
     }
 
     /// Adds a line to a vendor's history, which nothing ever removes.
@@ -278,29 +276,7 @@ impl DynamoVendors {
 
     /// A vendor's history, oldest first.
     pub async fn changes(&self, vendor_id: &VendorId) -> Result<Vec<VendorChange>, Fault> {
-        let mut changes = Vec::new();
-        let mut from: Option<Item> = None;
-        loop {
-            let answer = self
-                .client
-                .query()
-                .table_name(&self.table)
-                .key_condition_expression("vendorId = :vendor AND begins_with(#record, :change)")
-                .expression_attribute_names("#record", "record")
-                .expression_attribute_values(":vendor", text(vendor_id))
-                .expression_attribute_values(":change", text(CHANGE))
-                .set_exclusive_start_key(from)
-                .send()
-                .await
-                .map_err(|error| fault("read a vendor's history", error))?;
-            for item in answer.items.unwrap_or_default() {
-                changes.push(from_item(&self.table, item)?);
-            }
-            from = answer.last_evaluated_key.filter(|key| !key.is_empty());
-            if from.is_none() {
-                return Ok(changes);
-            }
-        }
+        rows("read a vendor's history", &self.table, self.records(vendor_id, CHANGE, false)).await
     }
 
     /// All vendors, in the table's order.
@@ -314,28 +290,14 @@ impl DynamoVendors {
     }
 
     async fn scan<T: DeserializeOwned>(&self, filter: &str, record: &str) -> Result<Vec<T>, Fault> {
-        let mut rows = Vec::new();
-        let mut from: Option<Item> = None;
-        loop {
-            let answer = self
-                .client
-                .scan()
-                .table_name(&self.table)
-                .filter_expression(filter)
-                .expression_attribute_names("#record", "record")
-                .expression_attribute_values(":record", text(record))
-                .set_exclusive_start_key(from)
-                .send()
-                .await
-                .map_err(|error| fault("list the vendors table", error))?;
-            for item in answer.items.unwrap_or_default() {
-                rows.push(from_item(&self.table, item)?);
-            }
-            from = answer.last_evaluated_key.filter(|key| !key.is_empty());
-            if from.is_none() {
-                return Ok(rows);
-            }
-        }
+        let scan = self
+            .client
+            .scan()
+            .table_name(&self.table)
+            .filter_expression(filter)
+            .expression_attribute_names("#record", "record")
+            .expression_attribute_values(":record", text(record));
+        rows("list the vendors table", &self.table, scan.into_paginator().items().send()).await
     }
 }
 
@@ -433,30 +395,8 @@ impl MapperPointers for DynamoVendors {
         vendor_id: &VendorId,
         event_type: Option<&EventType>,
     ) -> Result<Vec<MapperChange>, Fault> {
-        let mut changes: Vec<MapperChange> = Vec::new();
-        let mut from: Option<Item> = None;
-        loop {
-            let answer = self
-                .client
-                .query()
-                .table_name(&self.table)
-                .key_condition_expression("vendorId = :vendor AND begins_with(#record, :prefix)")
-                .expression_attribute_names("#record", "record")
-                .expression_attribute_values(":vendor", text(vendor_id))
-                .expression_attribute_values(":prefix", text(history_prefix(event_type)))
-                .consistent_read(true)
-                .set_exclusive_start_key(from)
-                .send()
-                .await
-                .map_err(|error| fault("read the history of a mapper", error))?;
-            for item in answer.items.unwrap_or_default() {
-                changes.push(from_item(&self.table, item)?);
-            }
-            from = answer.last_evaluated_key.filter(|key| !key.is_empty());
-            if from.is_none() {
-                break;
-            }
-        }
+        let items = self.records(vendor_id, &history_prefix(event_type), true);
+        let mut changes: Vec<MapperChange> = rows("read the history of a mapper", &self.table, items).await?;
         changes.sort_by(|a, b| (a.at, &a.event_type, a.revision).cmp(&(b.at, &b.event_type, b.revision)));
         Ok(changes)
     }
