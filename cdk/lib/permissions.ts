@@ -62,7 +62,6 @@ export const PERMISSIONS: Record<string, Permission[]> = {
       why: "state and contributions, in one transaction under their versions",
     },
     { table: "Divergence", actions: ["PutItem", "DeleteItem", "BatchWriteItem"], why: "stale and conflicting updates" },
-    { queue: "Dlq", why: "a message that can never be applied" },
   ],
   Reconcile: [
     { table: "Ledger", index: "by-status", actions: ["Query"], why: "what is stuck, and the books by the hour" },

@@ -420,10 +420,25 @@ export class Processing extends Construct {
     role.addToPolicy(
       new PolicyStatement({
         sid: `Consume${source.queue}`,
-        actions: ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ChangeMessageVisibility"],
+        actions: [
+          "sqs:ReceiveMessage",
+          "sqs:DeleteMessage",
+          "sqs:GetQueueAttributes",
+          "sqs:GetQueueUrl",
+          "sqs:ChangeMessageVisibility",
+        ],
         resources: [queue.queueArn],
       }),
     );
+    // A message that can never succeed is given up by the function itself, to where the redrive policy would move it.
+    if (queue.deadLetterQueue)
+      role.addToPolicy(
+        new PolicyStatement({
+          sid: `GiveUp${source.queue}`,
+          actions: ["sqs:SendMessage", "sqs:GetQueueUrl"],
+          resources: [queue.deadLetterQueue.queue.queueArn],
+        }),
+      );
     const mapping = new lambda.CfnEventSourceMapping(this, `${source.queue}To${source.function}`, {
       eventSourceArn: queue.queueArn,
       functionName: this.aliases.get(source.function)!.functionArn,

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use crate::bundle::{ActiveMapper, Arm, CanaryCounts, MapperChange};
 use crate::digest::Sha256Hex;
 use crate::drift::{Finding, Track, TrackKey};
-use crate::fault::Fault;
+use crate::fault::{Cause, Fault};
 use crate::id::{EventType, IngestId, ObjectRef, VendorId};
 use crate::record::{
     DetailType, Divergence, EventDetail, LedgerKey, LedgerRow, Normalized, QuarantineNote, QuarantineRow,
@@ -264,11 +264,28 @@ pub trait CanonicalStore: Send + Sync {
     async fn commit(&self, change: &Change) -> Result<Written, Fault>;
 }
 
-/// The dead-letter queue.
+/// A message that cannot succeed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// ARN of the queue that it was received from.
+    pub queue_arn: String,
+    /// The message as it was received, so that moving it back is all it takes to try again.
+    pub body: String,
+    /// Who gives it up, e.g. `apply`.
+    pub stage: &'static str,
+    /// Why.
+    pub cause: Cause,
+    /// Its id in the queue.
+    pub message_id: String,
+    /// How often it was received.
+    pub attempts: Option<u64>,
+}
+
+/// The dead-letter queues of the queues.
 #[async_trait]
 pub trait DeadLetters: Send + Sync {
-    /// Sends a letter. Durable when it returns.
-    async fn send(&self, letter: &serde_json::Value) -> Result<(), Fault>;
+    /// Sends a letter to where its queue's own redrive policy would move it. Durable when it returns.
+    async fn send(&self, letter: &DeadLetter) -> Result<(), Fault>;
 }
 
 /// What became of asking for a rerun.

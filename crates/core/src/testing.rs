@@ -18,9 +18,9 @@ use crate::drift::{Finding, Track, TrackKey};
 use crate::fault::{Code, Fault};
 use crate::id::{CanonicalType, EventType, IngestId, ObjectRef, VendorId, ingest_id_of_key};
 use crate::port::{
-    BundleStore, BusEvent, CanonicalStore, Clock, Commit, DeadLetters, DivergenceStore, DriftStore, EventBus,
-    Freshness, Ledger, MapperPointers, Marked, NormalizedStore, QuarantineStore, RawHeaders, RawStore, Rerun,
-    Reruns, Snapshot, VendorDirectory, Written,
+    BundleStore, BusEvent, CanonicalStore, Clock, Commit, DeadLetter, DeadLetters, DivergenceStore,
+    DriftStore, EventBus, Freshness, Ledger, MapperPointers, Marked, NormalizedStore, QuarantineStore,
+    RawHeaders, RawStore, Rerun, Reruns, Snapshot, VendorDirectory, Written,
 };
 use crate::record::{
     Divergence, EventDetail, LedgerKey, LedgerRow, Normalized, QuarantineNote, QuarantineRow,
@@ -73,7 +73,7 @@ pub struct State {
     /// Divergence of canonical state, by entity and id.
     pub state_divergence: BTreeMap<(state::Entity, String), state::StateDivergence>,
     /// Dead letters, in order.
-    pub dead_letters: Vec<serde_json::Value>,
+    pub dead_letters: Vec<DeadLetter>,
     /// What the bus took, in order.
     pub bus: Vec<BusEvent>,
     /// Findings of drift that the bus took, in order.
@@ -542,7 +542,7 @@ impl CanonicalStore for World {
 
 #[async_trait]
 impl DeadLetters for World {
-    async fn send(&self, letter: &serde_json::Value) -> Result<(), Fault> {
+    async fn send(&self, letter: &DeadLetter) -> Result<(), Fault> {
         self.call(|world| {
             world.dead_letters.push(letter.clone());
             Ok(())

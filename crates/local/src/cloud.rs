@@ -501,6 +501,8 @@ impl Cloud {
         }
         let polling = Arc::clone(&poller);
         tasks.spawn(async move { polling.run().await });
+        let moving = Arc::clone(&sqs);
+        tasks.spawn(async move { moving.run_moves().await });
         for schedule in scheduled {
             tasks.spawn(schedule.run());
         }

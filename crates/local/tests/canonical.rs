@@ -113,12 +113,22 @@ async fn a_large_document_and_then_another_mapping_of_it() {
     let entities: BTreeSet<Entity> = [hot, Entity::inventory("ROA", "new")].into();
     assert_eq!((effects[0].done, &effects[0].entities), (true, &entities));
 
-    // What cannot succeed is in the dead-letter queue.
-    let broken = json!({"messageId": "m", "body": "{}", "eventSourceARN": "arn"});
+    // What cannot succeed is where its queue's redrive policy sends dead letters, as it was.
+    let arn = "arn:aws:sqs:us-east-1:000000000000:sluice-inventory";
+    let broken = json!({"messageId": "m", "body": "{}", "eventSourceARN": arn});
     assert_eq!(sluice_apply::handle(&deps, batch(&broken)).await.unwrap(), none);
     let sqs = aws_sdk_sqs::Client::new(&sdk);
-    let url = format!("{}/000000000000/sluice-dlq", cloud.aws_url());
-    let received = sqs.receive_message().queue_url(&url).send().await.unwrap();
-    let letter: Value = serde_json::from_str(received.messages()[0].body().unwrap()).unwrap();
-    assert_eq!(letter["cause"]["code"], "input_malformed");
+    let url = format!("{}/000000000000/sluice-inventory-dlq", cloud.aws_url());
+    let received = sqs.receive_message().queue_url(&url).message_attribute_names("All").send().await.unwrap();
+    let letter = &received.messages()[0];
+    assert_eq!(letter.body(), Some("{}"));
+    let cause = letter.message_attributes().unwrap()["cause"].string_value().unwrap();
+    let cause: Value = serde_json::from_str(cause).unwrap();
+    assert_eq!(cause["code"], "input_malformed");
+
+    // Of a queue without one it stays where it is.
+    let nowhere =
+        json!({"messageId": "m", "body": "{}", "eventSourceARN": arn.replace("-inventory", "-dlq")});
+    let again = json!({"batchItemFailures": [{"itemIdentifier": "m"}]});
+    assert_eq!(sluice_apply::handle(&deps, batch(&nowhere)).await.unwrap(), again);
 }

@@ -164,15 +164,17 @@ async fn a_reported_message_comes_again_and_then_goes_to_the_dead_letter_queue()
     }
     put(&cloud, "InventoryUpdated", "vendorA", &["good0".into(), "bad1".into(), "good2".into()]).await;
     put(&cloud, "OrderPlaced", "vendorA", &["worse0".into()]).await;
-    let waiting = async || {
+    let waiting = async |name: &str| {
         let attributes = sqs
             .get_queue_attributes()
-            .queue_url(url("sluice-dlq"))
+            .queue_url(url(name))
             .attribute_names(QueueAttributeName::ApproximateNumberOfMessages);
         let attributes = attributes.send().await.unwrap().attributes.unwrap();
         attributes[&QueueAttributeName::ApproximateNumberOfMessages].clone()
     };
-    eventually("two dead letters", async || waiting().await == "2").await;
+    for name in ["sluice-inventory-dlq", "sluice-orders-dlq"] {
+        eventually("a dead letter", async || waiting(name).await == "1").await;
+    }
     cloud.wait_idle().await;
     let mut seen = seen.lock().unwrap().clone();
     seen.sort();

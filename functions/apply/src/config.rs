@@ -13,8 +13,6 @@ pub struct Config {
     pub ledger_table: String,
     /// `NORMALIZED_BUCKET`
     pub normalized_bucket: String,
-    /// `DLQ_QUEUE_URL`
-    pub dead_letter_queue_url: String,
 }
 
 impl Config {
@@ -33,7 +31,6 @@ impl Config {
                 "NORMALIZED_BUCKET",
                 "the S3 bucket of normalized documents",
             )?,
-            dead_letter_queue_url: required(lookup, "DLQ_QUEUE_URL", "the dead-letter queue, by its URL")?,
         })
     }
 }

@@ -4,8 +4,8 @@
 //! be delivered again (`ReportBatchItemFailures`):
 //!
 //! - what may succeed later ([`Class::Retryable`]) is reported, and comes again until the queue's redrive policy gives up;
-//! - what cannot succeed is sent to the dead-letter queue with its cause, and only then reported as done: a crash between the two
-//!   brings a second letter, never none.
+//! - what cannot succeed is sent to its queue's dead-letter queue, as it was and with its cause beside it, and only then reported as
+//!   done: a crash between the two brings a second letter, never none.
 //!
 //! What a message does to the state is decided in [`sluice_core::state`], written in one transaction, and remembered in the event's
 //! row of effects: a second delivery changes nothing.
@@ -20,14 +20,14 @@ use std::time::Instant;
 use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _, stream};
 use serde::Deserialize;
-use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use sluice_aws::SdkConfig;
 use sluice_aws::config::ConfigError;
 use sluice_aws::stage::{Stage, log};
 use sluice_core::digest::Sha256Hex;
+use sluice_core::fault::Cause;
 use sluice_core::id::IngestId;
-use sluice_core::port::{CanonicalStore, DeadLetters, Ledger, NormalizedStore};
+use sluice_core::port::{CanonicalStore, DeadLetter, DeadLetters, Ledger, NormalizedStore};
 use sluice_core::record::{EventDetail, Normalized};
 use sluice_core::{Class, Code, Fault};
 
@@ -65,10 +65,7 @@ impl Deps {
                 config.divergence_table,
             )),
             ledger: Arc::new(sluice_aws::ledger::DynamoLedger::new(sdk, config.ledger_table)),
-            dead_letters: Arc::new(sluice_aws::dead_letters::SqsDeadLetters::new(
-                sdk,
-                config.dead_letter_queue_url,
-            )),
+            dead_letters: Arc::new(sluice_aws::dead_letters::SqsDeadLetters::new(sdk)),
         }
     }
 
@@ -259,26 +256,20 @@ async fn load(deps: &Deps, detail: &Detail) -> Result<Option<Event>, Fault> {
 
 /// Sends a message that cannot succeed to the dead-letter queue. Whether it is there.
 async fn give_up(deps: &Deps, message: &Message, detail: Option<&Detail>, fault: &Fault) -> bool {
-    let event: Value = match serde_json::from_str::<Box<RawValue>>(&message.body) {
-        Ok(_) => serde_json::from_str(&message.body).unwrap_or_default(),
-        Err(_) => Value::from(message.body.as_str()),
+    let letter = DeadLetter {
+        queue_arn: message.event_source_arn.clone(),
+        body: message.body.clone(),
+        stage: "apply",
+        cause: Cause {
+            error: fault.error_type().to_owned(),
+            code: fault.code.to_string(),
+            message: fault.message.clone(),
+            errors: Vec::new(),
+            bundle: None,
+        },
+        message_id: message.message_id.clone(),
+        attempts: message.attributes.get("ApproximateReceiveCount").and_then(|count| count.parse().ok()),
     };
-    let mut letter = json!({
-        "stage": "apply",
-        "cause": {"error": fault.error_type(), "code": fault.code, "message": fault.message},
-        "attempts": message.attributes.get("ApproximateReceiveCount").and_then(|count| count.parse::<u64>().ok()),
-        "messageId": message.message_id,
-        "queueArn": message.event_source_arn,
-        "event": event,
-    });
-    if let Some(Detail { event, normalized }) = detail {
-        letter["ingestId"] = json!(event.ingest_id);
-        letter["vendorId"] = json!(event.key.vendor_id);
-        letter["externalEventId"] = json!(event.key.external_event_id);
-        letter["eventType"] = json!(normalized.event_type);
-        letter["rawRef"] = json!(event.raw_ref);
-        letter["normalizedRef"] = json!(normalized.r#ref);
-    }
     let sent = deps.dead_letters.send(&letter).await;
     let ingest_id = detail.map(|detail| detail.event.ingest_id.to_string()).unwrap_or_default();
     match sent {

@@ -1,8 +1,9 @@
 //! SQS, standard queues, on the AWS JSON 1.0 protocol (Amazon SQS API Reference, 2012-11-05).
 //!
-//! FIFO queues, tags, permissions and message move tasks are refused by name. Answers to errors carry
+//! FIFO queues, tags and permissions are refused by name. Answers to errors carry
 //! `x-amzn-query-error`, without which SDKs do not recognise the error's type.
 
+mod moves;
 mod store;
 
 use std::collections::BTreeMap;
@@ -16,7 +17,7 @@ use http::Response;
 use s3s::crypto::{Checksum as _, Md5};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::topology::Queue;
 use crate::wire::{self, Protocol, ServiceError};
@@ -43,6 +44,7 @@ pub(crate) struct Sqs {
     store: Store,
     aws_url: String,
     sent: watch::Sender<u64>,
+    moves: Notify,
 }
 
 /// A message that an event source mapping has received.
@@ -253,7 +255,12 @@ type Answer = Result<Value, ServiceError>;
 impl Sqs {
     /// Opens or creates the file. `aws_url` begins every queue URL.
     pub(crate) fn open(path: &Path, aws_url: &str) -> rusqlite::Result<Self> {
-        Ok(Self { store: Store::open(path)?, aws_url: aws_url.to_owned(), sent: watch::Sender::new(0) })
+        Ok(Self {
+            store: Store::open(path)?,
+            aws_url: aws_url.to_owned(),
+            sent: watch::Sender::new(0),
+            moves: Notify::new(),
+        })
     }
 
     /// Creates the queues, or gives them the settings of the topology.
@@ -351,14 +358,10 @@ impl Sqs {
                     .map(|entry| (entry.id.as_str(), self.change_visibility(&queue, entry)));
                 Ok(batch_answer(results.map(|(id, result)| (id, result.map(|()| json!({"Id": id}))))))
             }
-            "TagQueue"
-            | "UntagQueue"
-            | "ListQueueTags"
-            | "AddPermission"
-            | "RemovePermission"
-            | "StartMessageMoveTask"
-            | "CancelMessageMoveTask"
-            | "ListMessageMoveTasks" => Err(error(
+            "StartMessageMoveTask" => self.start_move(&read(body)?),
+            "ListMessageMoveTasks" => self.list_moves(&read(body)?),
+            "CancelMessageMoveTask" => self.cancel_move(&read(body)?),
+            "TagQueue" | "UntagQueue" | "ListQueueTags" | "AddPermission" | "RemovePermission" => Err(error(
                 "UnsupportedOperation",
                 &format!("{operation} is not supported by the local cloud."),
             )),

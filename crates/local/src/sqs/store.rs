@@ -31,7 +31,18 @@ const SCHEMA: &str = "
         first_received_ms INTEGER,
         nonce INTEGER NOT NULL DEFAULT 0,
         source_arn TEXT);
-    CREATE INDEX IF NOT EXISTS messages_by_visibility ON messages (queue, visible_ms, id);";
+    CREATE INDEX IF NOT EXISTS messages_by_visibility ON messages (queue, visible_ms, id);
+    CREATE TABLE IF NOT EXISTS move_tasks (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        source TEXT NOT NULL,
+        destination TEXT,
+        per_second INTEGER,
+        to_move INTEGER NOT NULL,
+        moved INTEGER NOT NULL DEFAULT 0,
+        started_ms INTEGER NOT NULL,
+        status TEXT NOT NULL DEFAULT 'RUNNING',
+        failure TEXT);
+    CREATE UNIQUE INDEX IF NOT EXISTS one_move_at_a_time ON move_tasks (source) WHERE status = 'RUNNING';";
 
 #[derive(Debug)]
 pub(super) struct Store(Db);
@@ -76,6 +87,38 @@ pub(super) struct Depth {
     pub(super) visible: i64,
     pub(super) in_flight: i64,
     pub(super) delayed: i64,
+}
+
+/// A message move task. Queues are named, not numbered: one may be deleted while its messages are moved.
+#[derive(Debug, Clone)]
+pub(super) struct MoveTask {
+    pub(super) id: i64,
+    pub(super) source: String,
+    /// Where to; without it each message goes back to the queue that it came from.
+    pub(super) destination: Option<String>,
+    pub(super) per_second: Option<i64>,
+    pub(super) to_move: i64,
+    pub(super) moved: i64,
+    pub(super) started_ms: i64,
+    /// `RUNNING`, `COMPLETED`, `CANCELLED` or `FAILED`.
+    pub(super) status: String,
+    pub(super) failure: Option<String>,
+}
+
+const MOVE_COLUMNS: &str = "id, source, destination, per_second, to_move, moved, started_ms, status, failure";
+
+fn move_task(row: &Row<'_>) -> rusqlite::Result<MoveTask> {
+    Ok(MoveTask {
+        id: row.get(0)?,
+        source: row.get(1)?,
+        destination: row.get(2)?,
+        per_second: row.get(3)?,
+        to_move: row.get(4)?,
+        moved: row.get(5)?,
+        started_ms: row.get(6)?,
+        status: row.get(7)?,
+        failure: row.get(8)?,
+    })
 }
 
 const QUEUE_COLUMNS: &str = "id, name, settings, created_ms, modified_ms";
@@ -277,6 +320,126 @@ impl Store {
         self.0.lock().prepare_cached(sql)?.query_row([queue, now, oldest], |row| {
             Ok(Depth { visible: row.get(0)?, in_flight: row.get(1)?, delayed: row.get(2)? })
         })
+    }
+
+    /// Records a task for what is visible now; `None` if one runs for this queue.
+    pub(super) fn start_move(
+        &self,
+        source: &QueueRow,
+        destination: Option<&str>,
+        per_second: Option<i64>,
+        now: i64,
+    ) -> rusqlite::Result<Option<MoveTask>> {
+        let to_move = self.depth(source.id, &source.settings, now)?.visible;
+        let sql = format!(
+            "INSERT INTO move_tasks (source, destination, per_second, to_move, started_ms)
+             VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING RETURNING {MOVE_COLUMNS}"
+        );
+        let values = params![source.name, destination, per_second, to_move, now];
+        self.0.lock().prepare_cached(&sql)?.query_row(values, move_task).optional()
+    }
+
+    /// The latest tasks of a queue, latest first.
+    pub(super) fn moves(&self, source: &str, limit: i64) -> rusqlite::Result<Vec<MoveTask>> {
+        let sql =
+            format!("SELECT {MOVE_COLUMNS} FROM move_tasks WHERE source = ?1 ORDER BY id DESC LIMIT ?2");
+        let db = self.0.lock();
+        let mut statement = db.prepare_cached(&sql)?;
+        let rows = statement.query_map(params![source, limit], move_task)?;
+        rows.collect()
+    }
+
+    pub(super) fn running_moves(&self) -> rusqlite::Result<Vec<MoveTask>> {
+        let sql = format!("SELECT {MOVE_COLUMNS} FROM move_tasks WHERE status = 'RUNNING' ORDER BY id");
+        let db = self.0.lock();
+        let mut statement = db.prepare_cached(&sql)?;
+        let rows = statement.query_map([], move_task)?;
+        rows.collect()
+    }
+
+    /// Ends a task that runs; `None` if it does not.
+    pub(super) fn cancel_move(&self, id: i64) -> rusqlite::Result<Option<MoveTask>> {
+        let sql = format!(
+            "UPDATE move_tasks SET status = 'CANCELLED' WHERE id = ?1 AND status = 'RUNNING'
+             RETURNING {MOVE_COLUMNS}"
+        );
+        self.0.lock().prepare_cached(&sql)?.query_row([id], move_task).optional()
+    }
+
+    pub(super) fn knows_move(&self, id: i64) -> rusqlite::Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM move_tasks WHERE id = ?1)";
+        self.0.lock().prepare_cached(sql)?.query_row([id], |row| row.get(0))
+    }
+
+    /// One step of a task: moves up to `limit` messages, oldest first, each under a new id, and says how many. Ends the task when
+    /// nothing is left of what it began with, or when a message has nowhere to go.
+    pub(super) fn move_some(
+        &self,
+        task: &MoveTask,
+        limit: i64,
+        now: i64,
+        new_id: impl Fn() -> String,
+    ) -> rusqlite::Result<i64> {
+        let source = self.queue(&task.source)?;
+        let mut db = self.0.lock();
+        let transaction = db.transaction()?;
+        let mut moved = 0;
+        let mut end: Option<(&str, Option<&str>)> = None;
+        {
+            // It may have been cancelled since it was read.
+            let running = "SELECT to_move - moved FROM move_tasks WHERE id = ?1 AND status = 'RUNNING'";
+            let left: Option<i64> =
+                transaction.prepare_cached(running)?.query_row([task.id], |row| row.get(0)).optional()?;
+            let Some(left) = left else { return Ok(0) };
+            let mut next = transaction.prepare_cached(
+                "SELECT id, source_arn FROM messages WHERE queue = ?1 AND visible_ms <= ?2 AND sent_ms > ?3
+                 ORDER BY visible_ms, id LIMIT 1",
+            )?;
+            let mut queue_id = transaction.prepare_cached("SELECT id FROM queues WHERE name = ?1")?;
+            let mut put = transaction.prepare_cached(
+                "UPDATE messages SET queue = ?2, message_id = ?3, sent_ms = ?4, visible_ms = ?4, receives = 0,
+                     first_received_ms = NULL, nonce = 0, source_arn = NULL
+                 WHERE id = ?1",
+            )?;
+            while end.is_none() && moved < limit {
+                let Some(source) = &source else {
+                    end = Some(("FAILED", Some("AWS.SimpleQueueService.NonExistentQueue")));
+                    break;
+                };
+                if moved == left {
+                    end = Some(("COMPLETED", None));
+                    break;
+                }
+                let oldest = now - source.settings.retention_seconds * 1_000;
+                let found =
+                    next.query_row(params![source.id, now, oldest], |row| Ok((row.get(0)?, row.get(1)?)));
+                let Some((id, from)) = found.optional()? else {
+                    end = Some(("COMPLETED", None));
+                    break;
+                };
+                let (id, from): (i64, Option<String>) = (id, from);
+                let back = from.as_deref().and_then(|arn| arn.rsplit(':').next());
+                let Some(target) = task.destination.as_deref().or(back) else {
+                    end = Some(("FAILED", Some("CouldNotDetermineMessageSource")));
+                    break;
+                };
+                let target: Option<i64> = queue_id.query_row([target], |row| row.get(0)).optional()?;
+                let Some(target) = target else {
+                    end = Some(("FAILED", Some("AWS.SimpleQueueService.NonExistentQueue")));
+                    break;
+                };
+                put.execute(params![id, target, new_id(), now])?;
+                moved += 1;
+            }
+            if moved == left && end.is_none() {
+                end = Some(("COMPLETED", None));
+            }
+            let (status, failure) = end.unwrap_or(("RUNNING", None));
+            let sql = "UPDATE move_tasks SET moved = moved + ?2, status = ?3, failure = ?4 WHERE id = ?1";
+            transaction.prepare_cached(sql)?.execute(params![task.id, moved, status, failure])?;
+        }
+        transaction.commit()?;
+        Ok(moved)
     }
 
     pub(super) fn expire(&self, now: i64) -> rusqlite::Result<usize> {
