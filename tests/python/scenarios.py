@@ -156,7 +156,7 @@ def run(path, endpoint, sluice, result, *flags):
 
 def came_to_rest(world, ends):
     """Until every event has its status, no queue but the dead letters' holds a message, and nothing has changed for a while."""
-    queues = [queue["name"] for queue in world.topology["queues"] if queue["id"] != "Dlq"]
+    queues = [queue["name"] for queue in world.topology["queues"] if queue.get("redrive")]
     started, still_since, seen = time.monotonic(), time.monotonic(), None
     while True:
         statuses = {row["ingestId"]: row["status"] for row in world.rows("sluice-ledger")}

@@ -483,11 +483,24 @@ pub struct ReplayArgs {
 /// `sluice dlq`.
 #[derive(Debug, Subcommand)]
 pub enum DlqCommand {
+    /// List every dead-letter queue: how many messages, why, and how the last move went.
+    Queues,
     /// Look at the messages without deleting them. They are hidden from other readers for a few seconds.
     Ls {
+        /// Of this dead-letter queue, instead of the one of quarantined events.
+        #[arg(long, value_name = "NAME")]
+        queue: Option<String>,
         /// Most messages shown.
         #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000))]
         limit: u32,
+    },
+    /// Move messages back to the queue whose handler gave them up, once the cause is mended. Shows the plan and asks first.
+    Redrive(DlqRedriveArgs),
+    /// Stop a move that is running. What was moved stays moved.
+    Cancel {
+        /// The dead-letter queue.
+        #[arg(value_name = "NAME")]
+        queue: String,
     },
     /// Remove messages whose event is out of quarantine: normalized, released or discarded. Others are given back.
     Drain {
@@ -498,6 +511,26 @@ pub enum DlqCommand {
         #[arg(long)]
         dry_run: bool,
     },
+}
+
+/// `sluice dlq redrive`.
+#[derive(Debug, Args)]
+pub struct DlqRedriveArgs {
+    /// Only this dead-letter queue's, instead of all that serve a queue.
+    #[arg(long, value_name = "NAME")]
+    pub queue: Option<String>,
+    /// Most messages moved per second, of each queue. Without it SQS chooses.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=500))]
+    pub per_second: Option<i32>,
+    /// Show the plan and stop.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask. Required when there is no terminal, and with --json.
+    #[arg(long)]
+    pub yes: bool,
+    /// Start the moves and do not wait for their ends.
+    #[arg(long)]
+    pub no_wait: bool,
 }
 
 /// `sluice drift`.

@@ -13,7 +13,7 @@ use aws_sdk_sqs::types::{
     DeleteMessageBatchRequestEntry, MessageAttributeValue, MessageSystemAttributeName, QueueAttributeName,
     SendMessageBatchRequestEntry,
 };
-use common::idle_cloud;
+use common::{Scripted, idle_cloud, options_in, start};
 
 async fn receive(client: &Client, url: &str) -> Vec<aws_sdk_sqs::types::Message> {
     let received = client.receive_message().queue_url(url).max_number_of_messages(10);
@@ -219,4 +219,156 @@ async fn batches_answer_for_each_entry_and_limits_have_their_names() {
     assert!(receive(&client, &url).await.is_empty());
     client.delete_queue().queue_url(&url).send().await.unwrap();
     assert!(!client.list_queues().send().await.unwrap().queue_urls().contains(&url));
+}
+
+const DEAD: &str = "arn:aws:sqs:us-east-1:000000000000:dead";
+
+/// `work`, whose messages die at their second receive, and `dead`, with this many messages that died and that were sent there.
+async fn dead_letters(client: &Client, died: usize, sent: usize) -> (String, String) {
+    let create = |name: &str| client.create_queue().queue_name(name);
+    let dead = create("dead").send().await.unwrap().queue_url.unwrap();
+    let policy = format!(r#"{{"deadLetterTargetArn":"{DEAD}","maxReceiveCount":1}}"#);
+    let work = create("work").attributes(QueueAttributeName::RedrivePolicy, policy).send().await.unwrap();
+    let work = work.queue_url.unwrap();
+    for number in 0..died {
+        client.send_message().queue_url(&work).message_body(format!("died {number}")).send().await.unwrap();
+    }
+    for _ in 0..2 {
+        let receive = client.receive_message().queue_url(&work).max_number_of_messages(10);
+        receive.visibility_timeout(0).send().await.unwrap();
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    for number in 0..sent {
+        client.send_message().queue_url(&dead).message_body(format!("sent {number}")).send().await.unwrap();
+    }
+    assert_eq!(depth(client, &dead).await, died + sent);
+    (work, dead)
+}
+
+async fn depth(client: &Client, url: &str) -> usize {
+    attribute(client, url, QueueAttributeName::ApproximateNumberOfMessages).await.parse().unwrap()
+}
+
+async fn last_move(client: &Client) -> aws_sdk_sqs::types::ListMessageMoveTasksResultEntry {
+    let tasks = client.list_message_move_tasks().source_arn(DEAD).send().await.unwrap();
+    tasks.results.unwrap().remove(0)
+}
+
+async fn ended(client: &Client) -> aws_sdk_sqs::types::ListMessageMoveTasksResultEntry {
+    loop {
+        let task = last_move(client).await;
+        if task.status() != Some("RUNNING") {
+            return task;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn dead_letters_move_back_to_where_they_came_from() {
+    let cloud = idle_cloud().await;
+    let client = Client::new(&cloud.loopback_sdk_config());
+    let (work, dead) = dead_letters(&client, 3, 0).await;
+    let before = receive(&client, &dead).await;
+    assert_eq!(before.len(), 3);
+    for message in &before {
+        let handle = message.receipt_handle().unwrap();
+        let give_back = client.change_message_visibility().queue_url(&dead).receipt_handle(handle);
+        give_back.visibility_timeout(0).send().await.unwrap();
+    }
+    let handle = client.start_message_move_task().source_arn(DEAD).send().await.unwrap().task_handle.unwrap();
+    let task = ended(&client).await;
+    assert_eq!((task.status(), task.failure_reason()), (Some("COMPLETED"), None));
+    assert_eq!(
+        (task.approximate_number_of_messages_moved, task.approximate_number_of_messages_to_move),
+        (3, Some(3))
+    );
+    assert_eq!((task.source_arn(), task.destination_arn(), task.task_handle()), (Some(DEAD), None, None));
+    assert_eq!((depth(&client, &dead).await, depth(&client, &work).await), (0, 3));
+    let after = receive(&client, &work).await;
+    let mut bodies: Vec<&str> = after.iter().filter_map(|message| message.body()).collect();
+    bodies.sort_unstable();
+    assert_eq!(bodies, ["died 0", "died 1", "died 2"]);
+    for message in &after {
+        let attributes = message.attributes().unwrap();
+        assert_eq!(attributes[&MessageSystemAttributeName::ApproximateReceiveCount], "1", "a new message");
+        assert!(!attributes.contains_key(&MessageSystemAttributeName::DeadLetterQueueSourceArn));
+        assert!(before.iter().all(|old| old.message_id() != message.message_id()), "with a new id");
+    }
+    let over = client.cancel_message_move_task().task_handle(handle).send().await.unwrap_err();
+    assert_eq!(over.code(), Some("AWS.SimpleQueueService.UnsupportedOperation"));
+}
+
+#[tokio::test]
+async fn a_message_that_no_queue_gave_up_needs_a_destination() {
+    let cloud = idle_cloud().await;
+    let client = Client::new(&cloud.loopback_sdk_config());
+    let (work, dead) = dead_letters(&client, 1, 1).await;
+    client.start_message_move_task().source_arn(DEAD).send().await.unwrap();
+    let task = ended(&client).await;
+    assert_eq!(
+        (task.status(), task.failure_reason()),
+        (Some("FAILED"), Some("CouldNotDetermineMessageSource"))
+    );
+    assert_eq!((depth(&client, &dead).await, depth(&client, &work).await), (1, 1), "what could go is gone");
+    let to_work = "arn:aws:sqs:us-east-1:000000000000:work";
+    client.start_message_move_task().source_arn(DEAD).destination_arn(to_work).send().await.unwrap();
+    let task = ended(&client).await;
+    assert_eq!((task.status(), task.destination_arn()), (Some("COMPLETED"), Some(to_work)));
+    assert_eq!((depth(&client, &dead).await, depth(&client, &work).await), (0, 2));
+    let all = client.list_message_move_tasks().source_arn(DEAD).max_results(10).send().await.unwrap();
+    let statuses: Vec<_> = all.results().iter().filter_map(|task| task.status()).collect();
+    assert_eq!(statuses, ["COMPLETED", "FAILED"], "latest first");
+}
+
+#[tokio::test]
+async fn a_move_keeps_its_rate_survives_a_restart_and_can_be_cancelled() {
+    let folder = tempfile::tempdir().unwrap();
+    let cloud = start(options_in(folder.path()), Scripted::idle()).await;
+    let client = Client::new(&cloud.loopback_sdk_config());
+    dead_letters(&client, 5, 0).await;
+    let start_move = |client: &Client, arn: &str| client.start_message_move_task().source_arn(arn);
+    let slow = start_move(&client, DEAD).max_number_of_messages_per_second(2).send().await.unwrap();
+    assert!(slow.task_handle.is_some());
+    let task = last_move(&client).await;
+    assert_eq!((task.status(), task.max_number_of_messages_per_second()), (Some("RUNNING"), Some(2)));
+    assert!(task.approximate_number_of_messages_moved < 5 && task.task_handle().is_some());
+    let second = start_move(&client, DEAD).send().await.unwrap_err();
+    assert_eq!(second.code(), Some("InvalidParameterValue"), "one at a time");
+    drop(cloud);
+
+    let cloud = start(options_in(folder.path()), Scripted::idle()).await;
+    let client = Client::new(&cloud.loopback_sdk_config());
+    let task = last_move(&client).await;
+    assert_eq!(task.status(), Some("RUNNING"), "{task:?}");
+    let cancelled = client.cancel_message_move_task().task_handle(task.task_handle().unwrap());
+    let moved = cancelled.send().await.unwrap().approximate_number_of_messages_moved;
+    assert_eq!(last_move(&client).await.status(), Some("CANCELLED"));
+    let dead = client.get_queue_url().queue_name("dead").send().await.unwrap().queue_url.unwrap();
+    assert_eq!(depth(&client, &dead).await, 5 - usize::try_from(moved).unwrap(), "the rest stays");
+    start_move(&client, DEAD).send().await.unwrap();
+    assert_eq!(ended(&client).await.status(), Some("COMPLETED"));
+    assert_eq!(depth(&client, &dead).await, 0);
+}
+
+#[tokio::test]
+async fn what_cannot_be_moved_is_refused_as_aws_does() {
+    let cloud = idle_cloud().await;
+    let client = Client::new(&cloud.loopback_sdk_config());
+    dead_letters(&client, 0, 0).await;
+    let code = async |source: &str, destination: Option<&str>, rate: Option<i32>| {
+        let start = client.start_message_move_task().source_arn(source);
+        let start = start.set_destination_arn(destination.map(str::to_owned));
+        let refused = start.set_max_number_of_messages_per_second(rate).send().await.unwrap_err();
+        refused.code().unwrap().to_owned()
+    };
+    let arn = |name: &str| format!("arn:aws:sqs:us-east-1:000000000000:{name}");
+    assert_eq!(code(&arn("nobody"), None, None).await, "ResourceNotFoundException");
+    assert_eq!(code(&arn("work"), None, None).await, "InvalidParameterValue", "no dead-letter queue");
+    assert_eq!(code(&arn("sluice-dlq"), None, None).await, "InvalidParameterValue");
+    assert_eq!(code(DEAD, Some(&arn("nobody")), None).await, "ResourceNotFoundException");
+    assert_eq!(code(DEAD, Some(DEAD), None).await, "InvalidParameterValue");
+    assert_eq!(code(DEAD, None, Some(501)).await, "InvalidParameterValue");
+    let handle = client.cancel_message_move_task().task_handle("nonsense").send().await.unwrap_err();
+    assert_eq!(handle.code(), Some("InvalidParameterValue"));
 }

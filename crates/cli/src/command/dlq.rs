@@ -1,13 +1,15 @@
-//! `sluice dlq`: a look at the dead-letter queue, and its draining.
+//! `sluice dlq`: a look at the dead-letter queues, their redrive, and the draining of the one that points at quarantined events.
 //!
 //! SQS has neither a peek nor a search: messages are received with a visibility time-out and given back at the end. A message is
 //! deleted only when the event it is about is out of quarantine.
+
+mod moves;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use sluice_aws::error::fault;
 use sluice_core::id::{IngestId, VendorId};
 use sluice_core::record::{QuarantineStatus, Status};
@@ -24,6 +26,8 @@ use crate::output::{Cell, Output, Page, Tone, View, millis_opt, paint};
 
 /// How long a message that was looked at stays hidden, in seconds, should giving it back fail.
 const HIDDEN_SECONDS: i32 = 10;
+/// Message attributes that say why a handler gave a message up.
+const REASON: [&str; 4] = ["stage", "cause", "attempts", "messageId"];
 /// SQS's own bound for one call.
 const MESSAGES_PER_CALL: usize = 10;
 /// How long messages stay hidden while the queue is drained, in seconds.
@@ -60,13 +64,51 @@ struct Letter {
     sent_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     receive_count: Option<u64>,
+    /// What a handler wrote beside a message that it gave up: `stage`, `cause`, `attempts`, `messageId`.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    reason: Map<String, Value>,
     body: Value,
+}
+
+impl Letter {
+    /// What stands at `pointer` in the body: of a letter itself, or of the event's detail.
+    fn member(&self, pointer: &str) -> &str {
+        let of_event = || self.body.pointer("/detail").and_then(|detail| detail.pointer(pointer));
+        self.body.pointer(pointer).or_else(of_event).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    fn ingest_id(&self) -> String {
+        self.member("/ingestId").to_owned()
+    }
+
+    /// Code and message of why it is there.
+    fn cause(&self) -> (String, String) {
+        let cause = self.reason.get("cause").or_else(|| self.body.get("cause"));
+        if let Some(code) = cause.and_then(|cause| cause["code"].as_str()) {
+            let message = cause.and_then(|cause| cause["message"].as_str()).unwrap_or_default();
+            return (code.to_owned(), message.to_owned());
+        }
+        match &self.body {
+            Value::String(text) => (String::new(), text.clone()),
+            body if body.get("detail").is_some() => {
+                let what = body["detail-type"].as_str().unwrap_or("it");
+                ("received_too_often".to_owned(), format!("{what} was received too often"))
+            }
+            _ => Default::default(),
+        }
+    }
 }
 
 /// Runs a subcommand.
 pub async fn run(command: DlqCommand, cloud: &Cloud, output: &Output) -> Result<(), CliError> {
     match command {
-        DlqCommand::Ls { limit } => output.document(&peek(cloud, limit as usize).await?),
+        DlqCommand::Queues => moves::list(cloud, output).await,
+        DlqCommand::Redrive(args) => moves::redrive(&args, cloud, output).await,
+        DlqCommand::Cancel { queue } => moves::cancel(&queue, cloud, output).await,
+        DlqCommand::Ls { queue, limit } => {
+            let queue = queue.unwrap_or_else(|| cloud.names().dlq.clone());
+            output.document(&list(cloud, queue, limit as usize).await?)
+        }
         DlqCommand::Drain { limit, dry_run } => {
             let progress = output.progress("looking through the dead-letter queue");
             let drained = drain(cloud, limit as usize, dry_run).await?;
@@ -175,11 +217,10 @@ async fn is_over(cloud: &Cloud, vendor: &VendorId, id: IngestId) -> Result<bool,
     Ok(row.is_some_and(|row| row.status == Status::Normalized))
 }
 
-async fn peek(cloud: &Cloud, limit: usize) -> Result<List, CliError> {
-    let client = cloud.sqs();
-    let queue = cloud.names().dlq.clone();
+async fn list(cloud: &Cloud, queue: String, limit: usize) -> Result<List, CliError> {
     let url = queue_url(cloud, &queue).await?;
-    let attributes = client
+    let attributes = cloud
+        .sqs()
         .get_queue_attributes()
         .queue_url(&url)
         .attribute_names(QueueAttributeName::ApproximateNumberOfMessages)
@@ -189,7 +230,13 @@ async fn peek(cloud: &Cloud, limit: usize) -> Result<List, CliError> {
     let approximate_messages = attributes.attributes.and_then(|attributes| {
         attributes.get(&QueueAttributeName::ApproximateNumberOfMessages)?.parse().ok()
     });
+    let messages = peek(cloud, &url, limit).await?;
+    Ok(List { queue, url, approximate_messages, messages })
+}
 
+/// Up to `limit` messages, newest first; they are given back.
+async fn peek(cloud: &Cloud, url: &str, limit: usize) -> Result<Vec<Letter>, CliError> {
+    let client = cloud.sqs();
     let mut letters: Vec<Letter> = Vec::new();
     let mut seen = BTreeSet::new();
     let mut receipts: Vec<String> = Vec::new();
@@ -197,9 +244,10 @@ async fn peek(cloud: &Cloud, limit: usize) -> Result<List, CliError> {
         let batch = i32::try_from(MESSAGES_PER_CALL.min(limit - letters.len())).unwrap_or(1);
         let answer = client
             .receive_message()
-            .queue_url(&url)
+            .queue_url(url)
             .max_number_of_messages(batch)
             .visibility_timeout(HIDDEN_SECONDS)
+            .message_attribute_names("All")
             .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp)
             .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
             .send()
@@ -218,9 +266,9 @@ async fn peek(cloud: &Cloud, limit: usize) -> Result<List, CliError> {
             break;
         }
     }
-    give_back(&client, &url, &receipts).await;
+    give_back(&client, url, &receipts).await;
     letters.sort_by(|a, b| (b.sent_at, &b.message_id).cmp(&(a.sent_at, &a.message_id)));
-    Ok(List { queue, url, approximate_messages, messages: letters })
+    Ok(letters)
 }
 
 /// Makes the messages visible again. If that fails, they come back by themselves in [`HIDDEN_SECONDS`].
@@ -249,11 +297,20 @@ impl From<Message> for Letter {
             .and_then(|millis| Timestamp::from_millisecond(millis.parse().ok()?).ok());
         let receive_count = attribute(&MessageSystemAttributeName::ApproximateReceiveCount)
             .and_then(|count| count.parse().ok());
+        let mut reason = Map::new();
+        for (name, value) in message.message_attributes.into_iter().flatten() {
+            if let (true, Some(text)) = (REASON.contains(&name.as_str()), value.string_value) {
+                // `cause` is JSON, and `attempts` a number; an identifier is neither.
+                let read = serde_json::from_str(&text).ok().filter(|value: &Value| !value.is_null());
+                reason.insert(name, read.unwrap_or(Value::String(text)));
+            }
+        }
         let text = message.body.unwrap_or_default();
         Self {
             message_id: message.message_id.unwrap_or_default(),
             sent_at,
             receive_count,
+            reason,
             body: serde_json::from_str(&text).unwrap_or(Value::String(text)),
         }
     }
@@ -279,28 +336,17 @@ impl View for List {
             };
             return format!("{}\n", paint(Tone::Good, format!("No messages in {}{hidden}.", self.queue)));
         }
-        // A letter says why; a message that its queue's redrive policy moved here is the event itself.
-        let member = |body: &Value, pointer: &str| {
-            let of_event = || body.pointer(&format!("/detail{pointer}"));
-            body.pointer(pointer).or_else(of_event).and_then(Value::as_str).unwrap_or_default().to_owned()
-        };
         let rows = self.messages.iter().map(|letter| {
             let sent: Cell = match letter.sent_at {
                 Some(at) if page.terminal => page.ago(at).into(),
                 Some(at) => sluice_core::id::rfc3339(at).into(),
                 None => "".into(),
             };
-            let what = match &letter.body {
-                Value::String(text) => text.clone(),
-                body if body.get("detail").is_some() => {
-                    format!("{} was received too often", member(body, "/detail-type"))
-                }
-                body => member(body, "/cause/message"),
-            };
+            let (code, what) = letter.cause();
             vec![
-                member(&letter.body, "/ingestId").into(),
-                member(&letter.body, "/vendorId").into(),
-                Cell::new(Tone::Warn, member(&letter.body, "/cause/code")),
+                letter.member("/ingestId").into(),
+                letter.member("/vendorId").into(),
+                Cell::new(Tone::Warn, code),
                 sent,
                 (&letter.message_id).into(),
                 what.into(),
