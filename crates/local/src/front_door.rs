@@ -173,7 +173,7 @@ impl FrontDoor {
             return refuse(Problem::new(Kind::HeadersTooLarge, detail), body);
         }
         let mut body = body;
-        if let Err(problem) = self.usage_plan.admit(&parts.headers).await {
+        if let Err(problem) = self.usage_plan.admit(parts.uri.path(), &parts.headers).await {
             return refuse(problem, body);
         }
         let body = match read(&parts.headers, &mut body).await {

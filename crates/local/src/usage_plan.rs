@@ -3,12 +3,17 @@
 //! A token bucket per key, with the vendor's `rateLimit` of the vendors table. A key that is not known, or whose vendor has no limit,
 //! passes: `Accept` refuses the first, and the front door's own bound holds for the second. A directory that cannot be read lets
 //! the request pass as well, as it is `Accept` that must say 503.
+//!
+//! A message at `/v1/sources/{vendorId}` may come without a key, proved by its signature, which only `Accept` can check. So such a
+//! path has a bucket of its own, beside those of keys: what anybody can send in a vendor's name cannot use up what its keys may
+//! send. Names that are no vendor's share one bucket. On AWS this is the method's throttling and the firewall (`cdk/README.md`).
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use http::HeaderMap;
 use sluice_core::digest::Sha256Hex;
+use sluice_core::id::VendorId;
 use sluice_core::port::VendorDirectory;
 use sluice_core::problem::{Kind, Problem};
 use sluice_core::record::RateLimit;
@@ -17,9 +22,22 @@ use tokio::time::Instant;
 /// Most buckets held. Beyond that the full ones go, which says nothing that a new one would not.
 const BUCKETS_MAX: usize = 10_000;
 
+/// What may be sent without a key in the name of a vendor that has no limit of its own.
+const KEYLESS: RateLimit = RateLimit { per_second: 100, burst: 500 };
+
+const SOURCES: &str = "/v1/sources/";
+
 pub(crate) struct UsagePlan {
     vendors: Arc<dyn VendorDirectory>,
-    buckets: Mutex<HashMap<Sha256Hex, Bucket>>,
+    buckets: Mutex<HashMap<Sender, Bucket>>,
+}
+
+/// Who is counted.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Sender {
+    Key(Sha256Hex),
+    /// Without a key, in this vendor's name; `None` for all names that are no vendor's.
+    Path(Option<VendorId>),
 }
 
 struct Bucket {
@@ -45,29 +63,49 @@ impl UsagePlan {
         Self { vendors, buckets: Mutex::default() }
     }
 
-    /// 429, if the key's vendor has sent more than it may.
-    pub(crate) async fn admit(&self, headers: &HeaderMap) -> Result<(), Problem> {
-        let Some(key) = headers.get("x-api-key") else { return Ok(()) };
-        let digest = Sha256Hex::of(key.as_bytes());
-        let Ok(Some(owner)) = self.vendors.owner_of_key(&digest).await else { return Ok(()) };
-        let Ok(Some(profile)) = self.vendors.profile(&owner).await else { return Ok(()) };
-        let Some(limit) = profile.rate_limit else { return Ok(()) };
+    /// 429, if more was sent than may be, by the owner of the key, or without one in the vendor's name.
+    pub(crate) async fn admit(&self, path: &str, headers: &HeaderMap) -> Result<(), Problem> {
+        let Some((sender, name, limit)) = self.sender(path, headers).await else { return Ok(()) };
         let now = Instant::now();
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         if buckets.len() >= BUCKETS_MAX {
             buckets.retain(|_, bucket| bucket.tokens < f64::from(limit.burst));
         }
         let bucket = buckets
-            .entry(digest)
+            .entry(sender)
             .or_insert_with(|| Bucket { tokens: f64::from(limit.burst), filled_at: now });
         if bucket.take(limit, now) {
             return Ok(());
         }
         let detail = format!(
-            "{owner} may send {} requests a second, {} at once: send it again later",
+            "{name} may send {} requests a second, {} at once: send it again later",
             limit.per_second, limit.burst
         );
         Err(Problem::new(Kind::TooManyRequests, detail))
+    }
+
+    /// Whose bucket, what to call them, and what they may send; `None`: nobody counts it.
+    async fn sender(&self, path: &str, headers: &HeaderMap) -> Option<(Sender, String, RateLimit)> {
+        if let Some(key) = headers.get("x-api-key") {
+            let digest = Sha256Hex::of(key.as_bytes());
+            if let Some(owner) = self.vendors.owner_of_key(&digest).await.ok()? {
+                let limit = self.vendors.profile(&owner).await.ok()??.rate_limit?;
+                return Some((Sender::Key(digest), owner.to_string(), limit));
+            }
+        }
+        // A key that nobody has counts as none.
+        let name = path.strip_prefix(SOURCES)?;
+        let vendor = match name.parse::<VendorId>() {
+            Ok(vendor) => self.vendors.profile(&vendor).await.ok()?,
+            Err(_) => None,
+        };
+        Some(match vendor {
+            Some(profile) => {
+                let name = format!("{} without an API key", profile.vendor_id);
+                (Sender::Path(Some(profile.vendor_id)), name, profile.rate_limit.unwrap_or(KEYLESS))
+            }
+            None => (Sender::Path(None), "whoever is not known".to_owned(), KEYLESS),
+        })
     }
 }
 
@@ -94,7 +132,7 @@ mod tests {
                 http::HeaderName::from_static("x-api-key"),
                 HeaderValue::from_static(key),
             )]);
-            plan.admit(&headers).await.is_ok()
+            plan.admit("/v1/events", &headers).await.is_ok()
         };
         for _ in 0..3 {
             assert!(send("key-slow").await);
@@ -104,6 +142,41 @@ mod tests {
         tokio::time::advance(Duration::from_millis(500)).await;
         assert!(send("key-slow").await, "one more after half a second");
         assert!(!send("key-slow").await);
-        assert!(plan.admit(&HeaderMap::new()).await.is_ok());
+        assert!(plan.admit("/v1/events", &HeaderMap::new()).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_without_a_key_is_throttled_by_the_vendor_in_its_path() {
+        let world = World::new();
+        world.add_vendor("slow", "key-slow", &[]);
+        world.add_vendor("free", "key-free", &[]);
+        let limit = RateLimit { per_second: 2, burst: 3 };
+        world.state().vendors.get_mut(&"slow".parse().unwrap()).unwrap().rate_limit = Some(limit);
+        let plan = UsagePlan::new(Arc::new(world));
+        let key = |key: &'static str| {
+            let name = http::HeaderName::from_static("x-api-key");
+            HeaderMap::from_iter([(name, HeaderValue::from_static(key))])
+        };
+        let send = async |vendor: &str, headers: &HeaderMap| {
+            plan.admit(&format!("/v1/sources/{vendor}"), headers).await.is_ok()
+        };
+        let admitted = async |vendor: &str, headers: &HeaderMap| {
+            let mut admitted = 0;
+            while admitted < 1_000 && send(vendor, headers).await {
+                admitted += 1;
+            }
+            admitted
+        };
+        let none = HeaderMap::new();
+        assert_eq!(admitted("slow", &none).await, 3, "its own limit");
+        assert!(!send("slow", &key("nobody's")).await, "a made-up key is no way round");
+        assert_eq!(admitted("slow", &key("key-slow")).await, 3, "its key has a bucket of its own");
+        assert_eq!(admitted("free", &none).await, KEYLESS.burst, "no limit of its own");
+        assert_eq!(admitted("free", &key("key-free")).await, 1_000);
+        assert_eq!(admitted("nobody", &none).await, KEYLESS.burst);
+        assert!(!send("somebody", &none).await && !send("%20", &none).await, "all unknown names share one");
+        tokio::time::advance(Duration::from_millis(500)).await;
+        assert!(send("slow", &none).await);
+        assert!(!send("slow", &none).await);
     }
 }
