@@ -223,6 +223,23 @@ fn every_rust_file_opens_with_its_purpose() {
 }
 
 #[test]
+fn every_client_of_the_adapters_is_made_in_one_place() {
+    // The functions in the local cloud's process have no credentials: a client that was made elsewhere would fail there.
+    for (path, text) in texts("rs") {
+        if !path.starts_with("crates/aws/src") || path.ends_with("client.rs") {
+            continue;
+        }
+        for made in ["Client::new(", "Client::from_conf(", "config::Builder::from("] {
+            assert!(
+                !text.contains(made),
+                "{} makes a client by {made}…): make it in client.rs",
+                path.display()
+            );
+        }
+    }
+}
+
+#[test]
 fn every_allowed_lint_has_its_reason() {
     // `clippy::allow_attributes_without_reason` sees what is compiled; this sees what is behind a cfg, too.
     for (path, text) in texts("rs") {
