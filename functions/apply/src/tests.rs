@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use sluice_core::id::IngestId;
 use sluice_core::record::LedgerRow;
-use sluice_core::state::{DivergenceKind, Entity};
+use sluice_core::state::{DivergenceKind, Entity, LifeCycle};
 use sluice_core::testing::{Failure, World};
 
 use super::*;
@@ -181,6 +181,42 @@ async fn what_cannot_succeed_is_dead_lettered_with_its_cause_before_it_is_done()
     assert!(deliver(&world, &["garbage"]).await.is_empty());
     assert_eq!(world.state().dead_letters.len(), 1);
     assert_eq!(handle(&deps(&world), json!([])).await.unwrap_err().error_type(), "Misconfigured");
+}
+
+#[tokio::test]
+async fn an_article_is_the_companys_and_an_order_its_vendors() {
+    let world = World::new();
+    // Two vendors about one shelf, deliberately: the newest holds, whoever says it, and an older one that disagrees is divergence.
+    let counted = normalize(&world, 1, "wms", 0, &[(LEVEL, 20, stock("A", 5))]);
+    let late = normalize(&world, 2, "shop", 0, &[(LEVEL, 10, stock("A", 4))]);
+    let newer = normalize(&world, 3, "shop", 0, &[(LEVEL, 30, stock("A", 3))]);
+    // Two orders of the same number.
+    let order = |event_type: &'static str, at: i64, currency: &str| -> Line {
+        (event_type, at, json!({"orderId": "1001", "currency": currency}))
+    };
+    let theirs = normalize(&world, 4, "shop", 0, &[order("OrderPlaced", 1, "EUR")]);
+    let others = normalize(&world, 5, "storefront", 0, &[order("OrderPlaced", 1, "USD")]);
+    let cancelled = normalize(&world, 6, "storefront", 0, &[order("OrderCancelled", 2, "USD")]);
+    assert!(deliver(&world, &[&counted, &late, &newer, &theirs, &others, &cancelled]).await.is_empty());
+
+    let article = Entity::inventory("ROA", "A");
+    assert_eq!(value(&world, &article, "quantityOnHand"), Some("3".into()));
+    let state = world.state();
+    let diverged: Vec<_> = state.state_divergence.values().collect();
+    assert_eq!(diverged.len(), 1, "{diverged:?}");
+    let (row, claim) = (diverged[0], &diverged[0].claims[0]);
+    assert_eq!(
+        (row.subject.clone(), row.kind, row.vendor_id.as_str()),
+        (article, DivergenceKind::Stale, "shop")
+    );
+    assert_eq!(
+        (claim.held.as_deref(), claim.held_by.map(|by| by.source.ingest_id), claim.stated.as_str()),
+        (Some("5"), Some(ingest_id(1)), "4")
+    );
+    let order = |vendor: &str| &state.states[&Entity::order(&vendor.parse().unwrap(), "1001")];
+    assert_eq!(order("shop").view.life_cycle(), Some(LifeCycle::Placed));
+    assert_eq!(order("storefront").view.life_cycle(), Some(LifeCycle::Cancelled));
+    assert_eq!(order("shop").view.fields["currency"].value, "\"EUR\"");
 }
 
 #[tokio::test]
