@@ -23,6 +23,7 @@ export const PERMISSIONS: Record<string, Permission[]> = {
     { table: "Vendors", actions: ["GetItem", "Query"], why: "whose key, which secret, which contracts" },
     { table: "Ledger", actions: ["GetItem", "Query"], why: "seen before, or within a window?" },
     { table: "Ledger", index: "by-ingest-id", actions: ["Query"], why: "GET /v1/events/{ingestId}" },
+    { table: "Balance", actions: ["UpdateItem"], why: "count duplicates, beside the answer" },
   ],
   PersistRaw: [
     { bucket: "Raw", actions: ["PutObject", "GetObject"], why: "write the request once; read the digest of one that exists" },
@@ -46,6 +47,7 @@ export const PERMISSIONS: Record<string, Permission[]> = {
     { bucket: "Normalized", actions: ["PutObject"], why: "the canonical document" },
     { table: "Ledger", actions: ["GetItem", "UpdateItem"], why: "what a replay would change; NORMALIZED" },
     { table: "Drift", actions: ["GetItem", "PutItem", "UpdateItem"], why: "what messages look like" },
+    { table: "Balance", actions: ["GetItem"], why: "the vendor's score, for contracts that ask for it" },
     { bus: true, why: "findings of drift" },
   ],
   Quarantine: [

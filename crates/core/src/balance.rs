@@ -12,6 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
+use crate::health::{Duplicates, HealthNote};
 use crate::id::VendorId;
 
 /// From how late an event counts as late, in seconds between `occurredAt` and `receivedAt`.
@@ -217,6 +218,19 @@ pub trait BalanceStore: Send + Sync {
     async fn progress(&self) -> Result<Progress, Fault>;
     /// Remembers how far this one came.
     async fn set_progress(&self, progress: &Progress) -> Result<(), Fault>;
+    /// Adds duplicates to those of a vendor's hour.
+    async fn add_duplicates(
+        &self,
+        vendor_id: &VendorId,
+        hour: Hour,
+        duplicates: &Duplicates,
+    ) -> Result<(), Fault>;
+    /// A vendor's duplicates, both hours included.
+    async fn duplicates(&self, vendor_id: &VendorId, from: Hour, to: Hour) -> Result<Duplicates, Fault>;
+    /// A vendor's last score. May be a minute old.
+    async fn health(&self, vendor_id: &VendorId) -> Result<Option<HealthNote>, Fault>;
+    /// Replaces it.
+    async fn put_health(&self, vendor_id: &VendorId, note: &HealthNote) -> Result<(), Fault>;
 }
 
 #[cfg(test)]

@@ -36,6 +36,9 @@ pub struct Contract {
     /// Bounds.
     #[serde(default)]
     pub limits: ContractLimits,
+    /// Whether `event.normalized` tells the vendor's score.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub vendor_health: bool,
 }
 
 /// Form of the payload, and versions of its schema.

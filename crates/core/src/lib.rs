@@ -22,6 +22,7 @@ pub mod digest;
 pub mod drift;
 pub mod envelope;
 pub mod fault;
+pub mod health;
 pub mod id;
 pub mod intake;
 pub mod json;

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Sha256Hex;
 use crate::fault::{Cause, Code, Fault, FieldFault};
+use crate::health::HealthNote;
 use crate::id::{CanonicalType, EventType, ExternalEventId, IngestId, ObjectRef, SchemaVersion, VendorId};
 use crate::intake::Accepted;
 use crate::limits::STATUS_SHARDS;
@@ -214,6 +215,9 @@ pub struct Normalized {
     /// When.
     #[serde(with = "crate::id::millis")]
     pub at: Timestamp,
+    /// How well its vendor sent, if the contract asks for it. Never in the document, whose bytes a replay gives again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vendor_health: Option<HealthNote>,
 }
 
 /// The ledger's view of a quarantine.

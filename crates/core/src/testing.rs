@@ -16,6 +16,7 @@ use crate::bundle::{ActiveMapper, Arm, CanaryCounts, MapperChange};
 use crate::digest::Sha256Hex;
 use crate::drift::{Finding, Track, TrackKey};
 use crate::fault::{Code, Fault};
+use crate::health::{Duplicates, HealthNote};
 use crate::id::{CanonicalType, EventType, IngestId, ObjectRef, VendorId, ingest_id_of_key};
 use crate::port::{
     BundleStore, BusEvent, CanonicalStore, Clock, Commit, DeadLetter, DeadLetters, DivergenceStore,
@@ -84,6 +85,10 @@ pub struct State {
     pub findings: BTreeMap<(VendorId, EventType, String), Finding>,
     /// Balances, by vendor and hour.
     pub balances: BTreeMap<(VendorId, Hour), BalanceRow>,
+    /// Duplicates, by vendor and hour.
+    pub duplicates: BTreeMap<(VendorId, Hour), Duplicates>,
+    /// Scores.
+    pub health: BTreeMap<VendorId, HealthNote>,
     /// Hours that are not closed.
     pub open_hours: BTreeMap<Hour, OpenHour>,
     /// How far `reconcile` came.
@@ -606,6 +611,38 @@ impl BalanceStore for World {
     async fn set_progress(&self, progress: &Progress) -> Result<(), Fault> {
         self.call(|state| {
             state.progress = progress.clone();
+            Ok(())
+        })
+    }
+
+    async fn add_duplicates(
+        &self,
+        vendor_id: &VendorId,
+        hour: Hour,
+        duplicates: &Duplicates,
+    ) -> Result<(), Fault> {
+        self.call(|state| {
+            state.duplicates.entry((vendor_id.clone(), hour)).or_default().add(duplicates);
+            Ok(())
+        })
+    }
+
+    async fn duplicates(&self, vendor_id: &VendorId, from: Hour, to: Hour) -> Result<Duplicates, Fault> {
+        self.call(|state| {
+            let mut sum = Duplicates::default();
+            let span = (vendor_id.clone(), from)..=(vendor_id.clone(), to);
+            state.duplicates.range(span).for_each(|(_, duplicates)| sum.add(duplicates));
+            Ok(sum)
+        })
+    }
+
+    async fn health(&self, vendor_id: &VendorId) -> Result<Option<HealthNote>, Fault> {
+        self.call(|state| Ok(state.health.get(vendor_id).cloned()))
+    }
+
+    async fn put_health(&self, vendor_id: &VendorId, note: &HealthNote) -> Result<(), Fault> {
+        self.call(|state| {
+            state.health.insert(vendor_id.clone(), note.clone());
             Ok(())
         })
     }

@@ -2,13 +2,15 @@
 
 use sluice_aws::config::{ConfigError, required};
 
-/// Names of what it reads.
+/// Names of what it reads, and where it counts.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// `LEDGER_TABLE`
     pub ledger_table: String,
     /// `VENDORS_TABLE`
     pub vendors_table: String,
+    /// `BALANCE_TABLE`
+    pub balance_table: String,
 }
 
 impl Config {
@@ -17,6 +19,7 @@ impl Config {
         Ok(Self {
             ledger_table: required(lookup, "LEDGER_TABLE", "the DynamoDB table of the ledger")?,
             vendors_table: required(lookup, "VENDORS_TABLE", "the DynamoDB table of vendors")?,
+            balance_table: required(lookup, "BALANCE_TABLE", "the DynamoDB table of balances")?,
         })
     }
 }

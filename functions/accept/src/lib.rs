@@ -1,4 +1,5 @@
-//! `Accept`: decides what one vendor request is, and reads only.
+//! `Accept`: decides what one vendor request is, and reads only. What it writes is how many duplicates there were, later and beside the
+//! answer (`tally.rs`).
 //!
 //! Whatever the vendor did wrong is an answer, never an error: an error of this function means that Sluice could not tell, and
 //! becomes 503. Order of judgement: who (key, or signature), how much (size), what form (content type), who really (signature of an
@@ -10,6 +11,7 @@
 mod config;
 mod native;
 mod schemas;
+mod tally;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -34,12 +36,13 @@ use sluice_core::payload::{InflateError, inflate};
 use sluice_core::port::{Clock, Freshness, Ledger, VendorDirectory};
 use sluice_core::problem::{Kind, Problem};
 use sluice_core::receipt::EventReceipt;
-use sluice_core::record::{Form, LedgerKey, VendorProfile};
+use sluice_core::record::{Form, LedgerKey, LedgerRow, VendorProfile};
 use sluice_core::signature::{signs_envelopes, verify};
 use sluice_core::{Code, Fault};
 
 pub use config::Config;
 pub use schemas::Schemas;
+pub use tally::{FLUSH_SECONDS, Tally};
 
 /// What the function needs of the world.
 #[derive(Clone)]
@@ -52,6 +55,8 @@ pub struct Deps {
     pub clock: Arc<dyn Clock>,
     /// What contracts want checked before acceptance.
     pub schemas: Schemas,
+    /// How often a vendor sends again what was accepted.
+    pub tally: Tally,
 }
 
 impl Deps {
@@ -62,6 +67,7 @@ impl Deps {
             ledger: Arc::new(sluice_aws::ledger::DynamoLedger::new(sdk, config.ledger_table)),
             clock: Arc::new(sluice_aws::clock::SystemClock),
             schemas: Schemas::default(),
+            tally: Tally::new(Arc::new(sluice_aws::balance::DynamoBalance::new(sdk, config.balance_table))),
         }
     }
 
@@ -275,7 +281,7 @@ async fn decide(
         Idempotency::ExternalEventId => {
             if let Some(row) = deps.ledger.find(&key).await? {
                 if row.payload_sha256 == message.payload_sha256 {
-                    return Ok(Decision::Answer(Answer::duplicate(row.ingest_id, row.received_at)));
+                    return Ok(duplicate(deps, &row, received_at));
                 }
                 // Recorded as a divergence by `PersistRaw`, which may write.
                 conflicts = true;
@@ -285,7 +291,7 @@ async fn decide(
         Idempotency::PayloadHash { window_seconds } => {
             if let Some(row) = deps.ledger.find_last(&key).await? {
                 if row.is_within_window(window_seconds, received_at) {
-                    return Ok(Decision::Answer(Answer::duplicate(row.ingest_id, row.received_at)));
+                    return Ok(duplicate(deps, &row, received_at));
                 }
                 key = row.key.next_generation()?;
             }
@@ -312,6 +318,11 @@ async fn decide(
             .map(str::to_ascii_lowercase),
         conflicts,
     })))
+}
+
+fn duplicate(deps: &Deps, row: &LedgerRow, again: Timestamp) -> Decision {
+    deps.tally.note(&row.key.vendor_id, row.received_at, again);
+    Decision::Answer(Answer::duplicate(row.ingest_id, row.received_at))
 }
 
 /// The receipt of an event, for the vendor that sent it. Another vendor's event is no more there than one that never was.

@@ -2,12 +2,15 @@
 #![expect(clippy::unwrap_used, reason = "a test's own constants")]
 
 use std::io::Write as _;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
+use sluice_core::balance::Hour;
 use sluice_core::bundle::ActiveMapper;
 use sluice_core::contract::Contract;
+use sluice_core::health::Duplicates;
 use sluice_core::id::ObjectRef;
 use sluice_core::port::Clock as _;
 use sluice_core::record::LedgerRow;
@@ -47,6 +50,7 @@ fn deps(world: &World) -> Deps {
         ledger: Arc::new(world.clone()),
         clock: Arc::new(world.clone()),
         schemas: Schemas::default(),
+        tally: Tally::new(Arc::new(world.clone())),
     }
 }
 
@@ -253,6 +257,39 @@ async fn a_resubmission_is_a_duplicate_and_a_change_a_conflict() {
         panic!("was answered")
     };
     assert!(second.conflicts);
+}
+
+#[tokio::test(start_paused = true)]
+async fn duplicates_are_counted_beside_the_answer() {
+    let world = world();
+    let Decision::Accepted(first) = post("key-a", envelope("vendorA")).send(&world).await else {
+        panic!("was answered")
+    };
+    let row = LedgerRow::received(&first, ObjectRef { bucket: "raw".into(), key: "k".into() });
+    let hour = Hour::of(row.received_at);
+    world.state().ledger.insert(row.key.clone(), row);
+    let deps = deps(&world);
+    let again = async |times: usize| {
+        for _ in 0..times {
+            let answer = handle(&deps, post("key-a", envelope("vendorA")).input()).await.unwrap();
+            assert_eq!(answer["answer"]["statusCode"], 200, "{answer}");
+        }
+    };
+    let counted = || world.state().duplicates.get(&("vendorA".parse().unwrap(), hour)).copied();
+    let written = async || tokio::time::sleep(Duration::from_secs(FLUSH_SECONDS + 1)).await;
+    again(3).await;
+    assert_eq!(counted(), None, "no answer waits for it");
+    written().await;
+    assert_eq!(counted(), Some(Duplicates { duplicates: 3, hasty: 3 }), "in one write");
+
+    // What fails is not tried again: it may have been written.
+    again(2).await;
+    world.fail_next([Failure::After]);
+    written().await;
+    assert_eq!(counted(), Some(Duplicates { duplicates: 5, hasty: 5 }));
+    again(1).await;
+    written().await;
+    assert_eq!(counted(), Some(Duplicates { duplicates: 6, hasty: 6 }));
 }
 
 #[tokio::test]

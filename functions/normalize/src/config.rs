@@ -18,6 +18,8 @@ pub struct Config {
     pub mappers_bucket: String,
     /// `DRIFT_TABLE`
     pub drift_table: String,
+    /// `BALANCE_TABLE`
+    pub balance_table: String,
     /// `BUS_NAME`
     pub bus_name: String,
     /// `MAPPER_TRUST_KEYS`
@@ -38,6 +40,7 @@ impl Config {
             )?,
             mappers_bucket: required(lookup, "MAPPERS_BUCKET", "the S3 bucket of mapper bundles")?,
             drift_table: required(lookup, "DRIFT_TABLE", "the DynamoDB table of drift")?,
+            balance_table: required(lookup, "BALANCE_TABLE", "the DynamoDB table of balances")?,
             bus_name: required(lookup, "BUS_NAME", "the EventBridge bus")?,
             trust_keys: trust_keys(lookup)?,
         })

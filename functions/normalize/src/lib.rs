@@ -9,7 +9,7 @@ mod config;
 mod drift;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -17,7 +17,9 @@ use serde_json::{Value, json};
 use sluice_aws::SdkConfig;
 use sluice_aws::config::ConfigError;
 use sluice_aws::stage::{Stage, log};
+use sluice_core::balance::BalanceStore;
 use sluice_core::digest::Sha256Hex;
+use sluice_core::health::HealthNote;
 use sluice_core::id::normalized_key;
 use sluice_core::port::{
     Clock, Freshness, Ledger, MapperPointers, NormalizedStore, RawStore, VendorDirectory,
@@ -28,6 +30,9 @@ use sluice_mapping::{Bundles, Mapped, map};
 
 pub use config::Config;
 pub use drift::Observer;
+
+/// How long an event waits for its vendor's score.
+const HEALTH_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// What the function needs of the world.
 #[derive(Clone)]
@@ -46,6 +51,8 @@ pub struct Deps {
     pub bundles: Bundles,
     /// Learns what messages look like.
     pub drift: Observer,
+    /// Vendors' scores, for contracts that ask for them.
+    pub balances: Arc<dyn BalanceStore>,
     /// Time.
     pub clock: Arc<dyn Clock>,
 }
@@ -68,6 +75,7 @@ impl Deps {
                 Arc::new(sluice_aws::drift::DynamoDrift::new(sdk, config.drift_table)),
                 Arc::new(sluice_aws::bus::EventBridgeBus::new(sdk, config.bus_name)),
             ),
+            balances: Arc::new(sluice_aws::balance::DynamoBalance::new(sdk, config.balance_table)),
             bundles: Bundles::new(Arc::new(store), config.trust_keys)
                 .map_err(|error| ConfigError::Unusable(error.to_string()))?,
             clock: Arc::new(sluice_aws::clock::SystemClock),
@@ -173,6 +181,7 @@ async fn normalize_with(
         return Ok((held.clone(), before));
     }
     let at = deps.normalized.put(&key, Bytes::from(bytes), &sha256).await?;
+    let vendor_health = if bundle.contract.vendor_health { health(deps, event).await } else { None };
     let normalized = Normalized {
         r#ref: at,
         sha256,
@@ -182,9 +191,26 @@ async fn normalize_with(
         bundle: digest.clone(),
         fuel,
         at: deps.clock.now(),
+        vendor_health,
     };
     deps.ledger.mark_normalized(&event.key, event.ingest_id, &normalized).await?;
     Ok((normalized, before))
+}
+
+/// The vendor's score, if there is one. No event fails or waits longer for want of it.
+async fn health(deps: &Deps, event: &EventDetail) -> Option<HealthNote> {
+    let vendor_id = &event.key.vendor_id;
+    match tokio::time::timeout(HEALTH_TIMEOUT, deps.balances.health(vendor_id)).await {
+        Ok(Ok(note)) => note,
+        Ok(Err(fault)) => {
+            tracing::warn!(%vendor_id, code = %fault.code, "an event has no score of its vendor: {fault}");
+            None
+        }
+        Err(_elapsed) => {
+            tracing::warn!(%vendor_id, "an event has no score of its vendor: it took too long to read");
+            None
+        }
+    }
 }
 
 #[cfg(test)]

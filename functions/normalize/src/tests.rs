@@ -85,6 +85,7 @@ impl Setup {
             raw: Arc::new(world.clone()),
             normalized: Arc::new(world.clone()),
             ledger: Arc::new(world.clone()),
+            balances: Arc::new(world.clone()),
             bundles: Bundles::new(Arc::new(world.clone()), trust(&key(1))).unwrap(),
             clock: Arc::new(world.clone()),
         };
@@ -96,8 +97,12 @@ impl Setup {
     }
 
     fn publish_native(&self, native: &[u8], wasm: &[u8]) -> Sha256Hex {
+        self.publish_as(native, wasm, false)
+    }
+
+    fn publish_as(&self, native: &[u8], wasm: &[u8], vendor_health: bool) -> Sha256Hex {
         let contract: Contract = serde_json::from_value(json!({"vendorId": "vendorA", "eventType": "inventory_update",
-            "payload": {"defaultVersion": "1", "versions": {"1": "schema/1.schema.json"}},
+            "payload": {"defaultVersion": "1", "versions": {"1": "schema/1.schema.json"}}, "vendorHealth": vendor_health,
             "canonical": {"type": "InventoryUpdated", "version": "1.0"}, "limits": {"payloadBytesMax": 4_000}}))
         .unwrap();
         let manifest = Manifest {
@@ -301,6 +306,51 @@ async fn each_way_of_misbehaving_has_its_code_and_the_next_event_is_served() {
         setup.publish(&answering(0, GOOD.as_bytes()));
         setup.run(&event).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_score_is_beside_the_document_if_the_contract_asks_for_it() {
+    let setup = Setup::new();
+    let wasm = answering(0, GOOD.as_bytes());
+    let native = compile(&wasm, &TargetSpec::host()).unwrap().bytes;
+    let score = |score: u32| {
+        let note = HealthNote { day: "2026-11-21".into(), score, at: setup.world.now() };
+        setup.world.state().health.insert("vendorA".parse().unwrap(), note.clone());
+        note
+    };
+    let noted = |event: &EventDetail| {
+        let row = setup.world.state().ledger[&event.key].clone();
+        row.normalized.unwrap().vendor_health
+    };
+    let document = |event: &EventDetail| {
+        let state = setup.world.state();
+        let at = state.ledger[&event.key].normalized.clone().unwrap().r#ref.key;
+        state.normalized[&at].clone()
+    };
+    score(97);
+    setup.publish_native(&native, &wasm);
+    let event = setup.good();
+    setup.run(&event).await.unwrap();
+    assert_eq!(noted(&event), None, "nobody asked");
+
+    setup.publish_as(&native, &wasm, true);
+    let event = setup.good();
+    let first = score(90);
+    setup.run(&event).await.unwrap();
+    assert_eq!(noted(&event), Some(first.clone()));
+    let before = document(&event);
+    assert!(!String::from_utf8_lossy(&before).contains("vendorHealth"));
+    // Another day, another score: a replay of unchanged code changes no byte, and not the row either.
+    score(12);
+    let replay = EventDetail { replay: 1, ..event.clone() };
+    assert_eq!(setup.run(&replay).await.unwrap()["changed"], false);
+    assert_eq!((document(&event), noted(&event)), (before, Some(first)));
+
+    // A score that cannot be read holds up no event.
+    setup.world.state().health.clear();
+    let event = setup.good();
+    setup.run(&event).await.unwrap();
+    assert_eq!(noted(&event), None);
 }
 
 #[tokio::test]

@@ -14,6 +14,8 @@ use sluice_aws::SdkConfig;
 use sluice_aws::config::ConfigError;
 use sluice_core::balance::{BalanceRow, BalanceStore, Count, Hour, OpenHour, Progress, StuckCursor};
 use sluice_core::books::{Books, Examination, Kind};
+use sluice_core::health::{Health, HealthNote, day_of};
+use sluice_core::id::VendorId;
 use sluice_core::jiff::{SignedDuration, Timestamp};
 use sluice_core::limits::STATUS_SHARDS;
 use sluice_core::port::{Clock, QuarantineStore, Rerun, Reruns};
@@ -103,7 +105,7 @@ impl Default for Input {
     }
 }
 
-/// One run; gives `{"reruns", "oldestReceivedAgeSeconds", "hours", "closed", "unaccounted", "released"}`.
+/// One run; gives `{"reruns", "oldestReceivedAgeSeconds", "hours", "closed", "unaccounted", "released", "scores"}`.
 pub async fn handle(deps: &Deps, input: Value) -> Result<Value, Fault> {
     let started = Instant::now();
     let input: Input = match input {
@@ -125,6 +127,7 @@ pub async fn handle(deps: &Deps, input: Value) -> Result<Value, Fault> {
     deps.balances.set_progress(&progress).await?;
     let hours = count_hours(deps, &input, now, started).await?;
     sluice_aws::metric::count("balance.unaccounted", hours.unaccounted as f64, &[]);
+    let scores = score(deps, now, started).await?;
 
     tracing::info!(
         reruns,
@@ -132,6 +135,7 @@ pub async fn handle(deps: &Deps, input: Value) -> Result<Value, Fault> {
         hours = hours.counted,
         closed = hours.closed,
         unaccounted = hours.unaccounted,
+        scores,
         latencyMs = started.elapsed().as_millis() as u64,
         "reconciled"
     );
@@ -142,6 +146,7 @@ pub async fn handle(deps: &Deps, input: Value) -> Result<Value, Fault> {
         "closed": hours.closed,
         "unaccounted": hours.unaccounted,
         "released": hours.released,
+        "scores": scores,
     }))
 }
 
@@ -300,6 +305,32 @@ async fn count_hours(deps: &Deps, input: &Input, now: Timestamp, started: Instan
         hours.unaccounted += sum.unaccounted();
     }
     Ok(hours)
+}
+
+/// Renews each vendor's score: of today, or of yesterday while today has no events. Gives how many there are.
+async fn score(deps: &Deps, now: Timestamp, started: Instant) -> Result<u64, Fault> {
+    let mut scores = 0;
+    for vendor_id in deps.books.vendors().await? {
+        if started.elapsed() > WORK_TIME_MAX {
+            break;
+        }
+        for days_ago in 0..2 {
+            let at = now - SignedDuration::from_hours(24 * days_ago);
+            let Some((day, score)) = score_of(deps, &vendor_id, at).await? else { continue };
+            deps.balances.put_health(&vendor_id, &HealthNote { day, score, at: now }).await?;
+            scores += 1;
+            break;
+        }
+    }
+    Ok(scores)
+}
+
+async fn score_of(deps: &Deps, vendor_id: &VendorId, at: Timestamp) -> Result<Option<(String, u32)>, Fault> {
+    let (day, first, last) = day_of(at);
+    let mut sum = Count::default();
+    deps.balances.rows(vendor_id, first, last).await?.iter().for_each(|row| sum.add(&row.count));
+    let duplicates = deps.balances.duplicates(vendor_id, first, last).await?;
+    Ok(Health::of(vendor_id.clone(), &sum, &duplicates).score.map(|score| (day, score)))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 use bytes::Bytes;
 use sluice_core::books::{Examination, Finding};
 use sluice_core::digest::Sha256Hex;
+use sluice_core::health::Duplicates;
 use sluice_core::id::{IngestId, VendorId, normalized_key, raw_key};
 use sluice_core::port::RawHeaders;
 use sluice_core::record::{LedgerRow, QuarantineRow, QuarantineStatus, Status};
@@ -111,6 +112,35 @@ async fn an_hour_in_balance_is_closed_and_not_counted_again() {
     let missing = findings(&world).await;
     assert_eq!(missing.len(), 3);
     assert!(missing.iter().all(|(kind, _)| *kind == Kind::NormalizedMissing));
+}
+
+#[tokio::test]
+async fn every_vendor_has_its_score_of_today_or_of_yesterday() {
+    let world = World::new();
+    for number in 1..=3 {
+        event(&world, number, 1, Status::Normalized);
+    }
+    event(&world, 4, 1, Status::Quarantined);
+    let now = world.now();
+    let once = Duplicates { duplicates: 1, hasty: 0 };
+    world.add_duplicates(&vendor(), Hour::of(now), &once).await.unwrap();
+    world.add_duplicates(&vendor(), Hour::of(now - SignedDuration::from_hours(48)), &once).await.unwrap();
+    let answer = handle(&deps(&world), Value::Null).await.unwrap();
+    assert_eq!(answer["scores"], 1, "{answer}");
+    let note = world.state().health[&vendor()].clone();
+    let (today, _, _) = day_of(now);
+    // Validity and drift are 3 of 4, duplicates 4 of 5, the rest is well.
+    assert_eq!((note.day.as_str(), note.score), (today.as_str(), 86));
+
+    // The next day has no events yet: yesterday's holds, and after that what was last known.
+    world.advance(86_400);
+    handle(&deps(&world), Value::Null).await.unwrap();
+    let next = world.state().health[&vendor()].clone();
+    assert_eq!((next.day.as_str(), next.score, next.at), (today.as_str(), 86, world.now()));
+    world.advance(86_400);
+    let later = handle(&deps(&world), Value::Null).await.unwrap();
+    let kept = world.state().health[&vendor()].clone();
+    assert_eq!((&later["scores"], kept), (&json!(0), next));
 }
 
 #[tokio::test]

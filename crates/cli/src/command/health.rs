@@ -1,15 +1,15 @@
 //! `sluice vendors health`: how well vendors send, a UTC day at a time (`docs/vendor-health.md` has the formulas).
 //!
-//! Computed from the balance that `reconcile` keeps; hours that it has not closed are counted now. What nothing records is no
-//! component: it is named, and has no value.
+//! Computed from the balance that `reconcile` keeps; hours that it has not closed are counted now.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use jiff::civil::Date;
-use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use sluice_core::balance::{BalanceStore as _, Count, Hour};
 use sluice_core::books::{Books as _, Examination};
+use sluice_core::health::{Health, day_of};
 use sluice_core::id::VendorId;
 
 use crate::cloud::Cloud;
@@ -21,93 +21,10 @@ const GOOD: u32 = 95;
 /// Below this score it needs a talk.
 const BAD: u32 = 80;
 
-/// Weights of the components; those that have no value are left out of the mean.
-const VALIDITY: f64 = 35.0;
-const CONFLICTS: f64 = 20.0;
-const LATENESS: f64 = 15.0;
-const DRIFT: f64 = 15.0;
-
 #[derive(Debug, Serialize)]
 struct Days {
     day: String,
     vendors: Vec<Health>,
-}
-
-/// One vendor's day.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Health {
-    vendor_id: VendorId,
-    /// 0 to 100; `None` without events.
-    score: Option<u32>,
-    accepted: u64,
-    components: Components,
-    counts: Counts,
-}
-
-/// Shares from 0 (all wrong) to 1 (all well).
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Components {
-    validity: Option<f64>,
-    conflicts: Option<f64>,
-    lateness: Option<f64>,
-    drift: Option<f64>,
-    /// A duplicate is answered without a write: no table knows how many there were.
-    duplicates: Option<f64>,
-    /// For the same reason.
-    retries: Option<f64>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Counts {
-    failed: u64,
-    drifted: u64,
-    conflicts: u64,
-    late: u64,
-    raced_duplicates: u64,
-}
-
-impl Health {
-    fn new(vendor_id: VendorId, count: &Count) -> Self {
-        let share = |bad: u64, of: u64| (of > 0).then(|| round(1.0 - bad.min(of) as f64 / of as f64, 4));
-        let components = Components {
-            validity: share(count.failed, count.accepted),
-            conflicts: share(count.conflicts, count.accepted + count.conflicts),
-            lateness: share(count.late, count.accepted),
-            drift: share(count.drifted, count.accepted),
-            duplicates: None,
-            retries: None,
-        };
-        let weighed = [
-            (components.validity, VALIDITY),
-            (components.conflicts, CONFLICTS),
-            (components.lateness, LATENESS),
-            (components.drift, DRIFT),
-        ];
-        let known = weighed.iter().filter_map(|(value, weight)| value.map(|value| (value, weight)));
-        let (sum, weights) = known
-            .fold((0.0, 0.0), |(sum, weights), (value, weight)| (sum + value * weight, weights + weight));
-        Self {
-            vendor_id,
-            score: (count.accepted > 0).then(|| (100.0 * sum / weights).round() as u32),
-            accepted: count.accepted,
-            components,
-            counts: Counts {
-                failed: count.failed,
-                drifted: count.drifted,
-                conflicts: count.conflicts,
-                late: count.late,
-                raced_duplicates: count.raced_duplicates,
-            },
-        }
-    }
-}
-
-fn round(value: f64, places: i32) -> f64 {
-    let scale = 10_f64.powi(places);
-    (value * scale).round() / scale
 }
 
 /// Shows a day.
@@ -134,11 +51,15 @@ pub async fn run(
         Some(id) => BTreeSet::from([id]),
         None => registered.iter().chain(counts.keys()).collect(),
     };
-    let none = Count::default();
-    let vendors = wanted
-        .into_iter()
-        .map(|vendor| Health::new(vendor.clone(), counts.get(vendor).unwrap_or(&none)))
-        .collect();
+    let found =
+        wanted.into_iter().map(|vendor| (vendor.clone(), counts.get(vendor).copied().unwrap_or_default()));
+    let (_, first, last) = day_of(start);
+    let balances = cloud.balances();
+    let mut vendors = Vec::new();
+    for (vendor, count) in found {
+        let duplicates = balances.duplicates(&vendor, first, last).await?;
+        vendors.push(Health::of(vendor, &count, &duplicates));
+    }
     output.document(&Days { day: day.to_string(), vendors })
 }
 
@@ -154,8 +75,7 @@ async fn counts(
         Some(id) => vec![id.clone()],
         None => books.vendors().await?,
     };
-    let first = Hour::of(start);
-    let last = Hour::of(start + SignedDuration::from_hours(23));
+    let (_, first, last) = day_of(start);
     let mut sums: BTreeMap<VendorId, Count> = BTreeMap::new();
     let (open, progress) = tokio::try_join!(balances.open_hours(), balances.progress())?;
     let open: BTreeSet<Hour> = open.into_iter().map(|entry| entry.hour).collect();
@@ -183,7 +103,7 @@ impl View for Days {
     fn text(&self, page: &Page) -> String {
         let share = |value: Option<f64>| match value {
             Some(value) => format!("{:.1} %", value * 100.0).into(),
-            None => Cell::new(Tone::Dim, "not counted"),
+            None => Cell::new(Tone::Dim, "–"),
         };
         let rows = self.vendors.iter().map(|health| {
             let score = match health.score {
@@ -230,40 +150,29 @@ impl View for Days {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test's own constants")]
 
+    use sluice_core::health::Duplicates;
+
     use super::*;
     use crate::output::testing::{in_pipe, json};
 
-    fn health(count: Count) -> Health {
-        Health::new("vendorA".parse().unwrap(), &count)
-    }
-
     #[test]
-    fn a_score_is_the_weighed_mean_of_what_is_known() {
-        let perfect = health(Count { accepted: 10, normalized: 10, ..Count::default() });
-        assert_eq!(perfect.score, Some(100));
-        let worst = Count { accepted: 10, failed: 10, drifted: 10, late: 10, ..Count::default() };
-        // Only the conflicts are well: 20 of 85.
-        assert_eq!(health(worst).score, Some(24));
-        let half = health(Count { accepted: 10, failed: 5, ..Count::default() });
-        assert_eq!((half.score, half.components.validity), (Some(79), Some(0.5)));
-        assert_eq!(health(Count::default()).score, None, "no events, no judgement");
-        assert_eq!(health(Count { conflicts: 3, ..Count::default() }).components.conflicts, Some(0.0));
-    }
-
-    #[test]
-    fn what_is_not_counted_is_said() {
+    fn every_component_is_shown() {
         let count =
             Count { accepted: 200, failed: 3, drifted: 2, late: 10, conflicts: 1, ..Count::default() };
-        let days = Days { day: "2026-11-21".into(), vendors: vec![health(count)] };
+        let duplicates = Duplicates { duplicates: 50, hasty: 25 };
+        let none = Health::of("vendorB".parse().unwrap(), &Count::default(), &Duplicates::default());
+        let vendors = vec![Health::of("vendorA".parse().unwrap(), &count, &duplicates), none];
+        let days = Days { day: "2026-11-21".into(), vendors };
         insta::assert_snapshot!(in_pipe(&days), @"
         vendor	score	events	validity	conflicts	lateness	drift	duplicates	retries
-        vendorA	98	200	98.5 %	99.5 %	95.0 %	99.0 %	not counted	not counted
+        vendorA	96	200	98.5 %	99.5 %	95.0 %	99.0 %	80.0 %	90.0 %
+        vendorB	–	0	–	–	–	–	–	–
         ");
         let document: serde_json::Value = serde_json::from_str(&json(&days)).unwrap();
         assert_eq!(
             document["vendors"][0]["components"],
             serde_json::json!({"validity": 0.985, "conflicts": 0.995, "lateness": 0.95, "drift": 0.99,
-                "duplicates": null, "retries": null})
+                "duplicates": 0.8, "retries": 0.9})
         );
     }
 }
