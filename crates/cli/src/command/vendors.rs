@@ -176,7 +176,16 @@ fn rotated(
     let value = match (credential, &args.value) {
         (_, Some(value)) => value.clone(),
         (Credential::Key, None) => new_key(),
-        (Credential::Secret, None) => Secret::generate(),
+        (Credential::Secret, None) => match profile.webhook_secrets.last() {
+            Some(held) if !held.starts_with(STANDARD_PREFIX) => {
+                let problem = format!(
+                    "{} signs by a scheme of its own, whose secrets Sluice cannot make: say the new one with --value",
+                    args.id
+                );
+                return Err(CliError::usage(problem));
+            }
+            _ => Secret::generate(),
+        },
     };
     match credential {
         Credential::Key => {
@@ -586,6 +595,10 @@ mod tests {
             let (outcome, left) = turn("--finish").unwrap();
             assert_eq!((outcome, left.as_slice()), ("finished", &live[1..]));
         }
+        // A secret of Standard Webhooks would never match a signature by another scheme.
+        let mut held = profile(&args(""), "one", vec!["a-secret-of-shopifys".into()], None, None);
+        assert!(rotated(&mut held, Credential::Secret, &rotation("")).is_err());
+        assert!(rotated(&mut held, Credential::Secret, &rotation("--value another")).is_ok());
     }
 
     fn vendors() -> List {
