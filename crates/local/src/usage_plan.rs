@@ -6,7 +6,7 @@
 //!
 //! A message at `/v1/sources/{vendorId}` may come without a key, proved by its signature, which only `Accept` can check. So such a
 //! path has a bucket of its own, beside those of keys: what anybody can send in a vendor's name cannot use up what its keys may
-//! send. Names that are no vendor's share one bucket. On AWS this is the method's throttling and the firewall (`cdk/README.md`).
+//! send. Names that are no vendor's share one bucket. What bounds such requests on AWS says `cdk/README.md`.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
