@@ -562,8 +562,11 @@ export function templateTests(label: string, synthesized: () => Synthesized): vo
         wanted.add(`sqs:SendMessage ${fn.name}-dlq`);
       }
       for (const route of it.topology.routes.filter((route) => route.function === fn.id)) {
-        for (const action of ["ReceiveMessage", "DeleteMessage", "GetQueueAttributes", "ChangeMessageVisibility"])
+        for (const action of ["ReceiveMessage", "DeleteMessage", "GetQueueAttributes", "GetQueueUrl", "ChangeMessageVisibility"])
           wanted.add(`sqs:${action} ${named(it.topology.queues, route.queue)}`);
+        const redrive = it.topology.queues.find((queue) => queue.id === route.queue)!.redrive!;
+        for (const action of ["SendMessage", "GetQueueUrl"])
+          wanted.add(`sqs:${action} ${named(it.topology.queues, redrive.queue)}`);
       }
       check.equal([...found].sort(), [...wanted].sort(), fn.name);
     }

@@ -286,6 +286,15 @@ async fn keys_are_rotated_without_a_gap_and_a_disabled_vendor_keeps_its_history(
     answered(KEY, 401).await;
     answered(&second, 200).await;
 
+    // All those were the same event: counted beside the answers, and no event of their own.
+    let health = until("the duplicates are counted", async || {
+        let health = ok(&dev, &["vendors", "health", "vendorA"])["vendors"][0].clone();
+        (health["counts"]["duplicates"].as_u64() >= Some(3)).then_some(health)
+    })
+    .await;
+    assert_eq!(health["accepted"], 1, "{health}");
+    assert!(health["components"]["duplicates"].as_f64() <= Some(0.25), "{health}");
+
     ok(&dev, &["vendors", "disable", "vendorA", "--by", "ops"]);
     answered(&second, 403).await;
     let id = accepted["ingestId"].as_str().unwrap();
