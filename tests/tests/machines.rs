@@ -161,6 +161,13 @@ fn placeholders_and_the_topology_name_the_same_things() {
         used.insert(("functions", text(route, "function").to_owned()));
         used.insert(("queues", text(route, "queue").to_owned()));
     }
+    let mut dead_letters = BTreeSet::new();
+    for queue in items(&topology, "queues").iter().filter(|queue| queue.get("redrive").is_some()) {
+        let dead = text(&queue["redrive"], "queue").to_owned();
+        // Then a move of its dead letters has one destination (ADR 0050).
+        assert!(dead_letters.insert(dead.clone()), "{dead} serves two queues");
+        used.insert(("queues", dead));
+    }
     for schedule in items(&topology, "schedules") {
         used.insert(("functions", text(schedule, "function").to_owned()));
     }
