@@ -27,9 +27,7 @@ static MAPPER: LazyLock<(Host, Mapper)> = LazyLock::new(|| {
     let wasm = wat::parse_str(MODULE).expect("it is a module");
     let native = compile(&wasm, &TargetSpec::host()).expect("it compiles");
     let host = Host::new().expect("the engine starts");
-    let mapper = host
-        .load_native(&native.bytes, &TrustedDigest::vouch_for(&native.bytes))
-        .expect("it loads");
+    let mapper = host.load_native(&native.bytes, &TrustedDigest::vouch_for(&native.bytes)).expect("it loads");
     (host, mapper)
 });
 

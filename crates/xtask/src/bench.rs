@@ -19,7 +19,7 @@ use crate::wasm;
 /// What to measure.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Subject {
-    /// Fresh instances, whole mappings, loading and compiling
+    /// Fresh instances, loading and compiling, and whole mappings beside native code, VRL, jaq, JSONata and QuickJS
     Mapper,
     /// Events a second through the local cloud, and how soon each is acknowledged
     Local,
@@ -60,9 +60,10 @@ pub(crate) fn run(project: &Project, subject: Option<Subject>) -> Result<()> {
 fn mapper(project: &Project) -> Result<()> {
     let mut steps = Steps::new(2);
     steps.run("Mappers, for WebAssembly", || wasm::build_mappers(project))?;
-    steps.run("Mapper host", || {
-        let mut bench = project.cargo(&["run", "--locked", "--release", "-p", "sluice-mapper-host"]);
-        steps::run(bench.args(["--features", "compile", "--example", "bench"]))
+    steps.run("The mapper beside its peers", || {
+        let mut bench =
+            project.cargo(&["run", "--locked", "--release", "--manifest-path", "benches/Cargo.toml"]);
+        steps::run(bench.arg("--target-dir").arg(project.target.join("benches")))
     })
 }
 

@@ -9,6 +9,9 @@ use crate::steps::{self, Steps};
 use crate::tools::{self, CARGO_DENY, CARGO_MACHETE};
 use crate::wasm;
 
+/// Workspaces that nothing here builds: their commands do (`cargo xtask fuzz`, `cargo xtask bench mapper`).
+const OUTSIDE_MANIFESTS: [&str; 2] = ["fuzz/Cargo.toml", "benches/Cargo.toml"];
+
 /// Tests by outcome, over all runners.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Count {
@@ -77,7 +80,11 @@ fn checks(project: &Project, steps: &mut Steps, python_bin: &std::path::Path) ->
 
     steps.run("Format", || {
         steps::run(&mut project.cargo(&["fmt", "--all", "--check"]))?;
-        steps::run(&mut mappers_cargo(project, &["fmt", "--all", "--check"]))
+        steps::run(&mut mappers_cargo(project, &["fmt", "--all", "--check"]))?;
+        for manifest in OUTSIDE_MANIFESTS {
+            steps::run(&mut project.cargo(&["fmt", "--check", "--manifest-path", manifest]))?;
+        }
+        Ok(())
     })?;
     steps
         .run("Spelling", || steps::run(Command::new(python_bin.join("typos")).current_dir(&project.root)))?;
@@ -95,6 +102,10 @@ fn checks(project: &Project, steps: &mut Steps, python_bin: &std::path::Path) ->
     steps.run("Licences, bans and sources of dependencies", || {
         for manifest in ["Cargo.toml", "mappers-wasm/Cargo.toml"] {
             steps::run(deny_check(project, &deny, manifest).args(["licenses", "bans", "sources"]))?;
+        }
+        // Never shipped, so what they are made of is not banned; what they are licensed under is looked at all the same.
+        for manifest in OUTSIDE_MANIFESTS {
+            steps::run(deny_check(project, &deny, manifest).args(["licenses", "sources"]))?;
         }
         advisories(project, &deny)
     })?;

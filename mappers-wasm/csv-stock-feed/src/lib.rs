@@ -21,13 +21,17 @@ pub const LINES_MAX: usize = 1_000;
 /// Most bad lines that a refusal names.
 pub const LINES_NAMED_MAX: usize = 8;
 
+/// Shortest line, in bytes: three fields of one character, two separators, and its end.
+const LINE_BYTES_MIN: usize = 6;
+
 /// Longest unit, in characters, by the canonical schema.
 const UNIT_CHARS_MAX: usize = 16;
 
 struct Columns {
     sku: Column,
     warehouse: Column,
-    levels: [Option<Column>; 6],
+    /// Those that the file has, by their place in [`LEVELS`].
+    levels: Vec<(usize, Column)>,
     unit: Option<Column>,
     gtin: Option<Column>,
     description: Option<Column>,
@@ -48,8 +52,10 @@ pub fn map<'a>(meta: &Meta<'a>, payload: &'a [u8]) -> Mapped<InventoryUpdated<'a
     let mut reader = Reader::new(payload)?;
     let columns = Columns::find(&reader)?;
     let received_at = time::utc(&meta.occurred_at, "")?;
-    let mut events = Vec::new();
-    let mut lines = Seen::default();
+    // A file has at most so many lines as it has room for; growing would copy what is there already.
+    let lines_max = (payload.len() / LINE_BYTES_MIN).min(LINES_MAX);
+    let mut events = Vec::with_capacity(lines_max);
+    let mut lines = Seen::with_capacity_and_hasher(lines_max, Default::default());
     let mut faults = Faults::default();
     loop {
         let record = match reader.next_record() {
@@ -97,13 +103,13 @@ impl Columns {
         let columns = Self {
             sku: reader.required("sku")?,
             warehouse: reader.required("warehouse")?,
-            levels: LEVELS.map(|name| reader.column(name)),
+            levels: (0..).zip(LEVELS).filter_map(|(at, name)| Some((at, reader.column(name)?))).collect(),
             unit: reader.column("unit"),
             gtin: reader.column("gtin"),
             description: reader.column("description"),
             counted_at: reader.column("counted_at"),
         };
-        if columns.levels.iter().all(Option::is_none) {
+        if columns.levels.is_empty() {
             let why = format!("line 1: no column of a quantity: {}", LEVELS.join(", "));
             return Err(MapError::new("csv_column_missing", "/1", why));
         }
@@ -116,15 +122,14 @@ impl Columns {
         received_at: &str,
     ) -> Result<CanonicalEvent<InventoryUpdated<'a>>, MapError> {
         let mut levels = [None; 6];
-        for (at, name) in LEVELS.into_iter().enumerate() {
-            levels[at] = self.levels[at]
-                .and_then(|column| record.get(column))
-                .map(|text| {
-                    let path = || record.path(name);
-                    if at == AVAILABLE { quantity::whole(&text, path) } else { quantity::level(&text, path) }
-                })
-                .transpose()
-                .map_err(|fault| on_line(record, &fault))?;
+        for &(at, column) in &self.levels {
+            let Some(text) = record.get(column) else { continue };
+            let path = || record.path(LEVELS[at]);
+            let level = match at {
+                AVAILABLE => quantity::whole(&text, path),
+                _ => quantity::level(&text, path),
+            };
+            levels[at] = Some(level.map_err(|fault| on_line(record, &fault))?);
         }
         let [on_hand, available, reserved, on_order, in_transit, damaged] = levels;
         let data = InventoryUpdated {

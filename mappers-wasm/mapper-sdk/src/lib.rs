@@ -58,6 +58,7 @@ pub mod money;
 pub mod quantity;
 pub mod text;
 pub mod time;
+mod write;
 pub mod x12;
 
 use std::borrow::Cow;
@@ -65,6 +66,9 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 pub use error::{CODE_CHARS_MAX, MESSAGE_BYTES_MAX, MapError, PATH_BYTES_MAX};
+
+/// Most bytes of events that the host takes from one message.
+pub const OUTPUT_BYTES_MAX: usize = 256 * 1024;
 
 /// What the host knows of a message beside its bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -111,7 +115,8 @@ pub type Mapped<D> = Result<Vec<CanonicalEvent<D>>, MapError>;
 /// [`MapError`].
 ///
 /// # Errors
-/// The mapper's refusal, or `meta_invalid` when `meta` is not the object that the host promises.
+/// The mapper's refusal, `meta_invalid` when `meta` is not the object that the host promises, or `message_too_large` when the
+/// events come to more than [`OUTPUT_BYTES_MAX`].
 pub fn run<'a, D: Serialize>(
     meta: &'a [u8],
     payload: &'a [u8],
@@ -129,10 +134,25 @@ fn map_to_json<'a, D: Serialize>(
         serde_json::from_slice(meta).map_err(|e| MapError::new("meta_invalid", "", format!("meta: {e}")))?;
     let events = map(&meta, payload)?;
     // Canonical data is seldom longer than the message it came from, and growing in place is cheap besides.
-    let mut out = Vec::with_capacity(payload.len());
-    serde_json::to_writer(&mut out, &events)
-        .map_err(|e| MapError::new("output_unserializable", "", e.to_string()))?;
-    Ok(out)
+    let json = write::to_json(&events, payload.len())
+        .map_err(|e| MapError::new("output_unserializable", "", e.to_string()))
+        .and_then(|json| within_bounds(json, events.len()));
+    // The instance ends with this call, and its memory with it: freeing a thousand events would be for nothing.
+    #[cfg(target_arch = "wasm32")]
+    std::mem::forget(events);
+    json
+}
+
+/// Said here rather than by the host, for whom it would be the mapper's mistake and not the message's.
+fn within_bounds(json: Vec<u8>, events: usize) -> Result<Vec<u8>, MapError> {
+    if json.len() <= OUTPUT_BYTES_MAX {
+        return Ok(json);
+    }
+    let bytes = json.len();
+    let why = format!(
+        "its {events} events come to {bytes} bytes, and at most {OUTPUT_BYTES_MAX} are taken of one message; send it in parts"
+    );
+    Err(MapError::new("message_too_large", "", why))
 }
 
 /// Makes a crate a mapper: exports `$map` as the world of `wit/mapper.wit` on wasm32, and everywhere as a function

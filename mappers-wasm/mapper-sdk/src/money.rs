@@ -84,34 +84,48 @@ pub(crate) enum Fault {
     OutOfRange,
 }
 
-/// `text` times ten to the power of `exponent`.
+/// `text` times ten to the power of `exponent`. One pass, since a message has many amounts.
 pub(crate) fn minor(text: &str, exponent: u8) -> Result<Minor, Fault> {
-    let (negative, digits) = match text.strip_prefix('-') {
-        Some(digits) => (true, digits),
-        None => (false, text),
+    let (negative, digits) = match text.as_bytes() {
+        [b'-', digits @ ..] => (true, digits),
+        digits => (false, digits),
     };
-    let (whole, fraction) = match digits.split_once('.') {
-        Some((_, "")) => return Err(Fault::Invalid),
-        Some(parts) => parts,
-        None => (digits, ""),
+    let exponent = usize::from(exponent);
+    let (mut total, mut whole, mut fraction): (Minor, usize, Option<usize>) = (0, 0, None);
+    let (mut precise, mut in_range) = (true, true);
+    let mut shift = |digit: u8| {
+        if in_range {
+            total = total * 10 + Minor::from(digit);
+            in_range = total <= MINOR_MAX;
+        }
     };
-    if whole.is_empty() || !whole.bytes().chain(fraction.bytes()).all(|b| b.is_ascii_digit()) {
-        return Err(Fault::Invalid);
-    }
-    let places = usize::from(exponent);
-    let (kept, beyond) = fraction.split_at(fraction.len().min(places));
-    if beyond.bytes().any(|b| b != b'0') {
-        return Err(Fault::TooPrecise);
-    }
-    let padding = places - kept.len();
-    let mut total: Minor = 0;
-    for digit in whole.bytes().chain(kept.bytes()).chain(std::iter::repeat_n(b'0', padding)) {
-        total = total * 10 + Minor::from(digit - b'0');
-        if total > MINOR_MAX {
-            return Err(Fault::OutOfRange);
+    for byte in digits {
+        match (byte, &mut fraction) {
+            (b'0'..=b'9', None) => {
+                whole += 1;
+                shift(byte - b'0');
+            }
+            (b'0'..=b'9', Some(places)) => {
+                *places += 1;
+                if *places <= exponent {
+                    shift(byte - b'0');
+                } else {
+                    precise &= *byte == b'0';
+                }
+            }
+            (b'.', None) => fraction = Some(0),
+            _ => return Err(Fault::Invalid),
         }
     }
-    Ok(if negative { -total } else { total })
+    for _ in fraction.unwrap_or(0)..exponent {
+        shift(0);
+    }
+    match () {
+        () if whole == 0 || fraction == Some(0) => Err(Fault::Invalid),
+        () if !precise => Err(Fault::TooPrecise),
+        () if !in_range => Err(Fault::OutOfRange),
+        () => Ok(if negative { -total } else { total }),
+    }
 }
 
 /// Adds amounts of one currency.
