@@ -21,9 +21,9 @@ import {
   refuse,
   run,
   utc,
-} from "../../sdk-as";
+} from "sdk-as";
 
-export { cabi_realloc } from "../../sdk-as";
+export { cabi_realloc } from "sdk-as";
 
 export function map(meta: usize, metaLen: i32, payload: usize, payloadLen: i32): usize {
   return run(meta, metaLen, payload, payloadLen, cancelled);
