@@ -231,7 +231,7 @@ impl Plan {
                 .replace("{{sdk}}", &sdk.display().to_string())
         };
         let mut files: Vec<(String, Vec<u8>)> =
-            vec![("mapper.toml".into(), filled(include_str!("../../templates/mapper.toml")).into())];
+            vec![("mapper.toml".into(), filled(include_str!("../../templates/mapper.toml.txt")).into())];
         if format == Format::Json {
             files.push(("schema/1.schema.json".into(), pretty(&inferred.payload_schema()).into()));
         }
