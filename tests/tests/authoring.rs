@@ -112,7 +112,7 @@ fn a_file_becomes_a_mapper_in_rust_and_nothing_else() {
 fn generated_types_write_what_the_canonical_schema_allows() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    std::fs::write(folder.join("sample.json"), r#"{"id":"O-1"}"#).unwrap();
+    std::fs::write(folder.join("sample.json"), r#"{"größe 🫖":"O-1"}"#).unwrap();
     for (language, source) in [("c", "src/mapper.c"), ("assemblyscript", "src/index.ts")] {
         let new =
             ["mapper", "new", "acme", "--lang", language, "--canonical", "OrderUpdated", "--dir", language];

@@ -22,7 +22,7 @@ bool sm_map(const sm_json *meta, sm_text payload) {
         .payment_status = PAYMENT_STATUS_PARTIALLY_PAID,
         .status_is_null = true,
     };
-    if (!sm_id(message, "id", &data.order_id)) return false;
+    if (!sm_id(message, "größe 🫖", &data.order_id)) return false;
     put_event(at, &data);
     return true;
 }

@@ -11,7 +11,7 @@ export function map(meta: usize, metaLen: i32, payload: usize, payloadLen: i32):
 function updated(meta: Json, payload: Text): bool {
   const message = parse(payload);
   if (!message) return false;
-  const id = message.id("id");
+  const id = message.id("größe 🫖");
   const at = utc(meta, "occurredAt");
   if (!id || !at) return false;
   const first = new Line(Text.of("1"), 2, 0, 0, 10, false, false);

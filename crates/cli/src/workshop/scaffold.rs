@@ -552,4 +552,93 @@ mod tests {
         assert_eq!(text(&lines[0], "qty").as_deref(), Some("2"));
         assert_eq!((text(&lines[1], "sku").as_deref(), text(&lines[1], "qty")), (Some("B"), None));
     }
+
+    fn plan(folder: &Path, samples: &[(&str, &str)]) -> Plan {
+        let samples = samples.iter().map(|(name, text)| {
+            std::fs::write(folder.join(name), text).unwrap();
+            Sample::read(&folder.join(name)).unwrap()
+        });
+        Plan {
+            vendor_id: "acme".parse().unwrap(),
+            event_type: "stock".parse().unwrap(),
+            canonical: CanonicalRef {
+                r#type: "InventoryUpdated".parse().unwrap(),
+                version: "1.0".parse().unwrap(),
+            },
+            mappers: folder.to_owned(),
+            folder: folder.join("made"),
+            samples: samples.collect(),
+        }
+    }
+
+    fn inventory() -> &'static str {
+        sluice_core::canonical::SCHEMAS.iter().find(|(name, ..)| *name == "InventoryUpdated").unwrap().2
+    }
+
+    #[test]
+    fn every_contract_that_is_written_holds() {
+        let isa = "ISA*00*          *00*          *ZZ*SENDER         *ZZ*RECEIVER       *260110*1403*U*00401*000000905*0*P*>~";
+        for (samples, format) in [
+            (&[("s.json", r#"{"sku":"A"}"#)][..], Format::Json),
+            (&[("s.csv", "sku,qty\nA,1\n")], Format::Csv),
+            (&[("s.x12", &format!("{isa}ST*846*1~"))], Format::X12),
+            (&[], Format::Json),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let plan = plan(folder.path(), samples);
+            let (payload, about) = plan.contract_parts(plan.format().unwrap(), Language::Rust);
+            let text = include_str!("../../templates/mapper.toml.txt")
+                .replace("{{language}}", about)
+                .replace("{{payload}}", &payload)
+                .replace("{{vendor}}", "acme")
+                .replace("{{event}}", "stock")
+                .replace("{{canonical}}", "InventoryUpdated")
+                .replace("{{version}}", "1.0");
+            let contract: sluice_core::contract::Contract = toml::from_str(&text).unwrap();
+            contract.check().unwrap();
+            assert_eq!(contract.payload.format, format, "{text}");
+        }
+    }
+
+    #[test]
+    fn samples_of_two_formats_and_files_in_another_language_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let both = plan(folder.path(), &[("s.json", "{}"), ("s.csv", "a,b\n1,2\n")]);
+        let said = both.write(Language::Rust, inventory()).unwrap_err().to_string();
+        assert!(said.contains("one sample is json, and another csv"), "{said}");
+        let csv = plan(folder.path(), &[("s.csv", "a,b\n1,2\n")]);
+        let said = csv.write(Language::C, inventory()).unwrap_err().to_string();
+        assert!(said.contains("a mapper of csv is made in Rust only"), "{said}");
+        assert!(!folder.path().join("made").exists(), "nothing is written");
+    }
+
+    #[test]
+    fn what_has_no_source_is_refused_in_every_language() {
+        let folder = tempfile::tempdir().unwrap();
+        let plan = plan(folder.path(), &[("s.json", r#"{"sku":"A","x*/":{"y":1}}"#)]);
+        let inferred = Inferred::of(&plan, inventory()).unwrap();
+        assert_eq!(inferred.suggestion.missing, ["warehouseId", "quantityOnHand"]);
+        for text in [inferred.rust_json(), inferred.assembly_script_json(), inferred.c_json()] {
+            assert!(text.contains("mapping_incomplete") && text.contains("Not finished"), "{text}");
+            assert!(!text.starts_with("/*"), "a vendor's name cannot end the comment: {text}");
+        }
+    }
+
+    #[test]
+    fn a_column_that_is_sometimes_empty_may_be_missing() {
+        let folder = tempfile::tempdir().unwrap();
+        let plan = plan(
+            folder.path(),
+            &[("s.csv", "sku,warehouse,on_hand,reserved,available\nA,R,1,,-2\nB,R,2,7,1\n")],
+        );
+        let text = Inferred::of(&plan, inventory()).unwrap().rust_csv();
+        for line in [
+            "quantity_reserved: reader.column(\"reserved\"),",
+            "quantity_on_hand: reader.required(\"on_hand\")?,",
+            "quantity_available: Some(quantity::whole(",
+            "//! | `reserved` | whole numbers, sometimes none | `quantityReserved` |",
+        ] {
+            assert!(text.contains(line), "{line} in\n{text}");
+        }
+    }
 }

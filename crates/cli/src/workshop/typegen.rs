@@ -630,6 +630,56 @@ mod tests {
     }
 
     #[test]
+    fn types_in_c_and_assembly_script_say_what_must_be_there() {
+        let schema = json!({"type": "object", "required": ["type", "parts", "size"], "properties": {
+            "type": {"enum": ["a-b", "c"]},
+            "size": {"type": "integer"},
+            "count": {"type": "integer", "description": "ends */ here"},
+            "new": {"type": ["boolean", "null"]},
+            "parts": {"type": "array", "items": {"type": "object", "required": ["SKU"], "properties": {"SKU": {"type": "string"}}}}
+        }});
+        let types = Types::of("Thing", &schema).unwrap();
+        let c = types.c("Thing", "1.0");
+        for line in [
+            "    TYPE_A_B,",
+            "    case TYPE_A_B: return SM_LITERAL(\"a-b\");",
+            "    int64_t size;",
+            "    /* ends * / here */\n    bool has_count;\n    int64_t count;",
+            "    bool new_is_null; /* there is none any more */\n    bool has_new;\n    bool new;",
+            "    const Part *parts;\n    uint32_t parts_count;",
+            "    if (it->has_count) sm_put_integer(\"count\", it->count);",
+            "    if (it->new_is_null) sm_put_null(\"new\");\n    else if (it->has_new) sm_put_bool(\"new\", it->new);",
+            "for (uint32_t i = 0; i < it->parts_count; i++) put_part(NULL, &it->parts[i]);",
+        ] {
+            assert!(c.contains(line), "{line} in\n{c}");
+        }
+        assert!(
+            c.find("struct Part {").unwrap() < c.find("struct Thing {").unwrap(),
+            "known before it is held"
+        );
+        let script = types.assembly_script("Thing", "1.0");
+        for line in [
+            "  constructor(\n    public type_: Type,\n    public size: i64,\n  ) {}",
+            "  count: i64 = ABSENT;",
+            "  new_: Flag = Flag.Absent;\n  /** There is none any more. */\n  new_IsNull: bool = false;",
+            "  parts: Part[] = [];",
+            "    if (this.count != ABSENT) putInteger(\"count\", this.count);",
+            "for (let i = 0; i < this.parts.length; i++) this.parts[i].put(\"\");",
+            "    putWord(\"type\", typeWord(this.type_));",
+        ] {
+            assert!(script.contains(line), "{line} in\n{script}");
+        }
+        for (name, version, text) in SCHEMAS {
+            let types = Types::of(name, &serde_json::from_str(text).unwrap()).unwrap();
+            for text in [types.c(name, version), types.assembly_script(name, version)] {
+                assert!(text.lines().all(|line| line.chars().count() <= 130), "{text}");
+            }
+        }
+        let nested = json!({"type": "object", "properties": {"a": {"type": "array", "items": {"type": "array", "items": {"type": "string"}}}}});
+        assert_eq!(Types::of("X", &nested).unwrap_err().what, "arrays or null as items");
+    }
+
+    #[test]
     fn names_are_told_apart_by_their_words() {
         assert_eq!(words("orderID"), ["order", "id"]);
         assert_eq!(words("HTTPServer_on-hand2"), ["http", "server", "on", "hand2"]);
