@@ -8,6 +8,9 @@ use std::fmt::Write as _;
 use super::c::unwrapped;
 use super::{Field, Type, Types, block_comment, pascal, script_ident, snake};
 
+/// Beyond it a statement stands on a line of its own.
+const LINE_CHARS_MAX: usize = 110;
+
 impl Types {
     /// The module.
     pub fn assembly_script(&self, root: &str, version: &str) -> String {
@@ -138,6 +141,9 @@ fn script_member(out: &mut String, field: &Field) {
     };
     let _ = match (field.required, nullable) {
         (true, false) => writeln!(out, "    {statement}"),
+        (false, false) if present.len() + statement.len() > LINE_CHARS_MAX => {
+            writeln!(out, "    if ({present})\n      {statement}")
+        }
         (false, false) => writeln!(out, "    if ({present}) {statement}"),
         (false, true) => {
             writeln!(out, "    if (this.{own}IsNull) putNull({member});\n    else if ({present}) {statement}")
@@ -163,7 +169,7 @@ fn script_type(kind: &Type) -> String {
 
 /// The function that gives an enumeration's text.
 fn word(name: &str) -> String {
-    format!("{}Word", script_ident(&snake(name)))
+    script_ident(&format!("{} word", snake(name)))
 }
 
 fn put(kind: &Type, name: &str, value: &str) -> String {
