@@ -3,8 +3,8 @@
 //
 // A mapper's `src/index.ts` exports the ABI and hands its own function to it:
 //
-//     import { Json, Kind, Text, eventBegin, eventEnd, parse, putText, run, utc } from "../../sdk-as";
-//     export { cabi_realloc } from "../../sdk-as";
+//     import { Json, Kind, Text, eventBegin, eventEnd, parse, putText, run, utc } from "sdk-as";
+//     export { cabi_realloc } from "sdk-as";
 //
 //     export function map(meta: usize, metaLen: i32, payload: usize, payloadLen: i32): usize {
 //       return run(meta, metaLen, payload, payloadLen, (meta: Json, payload: Text): bool => {
@@ -21,7 +21,7 @@
 //       });
 //     }
 //
-// Build with the `asconfig.json` of a bundle: the stub runtime (an instance lives for one call, nothing is collected), no import of
+// Build by `sluice mapper build`, which tells the compiler where `sdk-as` is (`--path mappers-wasm`), with the `asconfig.json` of a bundle: the stub runtime (an instance lives for one call, nothing is collected), no import of
 // `abort` (a failed assertion is a trap), and the start function exported as `_initialize`.
 
 import { Json, parse, refusal, refuse } from "./json";
@@ -41,6 +41,7 @@ export {
   putBool,
   putInteger,
   putKnown,
+  putNull,
   putText,
   putWord,
 } from "./write";

@@ -1,7 +1,7 @@
 // Bytes in UTF-8, and buffers of them.
 //
-// AssemblyScript's strings are UTF-16; what a vendor sends and what a mapper writes is UTF-8, and is never converted. A literal is
-// compared and written by its characters, which are ASCII.
+// AssemblyScript's strings are UTF-16; what a vendor sends and what a mapper writes is UTF-8, and is never converted. Only the
+// literals of a mapper's source are, character by character.
 
 /** A part of memory, in UTF-8: of the message itself, or of a buffer. */
 export class Text {
@@ -10,7 +10,7 @@ export class Text {
     public len: i32,
   ) {}
 
-  /** The text of an ASCII literal. */
+  /** The text of a literal. */
   static of(literal: string): Text {
     const out = new Buffer();
     out.put(literal);
@@ -22,11 +22,14 @@ export class Text {
   }
 
   is(literal: string): bool {
-    if (this.len != literal.length) return false;
-    for (let i = 0; i < this.len; i++) {
-      if (<i32>this.byte(i) != literal.charCodeAt(i)) return false;
+    // Most literals are ASCII; of another every character has more bytes.
+    if (this.len < literal.length) return false;
+    for (let i = 0; i < literal.length; i++) {
+      const unit = literal.charCodeAt(i);
+      if (unit >= 0x80) return this.same(Text.of(literal));
+      if (<i32>this.byte(i) != unit) return false;
     }
-    return true;
+    return this.len == literal.length;
   }
 
   same(other: Text): bool {
@@ -107,9 +110,29 @@ export class Buffer {
     this.len += text.len;
   }
 
-  /** An ASCII literal. */
+  /** A literal. */
   put(literal: string): void {
-    for (let i = 0; i < literal.length; i++) this.byte(<u8>literal.charCodeAt(i));
+    for (let i = 0; i < literal.length; i++) {
+      const unit = literal.charCodeAt(i);
+      if (unit < 0x80) {
+        this.byte(<u8>unit);
+        continue;
+      }
+      const code = literal.codePointAt(i);
+      if (code >= 0x10000) {
+        i++;
+        this.byte(<u8>(0xf0 | (code >> 18)));
+        this.byte(<u8>(0x80 | ((code >> 12) & 0x3f)));
+      } else if (code >= 0x800) {
+        this.byte(<u8>(0xe0 | (code >> 12)));
+      } else {
+        this.byte(<u8>(0xc0 | (code >> 6)));
+        this.byte(<u8>(0x80 | (code & 0x3f)));
+        continue;
+      }
+      this.byte(<u8>(0x80 | ((code >> 6) & 0x3f)));
+      this.byte(<u8>(0x80 | (code & 0x3f)));
+    }
   }
 
   integer(number: i64): void {

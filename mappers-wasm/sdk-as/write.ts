@@ -65,6 +65,11 @@ export function putBool(name: string, value: bool): void {
   out.put(value ? "true" : "false");
 }
 
+export function putNull(name: string): void {
+  item(name);
+  out.put("null");
+}
+
 /** `name` is "" for an item of an array. */
 export function objectBegin(name: string): void {
   open(name, 0x7b);

@@ -208,6 +208,7 @@ void sm_event_end(void) {
 void sm_put_text(const char *name, sm_text text) { item(name), quote(&events, text); }
 void sm_put_integer(const char *name, int64_t number) { item(name), integer(&events, number); }
 void sm_put_bool(const char *name, bool value) { item(name), put(&events, value ? "true" : "false"); }
+void sm_put_null(const char *name) { item(name), put(&events, "null"); }
 void sm_object_begin(const char *name) { open(name, "{"); }
 void sm_object_end(void) { shut("}"); }
 void sm_array_begin(const char *name) { open(name, "["); }

@@ -144,6 +144,7 @@ void sm_put_text(const char *name, sm_text text);
 void sm_put_known(const char *name, sm_text text);
 void sm_put_integer(const char *name, int64_t number);
 void sm_put_bool(const char *name, bool value);
+void sm_put_null(const char *name);
 /* `name` is NULL for an item of an array. */
 void sm_object_begin(const char *name);
 void sm_object_end(void);

@@ -19,8 +19,8 @@ pub use mapper::{
     SigningArgs,
 };
 pub use workshop::{
-    BenchArgs, BuildArgs, CheckArgs, FixtureArgs, LangArg, ModuleArgs, NewArgs, RunArgs, ShadowArgs,
-    TestArgs, TypegenArgs,
+    BenchArgs, BuildArgs, CheckArgs, FixtureArgs, ModuleArgs, NewArgs, RunArgs, ShadowArgs, TestArgs,
+    TypegenArgs,
 };
 
 /// The local cloud's AWS endpoint, unless told otherwise.

@@ -21,6 +21,13 @@ use crate::intake::Request;
 /// What a secret of Standard Webhooks starts with.
 pub const STANDARD_PREFIX: &str = "whsec_";
 
+/// Header of Standard Webhooks with the message's id.
+pub const HEADER_ID: &str = "webhook-id";
+/// Header of Standard Webhooks with the time of sending, in seconds since 1970.
+pub const HEADER_TIMESTAMP: &str = "webhook-timestamp";
+/// Header of Standard Webhooks with the signatures.
+pub const HEADER_SIGNATURE: &str = "webhook-signature";
+
 /// How far the signer's clock may be from ours, in seconds (the specification's recommendation).
 const TOLERANCE_SECONDS: i64 = 300;
 
@@ -62,6 +69,49 @@ pub enum SignatureError {
     Unsigned,
 }
 
+/// Not a secret of Standard Webhooks.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a webhook secret is {STANDARD_PREFIX} and base64 (Standard Webhooks)")]
+pub struct InvalidSecret;
+
+/// A secret of Standard Webhooks: `whsec_` and the key in base64. It is never shown.
+#[derive(Clone)]
+pub struct StandardSecret(Vec<u8>);
+
+impl std::fmt::Debug for StandardSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("StandardSecret(…)")
+    }
+}
+
+impl std::str::FromStr for StandardSecret {
+    type Err = InvalidSecret;
+
+    fn from_str(text: &str) -> Result<Self, InvalidSecret> {
+        let encoded = text.strip_prefix(STANDARD_PREFIX).ok_or(InvalidSecret)?;
+        let key = STANDARD.decode(encoded).map_err(|_| InvalidSecret)?;
+        if key.is_empty() { Err(InvalidSecret) } else { Ok(Self(key)) }
+    }
+}
+
+impl StandardSecret {
+    /// The text of the secret whose key this is.
+    pub fn text_of(key: &[u8]) -> String {
+        format!("{STANDARD_PREFIX}{}", STANDARD.encode(key))
+    }
+
+    /// Value of the header [`HEADER_SIGNATURE`] for a message with this id, sent at this time.
+    pub fn sign(&self, id: &str, timestamp_seconds: i64, body: &[u8]) -> String {
+        let mac = mac(&self.0, &standard_parts(id, &timestamp_seconds.to_string(), body));
+        format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()))
+    }
+}
+
+/// What Standard Webhooks signs.
+fn standard_parts<'a>(id: &'a str, timestamp: &'a str, body: &'a [u8]) -> [&'a [u8]; 5] {
+    [id.as_bytes(), b".", timestamp.as_bytes(), b".", body]
+}
+
 /// Whether any of the secrets is one of Standard Webhooks, so that envelopes must be signed.
 pub fn signs_envelopes(secrets: &[String]) -> bool {
     secrets.iter().any(|secret| secret.starts_with(STANDARD_PREFIX))
@@ -100,9 +150,9 @@ fn verify_standard(
     secrets: &[String],
     now: Timestamp,
 ) -> Result<(), SignatureError> {
-    let id = header(request, "webhook-id")?;
-    let timestamp_text = header(request, "webhook-timestamp")?;
-    let signatures = header(request, "webhook-signature")?;
+    let id = header(request, HEADER_ID)?;
+    let timestamp_text = header(request, HEADER_TIMESTAMP)?;
+    let signatures = header(request, HEADER_SIGNATURE)?;
     let timestamp: i64 = timestamp_text.parse().map_err(|_| SignatureError::TimestampMalformed)?;
     let behind_seconds = now.as_second().saturating_sub(timestamp);
     if behind_seconds > TOLERANCE_SECONDS {
@@ -117,15 +167,12 @@ fn verify_standard(
         .take(SIGNATURES_MAX)
         .filter_map(|signature| STANDARD.decode(signature).ok())
         .collect();
-    let keys = secrets
-        .iter()
-        .filter_map(|secret| STANDARD.decode(secret.strip_prefix(STANDARD_PREFIX)?).ok())
-        .map(Cow::Owned);
-    let parts = [id.as_bytes(), b".", timestamp_text.as_bytes(), b".", body];
-    if any_matches(keys, &parts, &claimed) {
+    let keys =
+        secrets.iter().filter_map(|secret| secret.parse().ok()).map(|StandardSecret(key)| Cow::Owned(key));
+    if any_matches(keys, &standard_parts(id, timestamp_text, body), &claimed) {
         return Ok(());
     }
-    Err(SignatureError::Mismatch("webhook-signature".to_owned()))
+    Err(SignatureError::Mismatch(HEADER_SIGNATURE.to_owned()))
 }
 
 /// Whether a key gives one of the claimed MACs. Every key is tried, and decoys up to [`SECRETS_MAX`].
@@ -233,6 +280,48 @@ mod tests {
 
     fn hmac(header: &str, encoding: Encoding, prefix: &str) -> Signature {
         Signature::Hmac { header: header.into(), encoding, prefix: prefix.into() }
+    }
+
+    const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
+
+    #[test]
+    fn standard_signatures_are_those_of_the_reference_library() {
+        let secret: StandardSecret = SECRET.parse().unwrap();
+        let oracle = standardwebhooks::Webhook::new(SECRET).unwrap();
+        for body in ["", "{}", r#"{"é":"\u00e9"}"#] {
+            let expected = oracle.sign("msg_1", 1_795_255_200, body.as_bytes()).unwrap();
+            assert_eq!(secret.sign("msg_1", 1_795_255_200, body.as_bytes()), expected);
+        }
+        assert_ne!(secret.sign("m", 1, b"\xff"), secret.sign("m", 1, b"\xfe"), "bytes that are no text");
+    }
+
+    #[test]
+    fn what_is_signed_is_verified() {
+        let secret: StandardSecret = SECRET.parse().unwrap();
+        let signed = |body: &[u8]| {
+            let mut request = request(HEADER_ID, "msg_1");
+            let timestamp = now().as_second();
+            request.headers.insert(HEADER_TIMESTAMP.into(), timestamp.to_string());
+            request.headers.insert(HEADER_SIGNATURE.into(), secret.sign("msg_1", timestamp, body));
+            request
+        };
+        let check = |body: &[u8], secrets: &[&str]| {
+            let secrets: Vec<String> = secrets.iter().map(ToString::to_string).collect();
+            verify(&Signature::StandardWebhooks, &signed(b"\xff"), body, &secrets, now())
+        };
+        assert_eq!(check(b"\xff", &["not a secret", SECRET]), Ok(()));
+        let mismatch = Err(SignatureError::Mismatch(HEADER_SIGNATURE.to_owned()));
+        assert_eq!(check(b"\xfe", &[SECRET]), mismatch);
+        assert_eq!(check(b"\xff", &["whsec_"]), mismatch);
+    }
+
+    #[test]
+    fn a_secret_has_a_key_and_is_never_shown() {
+        assert_eq!(StandardSecret::text_of(b"key").parse::<StandardSecret>().unwrap().0, b"key");
+        for bad in ["", "whsec_", "C2FVsBQIhrscChlQIMV", "whsec_%%%"] {
+            assert_eq!(bad.parse::<StandardSecret>().unwrap_err(), InvalidSecret, "{bad:?}");
+        }
+        assert_eq!(format!("{:?}", SECRET.parse::<StandardSecret>().unwrap()), "StandardSecret(…)");
     }
 
     /// `printf '%s' "$BODY" | openssl dgst -sha256 -hmac KEY`.

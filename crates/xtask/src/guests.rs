@@ -67,24 +67,23 @@ impl Language {
     }
 }
 
-/// Builds the bundles in C and AssemblyScript among `bundles` (their names) to `built/<bundle>.wasm`.
-pub(crate) fn build(project: &Project, workspace: &Path, bundles: &[String], built: &Path) -> Result<()> {
-    let of_language = |wanted: Language| -> Result<Vec<PathBuf>> {
-        let mut folders = Vec::new();
-        for bundle in bundles {
-            let folder = workspace.join(bundle);
-            if Language::of(&folder)? == wanted {
-                folders.push(folder);
+/// Builds the bundles in C and AssemblyScript among `folders`, wherever they lie, to `built/<folder's name>.wasm`.
+pub(crate) fn build(project: &Project, workspace: &Path, folders: &[PathBuf], built: &Path) -> Result<()> {
+    let of_language = |wanted: Language| -> Result<Vec<&PathBuf>> {
+        let mut found = Vec::new();
+        for folder in folders {
+            if Language::of(folder)? == wanted {
+                found.push(folder);
             }
         }
-        Ok(folders)
+        Ok(found)
     };
     let (c, assembly_script) = (of_language(Language::C)?, of_language(Language::AssemblyScript)?);
     fs::create_dir_all(built).with_context(|| format!("could not make {}", built.display()))?;
     if !c.is_empty() {
         let zig = zig(project)?;
         for bundle in c {
-            compile_c(project, &zig, &bundle, &output(&bundle, built))
+            compile_c(project, &zig, bundle, &output(bundle, built))
                 .with_context(|| format!("{} did not build", bundle.display()))?;
         }
     }
@@ -92,8 +91,9 @@ pub(crate) fn build(project: &Project, workspace: &Path, bundles: &[String], bui
         let compiler = asc(workspace)?;
         for bundle in assembly_script {
             let mut asc = Command::new("node");
-            asc.arg(&compiler).args(["--config", "asconfig.json", "--outFile"]);
-            asc.arg(output(&bundle, built)).current_dir(&bundle);
+            // `import … from "sdk-as"` is found below this path, wherever the bundle lies.
+            asc.arg(&compiler).args(["--config", "asconfig.json", "--path"]).arg(workspace);
+            asc.arg("--outFile").arg(output(bundle, built)).current_dir(bundle);
             steps::run(&mut asc).with_context(|| format!("{} did not build", bundle.display()))?;
         }
     }
@@ -147,7 +147,8 @@ fn zig(project: &Project) -> Result<PathBuf> {
         fetch_zig(&root, &zig).with_context(|| {
             format!(
                 "no C compiler for WebAssembly. Mappers in C are built by zig {ZIG_VERSION}, which is fetched by `python3 -m pip \
-                 download ziglang=={ZIG_VERSION}`; where that cannot be, set {ZIG_VARIABLE} to a zig"
+                 download ziglang=={ZIG_VERSION}`: install Python 3 with pip (on Debian: python3-pip), or install zig and set \
+                 {ZIG_VARIABLE} to its path"
             )
         })?;
     }
@@ -187,7 +188,7 @@ fn asc(workspace: &Path) -> Result<PathBuf> {
     let installed = modified("node_modules/.package-lock.json");
     let fresh = compiler.is_file() && installed.is_some() && installed >= modified("package-lock.json");
     if !fresh {
-        let needed = "mappers in AssemblyScript are built with Node.js 20 or later and npm";
+        let needed = "mappers in AssemblyScript are built with Node.js 20 or later and npm: install both (on Debian: nodejs, npm)";
         let mut version = Command::new("node");
         version.arg("--version").stdout(Stdio::null());
         steps::run(&mut version).context(needed)?;

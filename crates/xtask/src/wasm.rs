@@ -54,7 +54,8 @@ pub(crate) fn build_mappers(project: &Project) -> Result<Vec<BuiltMapper>> {
     )?;
     let bundles = bundles(&workspace)?;
     let guests = workspace.join("target/guests");
-    guests::build(project, &workspace, &bundles, &guests)?;
+    let folders: Vec<PathBuf> = bundles.iter().map(|bundle| workspace.join(bundle)).collect();
+    guests::build(project, &workspace, &folders, &guests)?;
     let modules = modules(project)?;
     bundles
         .into_iter()
@@ -85,13 +86,8 @@ pub(crate) fn build_mapper(project: &Project, folder: &Path) -> Result<BuiltMapp
             built(&workspace, name)
         }
         Language::C | Language::AssemblyScript => {
-            anyhow::ensure!(
-                ours,
-                "{} must lie in mappers-wasm/ to be built: its SDK is there",
-                folder.display()
-            );
             let guests = workspace.join("target/guests");
-            guests::build(project, &workspace, &[name.to_owned()], &guests)?;
+            guests::build(project, &workspace, std::slice::from_ref(&folder), &guests)?;
             guests.join(format!("{name}.wasm"))
         }
     };

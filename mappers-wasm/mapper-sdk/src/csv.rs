@@ -1,5 +1,5 @@
 //! CSV as vendors send it: RFC 4180, with a line feed alone allowed, a byte order mark skipped, and the separator (comma,
-//! semicolon or tab) read from the header.
+//! semicolon, tab or bar) read from the header.
 //!
 //! Columns are found by the header's names, in any order and case. A record knows the line that it begins on, so that a
 //! refusal can name it.
@@ -172,10 +172,10 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The separator of a header: the one of the three that is in it most often, the comma when none is.
+/// The separator of a header: the one of the four that is in it most often, the comma when none is.
 fn separator(header: &str) -> u8 {
     let count = |separator: &u8| header.bytes().filter(|byte| byte == separator).count();
-    [b'\t', b';', b','].into_iter().max_by_key(count).unwrap_or(b',')
+    [b'|', b'\t', b';', b','].into_iter().max_by_key(count).unwrap_or(b',')
 }
 
 impl<'a> Record<'a> {

@@ -115,6 +115,75 @@ impl Serialize for Id<'_> {
     }
 }
 
+/// A number that JSON Schema calls an integer, exactly: `2`, `2.0`, `2e0` and `20e-1` are the same two, `2.5` is none. It is read
+/// digit by digit, never through a float. Source: JSON Schema 2020-12, validation, section 6.1.1.
+///
+/// Not accepted: text, a fraction that is not zero, what is beyond 64 bits. How large a quantity may be is
+/// [`quantity`](crate::quantity)'s to say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Integer(i64);
+
+impl Integer {
+    /// Its value.
+    #[must_use]
+    pub fn get(self) -> i64 {
+        self.0
+    }
+
+    /// The integer that a JSON number's token says; nothing when it says none, or one beyond 64 bits.
+    fn of(token: &str) -> Option<Self> {
+        if let Ok(plain) = token.parse() {
+            return Some(Self(plain));
+        }
+        let (number, exponent) = token.split_once(['e', 'E']).unwrap_or((token, "0"));
+        let (negative, digits) = match number.strip_prefix('-') {
+            Some(digits) => (true, digits),
+            None => (false, number),
+        };
+        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+        let significant = || whole.bytes().chain(fraction.bytes());
+        if significant().all(|digit| digit == b'0') {
+            return Some(Self(0));
+        }
+        // An exponent that is no i32 is beyond every digit that there can be, either way.
+        let exponent: i32 = exponent.parse().ok()?;
+        let places = i64::from(exponent) - i64::try_from(fraction.len()).ok()?;
+        let mut total: i64 = 0;
+        let mut push = |digit: i64| {
+            total = total.checked_mul(10)?.checked_add(if negative { -digit } else { digit })?;
+            Some(())
+        };
+        let beyond = usize::try_from(places.checked_neg()?).unwrap_or(0);
+        let kept = (whole.len() + fraction.len()).saturating_sub(beyond);
+        for (at, digit) in significant().enumerate() {
+            if at < kept {
+                push(i64::from(digit - b'0'))?;
+            } else if digit != b'0' {
+                return None;
+            }
+        }
+        for _ in 0..places {
+            push(0)?;
+        }
+        Some(Self(total))
+    }
+}
+
+impl From<Integer> for i64 {
+    fn from(integer: Integer) -> Self {
+        integer.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Integer {
+    fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
+        let raw = <&RawValue>::deserialize(reader)?.get();
+        let number = matches!(raw.as_bytes().first(), Some(b'-' | b'0'..=b'9'));
+        let integer = if number { Self::of(raw) } else { None };
+        integer.ok_or_else(|| D::Error::custom("an integer is a number without a fraction, within 64 bits"))
+    }
+}
+
 /// A decimal number as the vendor wrote it, as a string or as a number, never through a float. What it is worth is
 /// [`money`](crate::money)'s to say.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -219,6 +288,49 @@ mod tests {
         for given in ["1.5", "1e3", "null", "true", "[]", "\"\"", "{}"] {
             let text = format!("{{\"id\":{given}}}");
             assert_eq!(refused(text.as_bytes()), ("payload_invalid", "/id".to_owned()), "{given}");
+        }
+    }
+
+    #[test]
+    fn integers_are_those_of_json_schema() {
+        for (given, expected) in [
+            ("2", 2),
+            ("2.0", 2),
+            ("2e0", 2),
+            ("20E-1", 2),
+            ("0.2e+1", 2),
+            ("-2.00", -2),
+            ("-0", 0),
+            ("0.0", 0),
+            ("0e999999999999", 0),
+            ("12.50e1", 125),
+            ("100e-2", 1),
+            ("9007199254740993", 9_007_199_254_740_993),
+            ("9.007199254740993e15", 9_007_199_254_740_993),
+            ("9223372036854775807", i64::MAX),
+            ("-9223372036854775808", i64::MIN),
+            ("-9223372036854775808.0", i64::MIN),
+        ] {
+            let read: Integer = read(given.as_bytes()).unwrap();
+            assert_eq!(i64::from(read), expected, "{given}");
+        }
+        for given in [
+            "2.5",
+            "25e-1",
+            "0.5",
+            "1e-1",
+            "1e-400",
+            "1e400",
+            "9223372036854775808",
+            "922337203685477580.8e1",
+            "1e99999999999",
+            "1e-99999999999",
+            "\"2\"",
+            "null",
+            "true",
+            "[2]",
+        ] {
+            assert_eq!(read::<Integer>(given.as_bytes()).unwrap_err().code(), "payload_invalid", "{given}");
         }
     }
 

@@ -8,22 +8,16 @@ import {
   Kind,
   Text,
   currencyExponent,
-  eventBegin,
-  eventEnd,
   minor,
   parse,
-  putBool,
-  putInteger,
-  putKnown,
-  putText,
-  putWord,
   refusal,
   refuse,
   run,
   utc,
-} from "../../sdk-as";
+} from "sdk-as";
+import { ABSENT, Flag, OrderCancelled, Reason } from "./canonical";
 
-export { cabi_realloc } from "../../sdk-as";
+export { cabi_realloc } from "sdk-as";
 
 export function map(meta: usize, metaLen: i32, payload: usize, payloadLen: i32): usize {
   return run(meta, metaLen, payload, payloadLen, cancelled);
@@ -46,12 +40,12 @@ function cancelled(meta: Json, payload: Text): bool {
   const by = message.need("cancelledBy", Kind.String);
   if (!by) return false;
   const reason = reasonOf(by);
-  if (reason.length == 0) return false;
+  if (reason == Reason.Absent) return false;
   const comment = message.known("comment");
   if (refusal != null) return false;
 
   let currency: Text | null = null;
-  let amount: i64 = 0;
+  let amount = ABSENT;
   const refund = message.get("refund");
   if (refund) {
     currency = refund.id("currency");
@@ -69,28 +63,25 @@ function cancelled(meta: Json, payload: Text): bool {
     return refuse(restocked, "", "payload_invalid", "is neither true nor false");
   }
 
-  eventBegin("OrderCancelled", "1.0", at);
-  putText("orderId", id);
-  putKnown("orderName", number);
-  putWord("reason", reason);
-  putKnown("reasonText", comment);
-  if (currency) {
-    putText("currency", currency);
-    putInteger("refundedMinor", amount);
-  }
-  if (restocked) putBool("restocked", restocked.text.is("true"));
-  eventEnd();
+  const data = new OrderCancelled(id);
+  data.orderName = number;
+  data.reason = reason;
+  data.reasonText = comment;
+  data.currency = currency;
+  data.refundedMinor = amount;
+  if (restocked) data.restocked = restocked.text.is("true") ? Flag.True : Flag.False;
+  data.event(at);
   return true;
 }
 
-/** The canonical reason, or "" after a refusal. */
-function reasonOf(by: Json): string {
-  if (by.text.is("BUYER")) return "customer";
-  if (by.text.is("SELLER")) return "staff";
-  if (by.text.is("OUT_OF_STOCK")) return "inventory";
-  if (by.text.is("PAYMENT_FAILED")) return "payment";
-  if (by.text.is("FRAUD_CHECK")) return "fraud";
-  if (by.text.is("OTHER")) return "other";
+/** The canonical reason, absent after a refusal. */
+function reasonOf(by: Json): Reason {
+  if (by.text.is("BUYER")) return Reason.Customer;
+  if (by.text.is("SELLER")) return Reason.Staff;
+  if (by.text.is("OUT_OF_STOCK")) return Reason.Inventory;
+  if (by.text.is("PAYMENT_FAILED")) return Reason.Payment;
+  if (by.text.is("FRAUD_CHECK")) return Reason.Fraud;
+  if (by.text.is("OTHER")) return Reason.Other;
   refuse(by, "", "reason_unknown", "is no one that the marketplace documents", by.text);
-  return "";
+  return Reason.Absent;
 }

@@ -5,7 +5,7 @@
 //! more than there was.
 
 use mapper_sdk::canonical::{Canonical as _, InventoryUpdated, Text};
-use mapper_sdk::json::{self, Id};
+use mapper_sdk::json::{self, Id, Integer};
 use mapper_sdk::{MapError, Mapped, Meta, quantity};
 use serde::Deserialize;
 
@@ -15,7 +15,7 @@ struct InventoryLevel<'a> {
     inventory_item_id: Id<'a>,
     #[serde(borrow)]
     location_id: Id<'a>,
-    available: Option<i64>,
+    available: Option<Integer>,
     #[serde(borrow, default)]
     updated_at: Option<Text<'a>>,
 }
@@ -33,7 +33,7 @@ pub(crate) fn map<'a>(meta: &Meta<'a>, payload: &'a [u8]) -> Mapped<InventoryUpd
     let data = InventoryUpdated {
         warehouse_id: level.location_id.into_text(),
         sku: level.inventory_item_id.into_text(),
-        quantity_available: Some(quantity::in_range(available, || "/available".to_owned())?),
+        quantity_available: Some(quantity::in_range(available.get(), || "/available".to_owned())?),
         ..InventoryUpdated::default()
     };
     Ok(vec![data.at(occurred_at)])

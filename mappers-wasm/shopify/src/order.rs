@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use mapper_sdk::json::{Decimal, Id};
+use mapper_sdk::json::{Decimal, Id, Integer};
 use serde::Deserialize;
 
 type Text<'a> = Cow<'a, str>;
@@ -139,7 +139,7 @@ pub struct LineItem<'a> {
     pub title: Option<Text<'a>>,
     #[serde(borrow, default)]
     pub variant_title: Option<Text<'a>>,
-    pub quantity: i64,
+    pub quantity: Integer,
     #[serde(borrow)]
     pub price: Decimal<'a>,
     #[serde(borrow, default)]

@@ -125,11 +125,12 @@ impl Money {
 
     fn line<'a>(&self, line: order::LineItem<'a>, at: usize) -> Result<canonical::Line<'a>, MapError> {
         let here = |member: &str| format!("/line_items/{at}/{member}");
-        if !(1..=MINOR_MAX).contains(&line.quantity) {
+        let quantity = line.quantity.get();
+        if !(1..=MINOR_MAX).contains(&quantity) {
             return Err(MapError::new(
                 "quantity_invalid",
                 here("quantity"),
-                format!("{} is no number of things ordered", line.quantity),
+                format!("{quantity} is no number of things ordered"),
             ));
         }
         if let Some(set) = &line.price_set {
@@ -140,7 +141,7 @@ impl Money {
         let taxes = line.tax_lines.as_deref().unwrap_or_default();
         let discount_minor = self.discounts(discounts, || here("discount_allocations"))?;
         let total_minor = unit_price_minor
-            .checked_mul(line.quantity)
+            .checked_mul(quantity)
             .and_then(|total| total.checked_sub(discount_minor))
             .filter(|total| (-MINOR_MAX..=MINOR_MAX).contains(total))
             .ok_or_else(|| {
@@ -170,7 +171,7 @@ impl Money {
             sku: known(line.sku),
             title: known(line.title),
             variant_title: known(line.variant_title),
-            quantity: line.quantity,
+            quantity,
             unit: None,
             unit_price_minor: Some(unit_price_minor),
             subtotal_minor: None,

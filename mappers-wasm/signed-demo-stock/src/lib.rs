@@ -6,7 +6,8 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use mapper_sdk::{CanonicalEvent, MapError, Mapped, Meta, json, time};
+use mapper_sdk::json::{self, Integer};
+use mapper_sdk::{CanonicalEvent, MapError, Mapped, Meta, quantity, time};
 use serde::{Deserialize, Serialize};
 
 /// `data` of `InventoryUpdated` 1.0.
@@ -15,7 +16,7 @@ use serde::{Deserialize, Serialize};
 pub struct InventoryUpdated<'a> {
     warehouse_id: Cow<'a, str>,
     sku: Cow<'a, str>,
-    quantity_on_hand: u64,
+    quantity_on_hand: i64,
 }
 
 #[derive(Deserialize)]
@@ -34,13 +35,13 @@ struct Level<'a> {
     article: Cow<'a, str>,
     #[serde(borrow)]
     place: Cow<'a, str>,
-    on_hand: u64,
+    on_hand: Integer,
 }
 
 /// The stock levels of one message.
 ///
 /// # Errors
-/// `payload_not_json`, `payload_invalid`, `timestamp_invalid` (of the SDK), `level_doubled`.
+/// `payload_not_json`, `payload_invalid`, `timestamp_invalid` `quantity_negative`, `quantity_out_of_range` (of the SDK), `level_doubled`.
 pub fn map<'a>(meta: &Meta<'a>, payload: &'a [u8]) -> Mapped<InventoryUpdated<'a>> {
     let Count { counted_at, levels } = json::read(payload)?;
     let occurred_at = match counted_at {
@@ -54,15 +55,16 @@ pub fn map<'a>(meta: &Meta<'a>, payload: &'a [u8]) -> Mapped<InventoryUpdated<'a
             return Err(MapError::new("level_doubled", format!("/levels/{index}"), message));
         }
     }
-    Ok(levels
-        .into_iter()
-        .map(|Level { article, place, on_hand }| CanonicalEvent {
+    let events = levels.into_iter().enumerate().map(|(index, Level { article, place, on_hand })| {
+        let on_hand = quantity::not_negative(on_hand.get(), || format!("/levels/{index}/onHand"))?;
+        Ok(CanonicalEvent {
             event_type: "InventoryUpdated",
             schema_version: "1.0",
             occurred_at: occurred_at.clone(),
             data: InventoryUpdated { warehouse_id: place, sku: article, quantity_on_hand: on_hand },
         })
-        .collect())
+    });
+    events.collect()
 }
 
 mapper_sdk::export_mapper!(map);

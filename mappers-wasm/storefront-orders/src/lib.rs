@@ -5,8 +5,9 @@
 
 use std::borrow::Cow;
 
+use mapper_sdk::json::{self, Integer};
 use mapper_sdk::money::{Currency, Minor, sum};
-use mapper_sdk::{CanonicalEvent, MapError, Mapped, Meta, json, time};
+use mapper_sdk::{CanonicalEvent, MapError, Mapped, Meta, time};
 use serde::{Deserialize, Serialize};
 
 /// `data` of `OrderPlaced` 1.0.
@@ -78,16 +79,14 @@ struct Order<'a> {
 struct Line<'a> {
     #[serde(borrow)]
     sku: Cow<'a, str>,
-    #[serde(borrow)]
-    quantity: json::Decimal<'a>,
-    #[serde(borrow)]
-    unit_price_minor: json::Decimal<'a>,
+    quantity: Integer,
+    unit_price_minor: Integer,
 }
 
 /// The order of one message.
 ///
 /// # Errors
-/// `payload_not_json`, `payload_invalid`, `timestamp_invalid`, `currency_unknown`, `amount_out_of_range` (of the SDK), `integer_invalid`.
+/// `payload_not_json`, `payload_invalid`, `timestamp_invalid`, `currency_unknown`, `amount_out_of_range` (of the SDK).
 pub fn map<'a>(_meta: &Meta<'a>, payload: &'a [u8]) -> Mapped<OrderPlaced<'a>> {
     let Order { order_id, customer_id, currency, placed_at, lines } = json::read(payload)?;
     Currency::parse(&currency, "/currency")?;
@@ -119,8 +118,8 @@ pub fn map<'a>(_meta: &Meta<'a>, payload: &'a [u8]) -> Mapped<OrderPlaced<'a>> {
 
 fn order_line(index: usize, line: Line<'_>) -> Result<OrderLine<'_>, MapError> {
     let path = |member: &str| format!("/lines/{index}/{member}");
-    let quantity = integer(&line.quantity, || path("quantity"))?;
-    let unit_price_minor = integer(&line.unit_price_minor, || path("unitPriceMinor"))?;
+    let quantity = line.quantity.get();
+    let unit_price_minor = line.unit_price_minor.get();
     let total_minor = quantity.checked_mul(unit_price_minor).ok_or_else(|| {
         MapError::new("amount_out_of_range", path("unitPriceMinor"), "the price of all pieces is too large")
     })?;
@@ -135,14 +134,6 @@ fn order_line(index: usize, line: Line<'_>) -> Result<OrderLine<'_>, MapError> {
         requires_shipping: true,
         gift_card: false,
     })
-}
-
-/// JSON Schema calls `2.0` an integer too.
-fn integer(number: &json::Decimal<'_>, path: impl FnOnce() -> String) -> Result<Minor, MapError> {
-    let text = number.as_str();
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let value = whole.parse().ok().filter(|_| fraction.bytes().all(|b| b == b'0'));
-    value.ok_or_else(|| MapError::new("integer_invalid", path(), format!("{text} is not a plain integer")))
 }
 
 mapper_sdk::export_mapper!(map);

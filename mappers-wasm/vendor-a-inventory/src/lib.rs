@@ -9,7 +9,8 @@
 
 use std::borrow::Cow;
 
-use mapper_sdk::{CanonicalEvent, MapError, Mapped, Meta, json, money, time};
+use mapper_sdk::json::{self, Integer};
+use mapper_sdk::{CanonicalEvent, MapError, Mapped, Meta, money, time};
 use serde::{Deserialize, Serialize};
 
 /// `data` of `InventoryUpdated` 1.0.
@@ -27,7 +28,7 @@ struct Version1<'a> {
     warehouse: Cow<'a, str>,
     #[serde(borrow)]
     sku: Cow<'a, str>,
-    qty: i64,
+    qty: Integer,
     #[serde(borrow, default)]
     updated_at: Option<Cow<'a, str>>,
 }
@@ -39,7 +40,7 @@ struct Version2<'a> {
     warehouse_id: Cow<'a, str>,
     #[serde(borrow)]
     sku: Cow<'a, str>,
-    quantity_on_hand: i64,
+    quantity_on_hand: Integer,
     #[serde(borrow, default)]
     updated_at: Option<Cow<'a, str>>,
 }
@@ -53,7 +54,13 @@ pub fn map<'a>(meta: &Meta<'a>, payload: &'a [u8]) -> Mapped<InventoryUpdated<'a
     match &*meta.schema_version {
         "1" => {
             let Version1 { warehouse, sku, qty, updated_at } = json::read(payload)?;
-            event(meta, (warehouse, "/warehouse"), (sku, "/sku"), (qty, "/qty"), (updated_at, "/updated_at"))
+            event(
+                meta,
+                (warehouse, "/warehouse"),
+                (sku, "/sku"),
+                (qty.get(), "/qty"),
+                (updated_at, "/updated_at"),
+            )
         }
         "2" => {
             let Version2 { warehouse_id, sku, quantity_on_hand, updated_at } = json::read(payload)?;
@@ -61,7 +68,7 @@ pub fn map<'a>(meta: &Meta<'a>, payload: &'a [u8]) -> Mapped<InventoryUpdated<'a
                 meta,
                 (warehouse_id, "/warehouseId"),
                 (sku, "/sku"),
-                (quantity_on_hand, "/quantityOnHand"),
+                (quantity_on_hand.get(), "/quantityOnHand"),
                 (updated_at, "/updatedAt"),
             )
         }

@@ -3,7 +3,7 @@
  * The warehouse system writes article numbers as integers, beyond 2^53 as well, and quantities as numbers or as decimal text. What
  * is counted twice in one message is refused: it is not clear which count holds. The event happened at `countedAt`.
  */
-#include "sluice_mapper.h"
+#include "canonical.h"
 
 #define WAREHOUSE_CHARS_MAX 64
 #define SKU_CHARS_MAX 128
@@ -11,23 +11,17 @@
 #define COUNTS_MAX 1000
 
 static bool count(const sm_json *one, sm_text site, sm_text counted_at, sm_text *sku) {
-    int64_t on_hand, reserved = 0;
-    sm_text title;
-    if (!sm_identifier(one, "article", SKU_CHARS_MAX, sku)) return false;
-    if (!sm_level(one, "onHand", &on_hand)) return false;
-    bool has_reserved = sm_get(one, "reserved") != NULL;
-    if (has_reserved && !sm_level(one, "reserved", &reserved)) return false;
-    if (!sm_optional_text(one, "title", &title)) return false;
-    if (title.at != NULL && sm_chars(title) > TITLE_CHARS_MAX) {
+    InventoryUpdated data = {.warehouse_id = site, .has_quantity_on_hand = true};
+    if (!sm_identifier(one, "article", SKU_CHARS_MAX, &data.sku)) return false;
+    if (!sm_level(one, "onHand", &data.quantity_on_hand)) return false;
+    data.has_quantity_reserved = sm_get(one, "reserved") != NULL;
+    if (data.has_quantity_reserved && !sm_level(one, "reserved", &data.quantity_reserved)) return false;
+    if (!sm_optional_text(one, "title", &data.title)) return false;
+    if (data.title.at != NULL && sm_chars(data.title) > TITLE_CHARS_MAX) {
         return sm_refuse(one, "title", "title_too_long", SM_LITERAL("has more than 512 characters"));
     }
-    sm_event_begin("InventoryUpdated", "1.0", counted_at);
-    sm_put_text("warehouseId", site);
-    sm_put_text("sku", *sku);
-    sm_put_integer("quantityOnHand", on_hand);
-    if (has_reserved) sm_put_integer("quantityReserved", reserved);
-    sm_put_known("title", title);
-    sm_event_end();
+    put_event(counted_at, &data);
+    *sku = data.sku;
     return true;
 }
 

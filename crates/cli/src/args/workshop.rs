@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use sluice_core::digest::Sha256Hex;
 use sluice_core::id::{CanonicalType, EventType, IngestId, VendorId};
 
 use super::{Since, parse_since};
 use crate::shadow::LIMIT_DEFAULT;
+use crate::workshop::build::Language;
 
 /// Which module of a bundle is run.
 #[derive(Debug, Clone, Default, Args)]
@@ -27,34 +28,24 @@ pub struct NewArgs {
     #[arg(value_name = "VENDOR_ID")]
     pub vendor: VendorId,
     /// What it is written in.
-    #[arg(long, value_enum, default_value_t = LangArg::Rust)]
-    pub lang: LangArg,
-    /// A message of the vendor's, bare or in an envelope: its schema and a first mapping are inferred. Several are better than one.
+    #[arg(long, value_enum, default_value_t = Language::Rust)]
+    pub lang: Language,
+    /// A message of the vendor's: JSON, bare or in an envelope; CSV with a header line; X12 846 or 850. What it looks like and a first
+    /// mapping are inferred. Several are better than one.
     #[arg(long, value_name = "FILE")]
     pub from_sample: Vec<PathBuf>,
-    /// The vendor's name of this kind of message [default: the sample envelope's, or stock_update].
+    /// The vendor's name of this kind of message [default: what the sample's envelope or transaction set says, or stock_update].
     #[arg(long = "event-type", value_name = "TYPE")]
     pub event_type: Option<EventType>,
-    /// What it becomes, with a version as in InventoryUpdated@1.0 if there are several.
-    #[arg(long, value_name = "TYPE", default_value = "InventoryUpdated")]
-    pub canonical: CanonicalType,
+    /// What it becomes [default: OrderPlaced for an X12 850, else InventoryUpdated].
+    #[arg(long, value_name = "TYPE")]
+    pub canonical: Option<CanonicalType>,
     /// The folder to make [default: <vendor>-<event type> here, or in mappers-wasm/ of Sluice's repository].
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
     /// Only write the files: no module, and no expectation for the sample.
     #[arg(long)]
     pub no_build: bool,
-}
-
-/// A language on the command line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LangArg {
-    /// With the SDK: typed messages, exact numbers, refusals with a place.
-    Rust,
-    /// TypeScript's little sister.
-    Assemblyscript,
-    /// C, for WebAssembly.
-    C,
 }
 
 /// `sluice mapper build`.
@@ -131,6 +122,9 @@ pub struct TypegenArgs {
     /// The bundle's folder; its contract names the canonical type.
     #[arg(value_name = "BUNDLE_DIR", default_value = ".")]
     pub bundle: PathBuf,
+    /// In this language [default: the bundle's].
+    #[arg(long, value_enum)]
+    pub lang: Option<Language>,
     /// Write nothing; fail if the file is not what would be written.
     #[arg(long)]
     pub check: bool,

@@ -20,13 +20,14 @@ use serde_json::value::RawValue;
 use sluice_core::contract::{Encoding, Format, Signature};
 use sluice_core::digest::Sha256Hex;
 use sluice_core::id::rfc3339;
-use sluice_core::signature::sign_body;
+use sluice_core::signature::{
+    HEADER_ID, HEADER_SIGNATURE, HEADER_TIMESTAMP, InvalidSecret, StandardSecret, sign_body,
+};
 
 use crate::args::{Global, Scheme, SendArgs, SignatureEncoding};
 use crate::cloud::local_url;
 use crate::error::CliError;
 use crate::output::{Output, Page, Tone, View, fields, paint, pretty, printable};
-use crate::webhook::{HEADER_ID, HEADER_SIGNATURE, HEADER_TIMESTAMP, InvalidSecret, Secret};
 
 /// Largest file read, in bytes: far beyond what the API takes, so that its 413 can be seen.
 const FILE_BYTES_MAX: u64 = 32 << 20;
@@ -238,7 +239,7 @@ fn prepare(
             (None, None) => fresh_id.to_owned(),
         };
         let timestamp = args.webhook_timestamp.unwrap_or_else(|| now.as_second());
-        let secret: Secret = secret.parse().map_err(|error: InvalidSecret| {
+        let secret: StandardSecret = secret.parse().map_err(|error: InvalidSecret| {
             CliError::usage(format!("--secret cannot sign: {error}"))
                 .with_hint("`sluice vendors add --generate-secret` makes one")
         })?;

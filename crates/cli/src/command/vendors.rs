@@ -10,13 +10,13 @@ use sluice_core::digest::Sha256Hex;
 use sluice_core::id::VendorId;
 use sluice_core::port::VendorDirectory as _;
 use sluice_core::record::{RateLimit, VendorProfile};
-use sluice_core::signature::STANDARD_PREFIX;
+use sluice_core::signature::{InvalidSecret, STANDARD_PREFIX, StandardSecret};
 
 use crate::args::{By, RotateArgs, VendorsAddArgs, VendorsCommand};
 use crate::cloud::Cloud;
 use crate::error::CliError;
 use crate::output::{Cell, Output, Page, Tone, View, fields, paint, section, time_cell};
-use crate::webhook::{InvalidSecret, Secret};
+use crate::webhook::generate_secret;
 
 /// Keys and secrets that hold at once: two, for a rotation.
 const ACTIVE_MAX: usize = 2;
@@ -184,7 +184,7 @@ fn rotated(
                 );
                 return Err(CliError::usage(problem));
             }
-            _ => Secret::generate(),
+            _ => generate_secret(),
         },
     };
     match credential {
@@ -329,7 +329,7 @@ async fn add(args: &VendorsAddArgs, cloud: &Cloud, output: &Output) -> Result<()
     }
     let api_key = args.key.clone().unwrap_or_else(new_key);
     check_key(&api_key).map_err(CliError::usage)?;
-    let made_secret = args.generate_secret.then(Secret::generate);
+    let made_secret = args.generate_secret.then(generate_secret);
     let secrets: Vec<String> = args.secret.iter().cloned().chain(made_secret.clone()).collect();
     for secret in &secrets {
         check_secret(secret).map_err(CliError::usage)?;
@@ -403,7 +403,7 @@ pub(crate) fn check_secret(secret: &str) -> Result<(), String> {
         };
         return if fits { Ok(()) } else { Err(wrong()) };
     }
-    secret.parse::<Secret>().map(drop).map_err(|error: InvalidSecret| error.to_string())
+    secret.parse::<StandardSecret>().map(drop).map_err(|error: InvalidSecret| error.to_string())
 }
 
 impl View for Added {
@@ -525,7 +525,7 @@ mod tests {
     #[test]
     fn what_is_made_can_be_used() {
         check_key(&new_key()).unwrap();
-        check_secret(&Secret::generate()).unwrap();
+        check_secret(&generate_secret()).unwrap();
         assert_ne!(new_key(), new_key());
         for bad in ["", "a b", "é", &"x".repeat(257)] {
             assert!(check_key(bad).is_err(), "{bad:?}");

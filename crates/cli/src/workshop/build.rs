@@ -12,15 +12,16 @@ use crate::publish::{CONTRACT_FILE, module_path};
 /// What tells a clone of Sluice's repository.
 const MARKER: &str = "mappers-wasm/wit/mapper.wit";
 
-/// What a mapper is written in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+/// What a mapper is written in. A bundle's language is what lies in its folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
+#[value(rename_all = "lower")]
 pub enum Language {
-    /// `Cargo.toml`
+    /// With the SDK: typed messages, exact numbers, refusals with a place.
     Rust,
-    /// `package.json`, or `*.ts` in `src/`
+    /// TypeScript's little sister.
     AssemblyScript,
-    /// `*.c` in `src/`
+    /// C, for WebAssembly.
     C,
 }
 
@@ -30,15 +31,21 @@ impl Language {
         if folder.join("Cargo.toml").is_file() {
             return Some(Self::Rust);
         }
-        if folder.join("package.json").is_file() {
+        if folder.join("asconfig.json").is_file() {
             return Some(Self::AssemblyScript);
         }
         let sources = std::fs::read_dir(folder.join("src")).ok()?;
-        sources.flatten().find_map(|entry| match entry.path().extension()?.to_str()? {
-            "ts" => Some(Self::AssemblyScript),
-            "c" => Some(Self::C),
-            _ => None,
-        })
+        let c = |entry: std::fs::DirEntry| entry.path().extension().is_some_and(|ending| ending == "c");
+        sources.flatten().any(c).then_some(Self::C)
+    }
+
+    /// The file of a bundle that has the canonical types.
+    pub fn canonical_file(self) -> &'static str {
+        match self {
+            Self::Rust => "src/canonical.rs",
+            Self::AssemblyScript => "src/canonical.ts",
+            Self::C => "src/canonical.h",
+        }
     }
 }
 

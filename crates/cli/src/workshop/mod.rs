@@ -11,4 +11,5 @@ pub mod fixtures;
 pub mod redact;
 pub mod sample;
 pub mod scaffold;
+pub mod text;
 pub mod typegen;

@@ -4,14 +4,19 @@
 //! whatever a mapping depends on. A stand-in has the length, the kinds of characters and the type of what it stands for, so that it
 //! is mapped or refused alike. Equal values get equal stand-ins, made of their order in the message and of nothing else: what was
 //! there cannot be computed from them.
+//!
+//! Of CSV each cell is judged under its column's name, and its place is `/<line>/<column>`; of X12 each element by what the standard
+//! says that it holds, and its place is `/<segment>/<element>`, as in `/6/N102`. Everything else of such a file stays byte for byte.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde::Serialize;
-use sluice_core::json::{Json, Member, push_pointer};
+use sluice_core::contract::Format;
+use sluice_core::json::{Json, JsonError, Member, parse, push_pointer};
 
 use super::diff::folded;
+use super::text::{Csv, Text, X12};
 use super::typegen::words;
 
 /// Words of a text that is more than a name or a code.
@@ -50,6 +55,11 @@ enum Kind {
 }
 
 impl Kind {
+    /// Numbers are what mappings compute with; only some are personal.
+    fn may_be_number(self) -> bool {
+        matches!(self, Self::Phone | Self::Address | Self::Secret | Self::Birthday | Self::Asked)
+    }
+
     fn why(self) -> &'static str {
         match self {
             Self::Secret => "secret",
@@ -65,11 +75,31 @@ impl Kind {
     }
 }
 
+/// What cannot be redacted, since it is not known what is where in it.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreadable {
+    /// No JSON.
+    #[error("the payload is {0}")]
+    Json(#[from] JsonError),
+    /// No X12.
+    #[error("the payload does not begin with an ISA that says what separates its elements")]
+    X12,
+}
+
 /// The message with stand-ins, and where they are.
-pub fn redact(message: &Json, rules: &Rules) -> (Json, Vec<Redacted>) {
+///
+/// # Errors
+/// A message of which no one can tell what is personal: it does not even begin as its format does.
+pub fn redact(format: Format, payload: &[u8], rules: &Rules) -> Result<(Vec<u8>, Vec<Redacted>), Unreadable> {
     let mut state = State { rules, stand_ins: BTreeMap::new(), redacted: Vec::new() };
-    let redacted = state.walk(message, &mut String::new(), &mut Vec::new(), None);
-    (redacted, state.redacted)
+    let redacted = match format {
+        Format::Json => {
+            written(&state.walk(&parse(payload)?, &mut String::new(), &mut Vec::new(), None)).into_bytes()
+        }
+        Format::Csv => state.csv(&Text::of(payload)),
+        Format::X12 => state.x12(&Text::of(payload)).ok_or(Unreadable::X12)?,
+    };
+    Ok((redacted, state.redacted))
 }
 
 struct State<'r> {
@@ -79,6 +109,79 @@ struct State<'r> {
 }
 
 impl State<'_> {
+    fn csv(&mut self, file: &Text) -> Vec<u8> {
+        let csv = Csv::of(&file.text);
+        let mut replaced = Vec::new();
+        let mut columns: Vec<String> = Vec::new();
+        for (row, record) in csv.records.iter().enumerate() {
+            for (at, cell) in record.cells.iter().enumerate() {
+                let name = columns.get(at).map_or("", String::as_str);
+                let mut pointer = format!("/{}", record.line);
+                push_pointer(&mut pointer, name);
+                // The names of columns stay, unless the file came without them.
+                let found = |state: &Self| match row {
+                    0 => by_value(&[], &cell.text).filter(|kind| *kind != Kind::FreeText),
+                    _ => state.kind(&pointer, &cell.text, || of_field(name, &cell.text)),
+                };
+                if let Some(kind) = found(self) {
+                    let stand_in = self.padded(&cell.text, kind, &pointer, &[csv.separator, '"']);
+                    replaced.push((cell.place.clone(), cell.written(&stand_in)));
+                }
+            }
+            if row == 0 {
+                columns = record.cells.iter().map(|cell| cell.text.trim().to_owned()).collect();
+            }
+        }
+        file.with(&replaced)
+    }
+
+    fn x12(&mut self, file: &Text) -> Option<Vec<u8>> {
+        let cut = X12::of(&file.text)?;
+        let text = |segment: &[std::ops::Range<usize>], n: usize| {
+            segment.get(n).map_or("", |place| file.text[place.clone()].trim())
+        };
+        let mut replaced = Vec::new();
+        let mut party = "";
+        for (at, segment) in cut.segments.iter().enumerate() {
+            let id = text(segment, 0);
+            if id == "N1" {
+                party = text(segment, 1);
+            }
+            for (n, place) in segment.iter().enumerate().skip(1) {
+                let element = &file.text[place.clone()];
+                let pointer = format!("/{}/{id}{n:02}", at + 1);
+                let kind = self.kind(&pointer, element, || {
+                    let isa = |n: usize| text(&cut.segments[0], n);
+                    of_element(id, n, |n| text(segment, n), party, isa)
+                });
+                if let Some(kind) = kind {
+                    replaced.push((place.clone(), self.padded(element, kind, &pointer, &cut.separators)));
+                }
+            }
+        }
+        Some(file.with(&replaced))
+    }
+
+    /// What a text is taken for, after what a person decided.
+    fn kind(&self, pointer: &str, text: &str, known: impl FnOnce() -> Option<Kind>) -> Option<Kind> {
+        let place = folded(pointer);
+        if text.trim().is_empty() || below(&self.rules.keep, &place) {
+            return None;
+        }
+        if below(&self.rules.redact, &place) { Some(Kind::Asked) } else { known() }
+    }
+
+    /// A stand-in with the blanks that are around the text, and with none of what separates values that was not there.
+    fn padded(&mut self, text: &str, kind: Kind, pointer: &str, separators: &[char]) -> String {
+        let inner = text.trim();
+        let start = text.len() - text.trim_start().len();
+        let mut made = self.stand_in(inner, kind, pointer);
+        if separators.iter().any(|one| made.contains(*one) && !inner.contains(*one)) {
+            made = Letters(self.stand_ins.len() as u64 + 1).like(inner);
+        }
+        format!("{}{made}{}", &text[..start], &text[start + inner.len()..])
+    }
+
     fn walk(
         &mut self,
         value: &Json,
@@ -87,16 +190,10 @@ impl State<'_> {
         inherited: Option<Kind>,
     ) -> Json {
         let place = folded(pointer);
-        let below = |list: &[String]| {
-            list.iter().any(|wanted| {
-                let wanted = folded(wanted.trim_end_matches('/'));
-                place == wanted || place.starts_with(&format!("{wanted}/"))
-            })
-        };
-        if below(&self.rules.keep) {
+        if below(&self.rules.keep, &place) {
             return value.clone();
         }
-        let inherited = if below(&self.rules.redact) { Some(Kind::Asked) } else { inherited };
+        let inherited = if below(&self.rules.redact, &place) { Some(Kind::Asked) } else { inherited };
         let length = pointer.len();
         match value {
             Json::Object(members) => {
@@ -125,13 +222,12 @@ impl State<'_> {
                     None => value.clone(),
                 }
             }
-            // Numbers are what mappings compute with; only those that are a telephone number or a place are personal.
-            Json::Number(token) => match inherited.or_else(|| by_name(names)) {
-                Some(kind @ (Kind::Phone | Kind::Address | Kind::Secret | Kind::Birthday | Kind::Asked)) => {
-                    Json::Number(self.stand_in(token, kind, pointer))
+            Json::Number(token) => {
+                match inherited.or_else(|| by_name(names)).filter(|kind| kind.may_be_number()) {
+                    Some(kind) => Json::Number(self.stand_in(token, kind, pointer)),
+                    None => value.clone(),
                 }
-                _ => value.clone(),
-            },
+            }
             Json::Null | Json::Bool(_) | Json::String(_) => value.clone(),
         }
     }
@@ -146,7 +242,11 @@ impl State<'_> {
             Some((local, _)) if kind == Kind::Email => format!("{}@example.com", letters.like(local)),
             _ if kind == Kind::Birthday && text.starts_with(|first: char| first.is_ascii_digit()) => {
                 let rest = text.char_indices().nth(10).map_or("", |(at, _)| &text[at..]);
-                if text.len() >= 10 { format!("1970-01-01{rest}") } else { letters.like(text) }
+                match text.len() {
+                    8 if text.bytes().all(|byte| byte.is_ascii_digit()) => "19700101".to_owned(),
+                    10.. => format!("1970-01-01{rest}"),
+                    _ => letters.like(text),
+                }
             }
             _ => match text.split_once("://") {
                 Some((scheme, rest)) => {
@@ -158,6 +258,60 @@ impl State<'_> {
         };
         self.stand_ins.insert(text.to_owned(), made.clone());
         made
+    }
+}
+
+/// Whether a place, as [`folded`] leaves it, is one of a list or below it.
+fn below(list: &[String], place: &str) -> bool {
+    list.iter().any(|wanted| {
+        let wanted = folded(wanted.trim_end_matches('/'));
+        place == wanted || place.starts_with(&format!("{wanted}/"))
+    })
+}
+
+/// A field of a column.
+fn of_field(name: &str, text: &str) -> Option<Kind> {
+    let names = [name.to_owned()];
+    let text = text.trim();
+    let number = text.bytes().all(|byte| byte.is_ascii_digit() || b"+-.,".contains(&byte));
+    let named = by_name(&names).filter(|kind| !number || kind.may_be_number());
+    named.or_else(|| by_value(&names, text))
+}
+
+/// An element of X12 by what the standard says that it holds (release 004010). `party` is whose name and address the latest `N1` began.
+fn of_element<'t>(
+    id: &str,
+    n: usize,
+    own: impl Fn(usize) -> &'t str,
+    party: &str,
+    isa: impl Fn(usize) -> &'t str,
+) -> Option<Kind> {
+    // A warehouse is not a person, and its name may be all that identifies it.
+    let place = matches!(party, "WH" | "SF" | "LW");
+    // 12: the identification of the sender or receiver is a telephone number.
+    let phone = |qualifier: usize| (isa(qualifier) == "12").then_some(Kind::Phone);
+    match (id, n) {
+        ("ISA", 2 | 4) => Some(Kind::Secret),
+        ("ISA", 6) | ("GS", 2) => phone(5),
+        ("ISA", 8) | ("GS", 3) => phone(7),
+        ("ISA" | "GS", _) => None,
+        ("N1", 2) | ("N2", _) if !place => Some(Kind::Name),
+        ("N1" | "N2", _) => None,
+        ("NM1", 3..=5) => Some(Kind::Name),
+        ("NM1", 9) if own(8) == "34" => Some(Kind::Secret),
+        ("N3", _) | ("N4", 1 | 3) => Some(Kind::Address),
+        ("PER", 2) => Some(Kind::Name),
+        ("PER", 4 | 6 | 8) => Some(match own(n - 1) {
+            "EM" => Kind::Email,
+            "UR" => Kind::Link,
+            _ => Kind::Phone,
+        }),
+        ("DMG", 2) => Some(Kind::Birthday),
+        ("MSG" | "MTX", _) | ("NTE", 2) => Some(Kind::FreeText),
+        // Social security and taxpayer's numbers.
+        ("REF", 2) if matches!(own(1), "SY" | "TJ" | "EI") => Some(Kind::Secret),
+        ("PID", 5) => None,
+        _ => by_value(&[], own(n)),
     }
 }
 
@@ -381,6 +535,11 @@ mod tests {
 
     use super::*;
 
+    fn redact_json(before: &Json, rules: &Rules) -> (Json, Vec<Redacted>) {
+        let (after, report) = redact(Format::Json, written(before).as_bytes(), rules).unwrap();
+        (parse(&after).unwrap(), report)
+    }
+
     const ORDER: &str = r#"{"id":820982911946154508,"email":"jane.doe@mail.test","created_at":"2026-01-02T03:04:05-05:00",
       "customer":{"first_name":"Jané","last_name":"Doe","phone":"+1 555-0100 22","email":"jane.doe@mail.test"},
       "shipping_address":{"address1":"1 High St","city":"Rome","zip":"00-184","country_code":"IT","latitude":41.90},
@@ -391,7 +550,7 @@ mod tests {
     #[test]
     fn people_are_gone_and_the_mapping_is_not() {
         let before = parse(ORDER.as_bytes()).unwrap();
-        let (after, report) = redact(&before, &Rules::default());
+        let (after, report) = redact_json(&before, &Rules::default());
         let text = written(&after);
         for gone in [
             "jane",
@@ -433,8 +592,8 @@ mod tests {
     #[test]
     fn stand_ins_keep_length_type_and_equality_and_are_the_same_each_time() {
         let before = parse(ORDER.as_bytes()).unwrap();
-        let (after, _) = redact(&before, &Rules::default());
-        assert_eq!(redact(&before, &Rules::default()).0, after);
+        let (after, _) = redact_json(&before, &Rules::default());
+        assert_eq!(redact_json(&before, &Rules::default()).0, after);
         let value: serde_json::Value = serde_json::from_str(&written(&after)).unwrap();
         assert_eq!(value["email"], value["customer"]["email"]);
         assert!(value["email"].as_str().unwrap().ends_with("@example.com"));
@@ -448,18 +607,109 @@ mod tests {
     fn a_person_decides_what_stays_and_what_goes() {
         let before = parse(br#"{"lines":[{"name":"Ann","ref":"X1"},{"name":"Bob","ref":"X2"}]}"#).unwrap();
         let rules = Rules { keep: Vec::new(), redact: vec!["/lines/*/ref".into()] };
-        let (_, report) = redact(&before, &rules);
+        let (_, report) = redact_json(&before, &rules);
         let places: Vec<&str> = report.iter().map(|one| one.pointer.as_str()).collect();
         assert_eq!(places, ["/lines/0/ref", "/lines/1/ref"]);
         let person = parse(br#"{"name":"Ann"}"#).unwrap();
         let keep = Rules { keep: vec!["/name".into()], redact: Vec::new() };
-        assert_eq!(redact(&person, &keep).1, []);
-        assert_eq!(redact(&person, &Rules::default()).1.len(), 1);
+        assert_eq!(redact_json(&person, &keep).1, []);
+        assert_eq!(redact_json(&person, &Rules::default()).1.len(), 1);
     }
 
     #[test]
     fn numbers_are_written_as_they_were() {
         let text = "{\n  \"a\": [\n    1.50,\n    12345678901234567890,\n    \"\\u0001\\\"\"\n  ],\n  \"b\": {},\n  \"c\": []\n}\n";
         assert_eq!(written(&parse(text.as_bytes()).unwrap()), text);
+    }
+
+    const CSV: &[u8] = b"sku;qty;Contact e-mail;customer name;phone;remark\r\n\
+        A-1;12;jane@acme.test;\"Doe; \"\"J\"\"\";0540 555-1234;\r\nA-2;x;jane@acme.test;Bob;;\"call\nme\"\r\n";
+
+    #[test]
+    fn cells_are_replaced_and_the_file_keeps_its_form() {
+        let (after, report) = redact(Format::Csv, CSV, &Rules::default()).unwrap();
+        let text = String::from_utf8(after.clone()).unwrap();
+        for gone in ["jane", "acme", "Doe", "Bob", "1234", "call"] {
+            assert!(!text.contains(gone), "{gone} in {text}");
+        }
+        let (before_cut, after_cut) = (Text::of(CSV), Text::of(&after));
+        let (before_csv, after_csv) = (Csv::of(&before_cut.text), Csv::of(&after_cut.text));
+        assert_eq!(before_csv.records.len(), after_csv.records.len());
+        for (before, after) in before_csv.records.iter().zip(&after_csv.records) {
+            assert_eq!((before.line, before.cells.len()), (after.line, after.cells.len()));
+            assert_eq!(
+                before.cells[..2].iter().map(|cell| &cell.text).collect::<Vec<_>>(),
+                after.cells[..2].iter().map(|cell| &cell.text).collect::<Vec<_>>()
+            );
+        }
+        let cell = |row: usize, at: usize| after_csv.records[row].cells[at].text.as_ref();
+        assert_eq!(cell(0, 2), "Contact e-mail");
+        assert_eq!(cell(1, 2), cell(2, 2), "equal values have equal stand-ins");
+        assert_eq!((cell(1, 3).len(), cell(1, 4).len()), ("Doe; \"J\"".len(), "0540 555-1234".len()));
+        assert!(cell(1, 3).contains("; \""));
+        let why = |pointer: &str| report.iter().find(|one| one.pointer == pointer).map(|one| one.why);
+        assert_eq!(why("/2/Contact e-mail"), Some("e-mail address"));
+        assert_eq!((why("/3/remark"), why("/2/remark")), (Some("free text"), None));
+        let rules = Rules { keep: vec!["/*/remark".into()], redact: vec!["/*/sku".into()] };
+        let (after, _) = redact(Format::Csv, CSV, &rules).unwrap();
+        let text = String::from_utf8(after).unwrap();
+        assert!(text.contains("call\nme") && !text.contains("A-1"), "{text}");
+    }
+
+    #[test]
+    fn a_file_that_no_mapper_reads_is_redacted_all_the_same() {
+        let (after, _) = redact(Format::Csv, b"name,qty\nJos\xe9,1\n\"Ann,2\n", &Rules::default()).unwrap();
+        assert!(after.starts_with(b"name,qty\n") && after.contains(&0xf6), "still Latin-1: {after:?}");
+        assert!(!after.windows(3).any(|three| three == b"Ann" || three == b"Jos"));
+        // A file without its header.
+        let (after, _) =
+            redact(Format::Csv, b"A-1,jane@acme.test\nA-2,bob@acme.test\n", &Rules::default()).unwrap();
+        assert!(!String::from_utf8(after).unwrap().contains("acme"));
+        assert!(redact(Format::X12, b"no X12", &Rules::default()).is_err());
+        assert!(redact(Format::Json, b"{", &Rules::default()).is_err());
+    }
+
+    #[test]
+    fn elements_are_replaced_and_the_interchange_still_holds() {
+        const ISA: &str = "ISA*00*          *01*hush      *ZZ*ROANOKEDIST    *12*5405551234     *260110*1403*U*00401*000000905*0*P*>~";
+        let text = format!(
+            "{ISA}\nGS*PO*ROANOKEDIST*5405551234*20260110*1403*77*X*004010~\nST*850*0001~\nBEG*00*SA*4500017812**20260110~\n\
+             REF*SY*123-45-6789~\nPER*BD*JON SMITH*TE*5405550000*EM*jon@mail.test~\nMSG*CALL JON~\n\
+             N1*WH*ROANOKE DISTRIBUTION~\nN1*ST*STEVE SHIPPER*92*ST-7~\nN3*123 SHIPPING STREET~\nN4*SHIPPINGTON*KY*40004*US~\n\
+             PO1*1*24*EA*9.99**VP*KT-17~\nPID*F****KETTLE OF STEEL 1.7 L~\nSE*11*0001~\nGE*1*77~\nIEA*1*000000905~\n"
+        );
+        let (after, report) = redact(Format::X12, text.as_bytes(), &Rules::default()).unwrap();
+        let after = String::from_utf8(after).unwrap();
+        for gone in
+            ["hush", "5405551234", "123-45", "JON", "jon@", "5405550000", "STEVE", "SHIPPING", "40004"]
+        {
+            assert!(!after.contains(gone), "{gone} in {after}");
+        }
+        for kept in [
+            "4500017812",
+            "ROANOKE DISTRIBUTION",
+            "ST-7",
+            "*KY*",
+            "*US~",
+            "KT-17",
+            "KETTLE OF STEEL 1.7 L",
+            "9.99",
+        ] {
+            assert!(after.contains(kept), "{kept} not in {after}");
+        }
+        let (before_cut, after_cut) = (X12::of(&text).unwrap(), X12::of(&after).unwrap());
+        assert_eq!(before_cut.separators, after_cut.separators);
+        let shape = |cut: &X12| cut.segments.iter().map(Vec::len).collect::<Vec<_>>();
+        assert_eq!(shape(&before_cut), shape(&after_cut));
+        assert_eq!(after.find('~'), Some(105), "ISA has its length");
+        let receiver = &after[after_cut.segments[0][8].clone()];
+        assert_eq!(receiver.trim(), &after[after_cut.segments[1][3].clone()], "ISA08 and GS03 were equal");
+        assert!(report.iter().any(|one| one.pointer == "/9/N102" && one.why == "name"), "{report:?}");
+        let keep = Rules { keep: vec!["/*/N102".into()], redact: Vec::new() };
+        assert!(
+            String::from_utf8(redact(Format::X12, text.as_bytes(), &keep).unwrap().0)
+                .unwrap()
+                .contains("STEVE")
+        );
     }
 }

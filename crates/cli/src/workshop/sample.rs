@@ -90,6 +90,18 @@ impl Shape {
             && self.items.as_ref().is_some_and(|items| items.is_object())
     }
 
+    /// What a column of a file holds, for a person.
+    pub fn column(&self) -> String {
+        let kind = match self.strings {
+            0 => return "empty".into(),
+            all if all == self.wholes => "whole numbers",
+            all if all == self.times => "times",
+            all if all == self.days => "days",
+            _ => "text",
+        };
+        if self.nulls > 0 { format!("{kind}, sometimes none") } else { kind.into() }
+    }
+
     /// Text that is a moment.
     pub fn is_time(&self) -> bool {
         self.times > 0 && self.times + self.nulls == self.seen
@@ -191,6 +203,16 @@ pub struct Leaf {
 }
 
 impl Leaf {
+    /// In every sample a number without a fraction, so that the schema calls it an integer.
+    pub fn is_integer(&self) -> bool {
+        self.shape.integers > 0 && self.shape.decimals + self.shape.strings == 0
+    }
+
+    /// In every sample text.
+    pub fn is_text(&self) -> bool {
+        self.shape.strings > 0 && self.shape.integers == 0
+    }
+
     /// JSON pointer, an array's items as `*`.
     pub fn pointer(&self) -> String {
         let mut pointer = String::new();

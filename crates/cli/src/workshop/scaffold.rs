@@ -3,23 +3,30 @@
 //! What is written builds and passes its tests. A canonical member that must be there and has no source in the samples becomes a
 //! refusal, `mapping_incomplete`, until its author gives it one: data are never invented.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
-use sluice_core::contract::CanonicalRef;
+use sluice_core::contract::{CanonicalRef, Format};
 use sluice_core::id::{EventType, VendorId};
-use sluice_core::json::{Json, parse};
+use sluice_core::json::{Json, Member, parse};
 
+use super::build::Language;
 use super::fixtures::pretty;
 use super::sample::{Leaf, Shape, Suggestion, suggest};
-use super::typegen::{Field, Type, Types, ident, pascal};
+use super::text::{Csv, X12};
+use super::typegen::{Field, Types};
 use crate::error::CliError;
 
-/// Module of the canonical types in a bundle.
-pub const CANONICAL_FILE: &str = "src/canonical.rs";
+mod assembly_script;
+mod c;
+mod csv;
+mod reads;
+mod rust;
+mod x12;
+
+pub use rust::format_rust;
+pub use x12::canonical_of;
 
 /// The event type of a bundle that says none.
 pub const EVENT_TYPE_DEFAULT: &str = "stock_update";
@@ -30,39 +37,124 @@ pub struct Sample {
     /// The payload, byte for byte.
     pub payload: Vec<u8>,
     /// What it says.
-    pub value: Json,
-    /// Of its envelope, if it came in one.
+    pub content: Content,
+    /// Of its envelope or its transaction set, if either says it.
     pub event_type: Option<EventType>,
 }
 
+/// What a message says, by its format.
+#[derive(Debug, Clone)]
+pub enum Content {
+    /// An object.
+    Json(Json),
+    /// Every line as an object of its columns: texts, and `null` for what is empty.
+    Csv(Vec<Json>),
+    /// Every segment's elements, the identifier first.
+    X12(Vec<Vec<String>>),
+}
+
+impl Content {
+    /// The format.
+    pub fn format(&self) -> Format {
+        match self {
+            Self::Json(_) => Format::Json,
+            Self::Csv(_) => Format::Csv,
+            Self::X12(_) => Format::X12,
+        }
+    }
+}
+
 impl Sample {
-    /// Reads a message, bare or in an envelope.
+    /// Reads a message: JSON, bare or in an envelope; X12, which begins with `ISA`; or CSV with a header line.
     pub fn read(path: &Path) -> Result<Self, CliError> {
         let bytes =
             std::fs::read(path).map_err(|source| CliError::ReadFile { path: path.to_owned(), source })?;
-        let invalid = |problem: String| CliError::InvalidFile {
+        let read = match bytes.trim_ascii_start().first() {
+            Some(b'{' | b'[') => Self::of_json(bytes),
+            _ if bytes.starts_with(b"ISA") => Self::of_x12(bytes),
+            _ => Self::of_csv(bytes),
+        };
+        read.map_err(|problem| CliError::InvalidFile {
             path: path.to_owned(),
             problem,
-            hint: Some("a sample is one JSON message of the vendor's".into()),
-        };
-        let document = parse(&bytes).map_err(|error| invalid(format!("is {error}")))?;
+            hint: Some(
+                "a sample is one message of the vendor's: JSON, CSV with a header line, or X12".into(),
+            ),
+        })
+    }
+
+    fn of_json(bytes: Vec<u8>) -> Result<Self, String> {
+        let document = parse(&bytes).map_err(|error| format!("is {error}"))?;
         let payload = document.get("payload").filter(|_| document.get("vendorId").is_some()).cloned();
-        let text = |name: &str| match document.get(name).map(|member| &member.value) {
+        let event_type = match document.get("eventType").map(|member| &member.value) {
             Some(Json::String(text)) => text.parse::<EventType>().ok(),
             _ => None,
         };
-        let sample = match payload {
-            Some(member) => Self {
-                payload: bytes[member.span.clone()].to_vec(),
-                value: member.value,
-                event_type: text("eventType"),
-            },
-            None => Self { payload: bytes, value: document, event_type: None },
+        let (payload, value, event_type) = match payload {
+            Some(member) => (bytes[member.span.clone()].to_vec(), member.value, event_type),
+            None => (bytes, document, None),
         };
-        match &sample.value {
-            Json::Object(_) => Ok(sample),
-            other => Err(invalid(format!("is a JSON {}, and a message is an object", other.type_name()))),
+        match &value {
+            Json::Object(_) => Ok(Self { payload, content: Content::Json(value), event_type }),
+            other => Err(format!("is a JSON {}, and a message is an object", other.type_name())),
         }
+    }
+
+    fn of_csv(payload: Vec<u8>) -> Result<Self, String> {
+        let text = str::from_utf8(&payload)
+            .map_err(|error| format!("is not UTF-8 after byte {}", error.valid_up_to()))?;
+        let csv = Csv::of(text);
+        let [header, records @ ..] = &csv.records[..] else { return Err("is empty".into()) };
+        let names: Vec<&str> = header.cells.iter().map(|cell| cell.text.trim()).collect();
+        if names.len() < 2 {
+            return Err(
+                "is neither JSON nor X12, and its first line has no columns separated by , ; | or a tab"
+                    .into(),
+            );
+        }
+        for (at, name) in names.iter().enumerate() {
+            if !name.is_empty() && names[..at].iter().any(|other| other.eq_ignore_ascii_case(name)) {
+                return Err(format!("has the column {name:?} twice"));
+            }
+        }
+        if records.is_empty() {
+            return Err("has a header line and no other, so nothing can be inferred from it".into());
+        }
+        let mut lines = Vec::new();
+        for record in records {
+            if record.cells.len() != names.len() {
+                let (found, wanted) = (record.cells.len(), names.len());
+                return Err(format!(
+                    "has {found} fields on line {}, and {wanted} in its header",
+                    record.line
+                ));
+            }
+            let members = names.iter().zip(&record.cells).filter(|(name, _)| !name.is_empty());
+            let members = members.map(|(name, cell)| {
+                let value = match cell.text.trim() {
+                    "" => Json::Null,
+                    text => Json::String(text.to_owned()),
+                };
+                Member { key: (*name).to_owned(), value, span: 0..0 }
+            });
+            lines.push(Json::Object(members.collect()));
+        }
+        Ok(Self { content: Content::Csv(lines), payload, event_type: None })
+    }
+
+    fn of_x12(payload: Vec<u8>) -> Result<Self, String> {
+        let text = str::from_utf8(&payload)
+            .map_err(|error| format!("is not UTF-8 after byte {}", error.valid_up_to()))?;
+        let cut = X12::of(text).ok_or("begins with ISA, but not with an ISA segment of 106 characters")?;
+        let segments: Vec<Vec<String>> = cut
+            .segments
+            .iter()
+            .map(|segment| segment.iter().map(|place| text[place.clone()].trim().to_owned()).collect())
+            .collect();
+        let set = segments.iter().find(|segment| segment[0] == "ST").and_then(|segment| segment.get(1));
+        let set = set.ok_or("has no transaction set (ST)")?;
+        let event_type = set.parse().ok();
+        Ok(Self { content: Content::X12(segments), payload, event_type })
     }
 }
 
@@ -114,73 +206,83 @@ impl Plan {
             == std::fs::canonicalize(&self.mappers).ok()
     }
 
-    /// Writes a bundle in Rust.
-    pub fn write_rust(&self, schema: &str) -> Result<Scaffold, CliError> {
+    /// Writes a bundle in a language. `schema` is that of the canonical type.
+    pub fn write(&self, language: Language, schema: &str) -> Result<Scaffold, CliError> {
+        let format = self.format()?;
+        if format != Format::Json && language != Language::Rust {
+            return Err(CliError::usage(format!("a mapper of {} is made in Rust only", format.as_str()))
+                .with_hint("the SDKs of AssemblyScript and C read JSON; leave --lang out"));
+        }
+        let inferred = Inferred::of(self, schema)?;
         let name = self.folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let canonical: Value = serde_json::from_str(schema).unwrap_or_default();
-        let root = self.canonical.r#type.as_str();
-        let types = Types::of(root, &canonical)
-            .map_err(|error| CliError::usage(format!("no types can be written for {root}: {error}")))?;
-        let none = (String::new(), Vec::new());
-        let fields = &types.structs.get(root).unwrap_or(&none).1;
-        let mut shape = Shape::default();
-        for sample in &self.samples {
-            shape.add(&sample.value);
-        }
-        let suggestion = suggest(&shape, fields, &canonical);
-        let needed: Vec<String> = suggestion
-            .matches
-            .iter()
-            .filter(|one| !one.leaf.optional)
-            .flat_map(|one| prefixes(&one.leaf))
-            .collect();
-        let mut payload_schema = json!({
-            "$schema": "https://json-schema.org/draft/2020-12/schema",
-            "title": format!("{} {}, version 1", self.vendor_id, self.event_type),
-            "description": "As the vendor sends it. Members that it adds are allowed.",
-        });
-        let shaped = match self.samples.is_empty() {
-            true => json!({"type": "object"}),
-            false => shape.schema("", &|pointer| needed.iter().any(|needed| needed == pointer)),
-        };
-        if let (Some(whole), Value::Object(shaped)) = (payload_schema.as_object_mut(), shaped) {
-            whole.extend(shaped);
-        }
         let sdk = std::path::absolute(self.mappers.join("mapper-sdk"))
             .unwrap_or_else(|_| self.mappers.join("mapper-sdk"));
+        let (payload, about) = self.contract_parts(format, language);
         let filled = |template: &str| {
             template
+                .replace("{{language}}", about)
+                .replace("{{payload}}", &payload)
                 .replace("{{crate}}", &name)
                 .replace("{{lib}}", &name.replace('-', "_"))
                 .replace("{{vendor}}", self.vendor_id.as_str())
                 .replace("{{event}}", self.event_type.as_str())
-                .replace("{{canonical}}", root)
+                .replace("{{canonical}}", self.canonical.r#type.as_str())
                 .replace("{{version}}", self.canonical.version.as_str())
                 .replace("{{sdk}}", &sdk.display().to_string())
         };
-        let manifest = match self.is_member() {
-            true => include_str!("../../templates/rust/Cargo.member.toml"),
-            false => include_str!("../../templates/rust/Cargo.standalone.toml"),
-        };
-        let mut files: Vec<(String, Vec<u8>)> = vec![
-            ("mapper.toml".into(), filled(include_str!("../../templates/mapper.toml")).into()),
-            ("Cargo.toml".into(), filled(manifest).into()),
-            ("schema/1.schema.json".into(), pretty(&payload_schema).into()),
-            (CANONICAL_FILE.into(), types.rust(root, self.canonical.version.as_str()).into()),
-            ("src/lib.rs".into(), self.library(fields, &types, &suggestion).into()),
-            ("tests/golden.rs".into(), filled(include_str!("../../templates/rust/golden.rs.txt")).into()),
-        ];
+        let mut files: Vec<(String, Vec<u8>)> =
+            vec![("mapper.toml".into(), filled(include_str!("../../templates/mapper.toml.txt")).into())];
+        if format == Format::Json {
+            files.push(("schema/1.schema.json".into(), pretty(&inferred.payload_schema()).into()));
+        }
+        if format != Format::X12 {
+            files.push((language.canonical_file().into(), inferred.canonical(language).into()));
+        }
+        match (language, format) {
+            (Language::Rust, format) => {
+                let manifest = match self.is_member() {
+                    true => include_str!("../../templates/rust/Cargo.member.toml"),
+                    false => include_str!("../../templates/rust/Cargo.standalone.toml"),
+                };
+                let mut manifest = filled(manifest);
+                let golden = filled(include_str!("../../templates/rust/golden.rs.txt"));
+                match format {
+                    Format::Json => files.push(("src/lib.rs".into(), inferred.rust_json().into())),
+                    Format::Csv => files.push(("src/lib.rs".into(), inferred.rust_csv().into())),
+                    Format::X12 => {
+                        // Its types are the SDK's.
+                        manifest = manifest
+                            .lines()
+                            .filter(|line| !line.starts_with("serde"))
+                            .fold(String::new(), |all, line| all + line + "\n");
+                        files.extend(self.x12_sources()?);
+                    }
+                }
+                files.push(("Cargo.toml".into(), manifest.into()));
+                files.push(("tests/golden.rs".into(), golden.into()));
+            }
+            (Language::AssemblyScript, _) => {
+                let config = include_str!("../../templates/assemblyscript/asconfig.json");
+                files.push(("asconfig.json".into(), config.into()));
+                files.push(("src/index.ts".into(), inferred.assembly_script_json().into()));
+            }
+            (Language::C, _) => files.push(("src/mapper.c".into(), inferred.c_json().into())),
+        }
         if !self.is_member() {
-            files.push((".gitignore".into(), b"/target\n/mapper.wasm\n".to_vec()));
+            let ignored: &[u8] =
+                if language == Language::Rust { b"/target\n/mapper.wasm\n" } else { b"/mapper.wasm\n" };
+            files.push((".gitignore".into(), ignored.to_vec()));
             // The SDK's own versions, so that what is built for one mapper is built for all.
-            if let Ok(lock) = std::fs::read(self.mappers.join("Cargo.lock")) {
+            if language == Language::Rust
+                && let Ok(lock) = std::fs::read(self.mappers.join("Cargo.lock"))
+            {
                 files.push(("Cargo.lock".into(), lock));
             }
         }
         for (at, sample) in self.samples.iter().enumerate() {
             let case =
                 if at == 0 { "ordinary-sample".to_owned() } else { format!("ordinary-sample-{}", at + 1) };
-            files.push((format!("fixtures/{case}.in.json"), sample.payload.clone()));
+            files.push((format!("fixtures/{case}.in.{}", format.as_str()), sample.payload.clone()));
         }
         if self.samples.is_empty() {
             files.push(("fixtures/ordinary-sample.in.json".into(), b"{}\n".to_vec()));
@@ -188,11 +290,70 @@ impl Plan {
         for (path, bytes) in &files {
             write(&self.folder.join(path), bytes)?;
         }
-        format_rust(&self.mappers, &[self.folder.join("src/lib.rs"), self.folder.join(CANONICAL_FILE)]);
-        if self.is_member() {
-            self.join_workspace(&name)?;
+        if language == Language::Rust {
+            let sources = files.iter().filter(|(path, _)| path.starts_with("src/") && path.ends_with(".rs"));
+            let sources: Vec<PathBuf> = sources.map(|(path, _)| self.folder.join(path)).collect();
+            format_rust(&self.mappers, &sources);
+            if self.is_member() {
+                self.join_workspace(&name)?;
+            }
         }
-        Ok(Scaffold { suggestion, files: files.into_iter().map(|(path, _)| path).collect() })
+        let files = files.into_iter().map(|(path, _)| path).collect();
+        Ok(Scaffold { suggestion: inferred.suggestion, files })
+    }
+
+    /// The format of the samples, JSON if there are none.
+    fn format(&self) -> Result<Format, CliError> {
+        let mut formats = self.samples.iter().map(|sample| sample.content.format());
+        let first = formats.next().unwrap_or(Format::Json);
+        match formats.find(|format| *format != first) {
+            None => Ok(first),
+            Some(other) => Err(CliError::usage(format!(
+                "one sample is {}, and another {}: a bundle maps messages of one format",
+                first.as_str(),
+                other.as_str()
+            ))),
+        }
+    }
+
+    /// Of the contract: from `[payload]` on what the format needs, and a sentence of the language.
+    fn contract_parts(&self, format: Format, language: Language) -> (String, &'static str) {
+        let native = |format: Format, envelope: &str| {
+            format!(
+                "format = {:?}\ndefaultVersion = \"1\"\n\n\
+                 # Native: the vendor's file as it is, at POST /v1/sources/{}.\n[envelope]\n{envelope}\n\
+                 # The API key says who sends it; docs/contracts.md has the signatures that may prove it.\n\
+                 [signature]\nscheme = \"none\"\n",
+                format.as_str(),
+                self.vendor_id
+            )
+        };
+        let payload = match format {
+            Format::Json => {
+                "defaultVersion = \"1\"\n\n[payload.versions]\n1 = \"schema/1.schema.json\"\n".to_owned()
+            }
+            Format::Csv => native(
+                format,
+                &format!(
+                    "eventType = {{ constant = {:?} }}\n\
+                     # A file has no id of its own: the same bytes are the same file.\n\
+                     externalEventId = {{ digest = true }}\noccurredAt = {{ received = true }}\n",
+                    self.event_type.as_str()
+                ),
+            ),
+            Format::X12 => native(
+                format,
+                "eventType = { x12 = \"ST01\" }\n\
+                 # The interchange control number is unique for a sender.\n\
+                 externalEventId = { x12 = \"ISA13\" }\noccurredAt = { x12 = \"GS04+GS05\", zone = \"utc\" }\n",
+            ),
+        };
+        let about = match language {
+            Language::Rust => "The mapper is in Rust: src/lib.rs, with the crate mapper-sdk.",
+            Language::AssemblyScript => "The mapper is in AssemblyScript: src/index.ts, with sdk-as.",
+            Language::C => "The mapper is in C: src/*.c, with sdk-c.",
+        };
+        (payload, about)
     }
 
     /// Adds the bundle to the members of `mappers-wasm`.
@@ -214,248 +375,107 @@ impl Plan {
         let joined = format!("{}    {name:?},\n{}", &text[..end], &text[end..]);
         write(&path, joined.as_bytes())
     }
+}
 
-    /// `src/lib.rs`.
-    fn library(&self, fields: &[Field], types: &Types, suggestion: &Suggestion) -> String {
-        let root = self.canonical.r#type.as_str();
-        let kind = Type::Struct(root.to_owned());
-        let data = if types.borrows(&kind) { format!("{root}<'a>") } else { root.to_owned() };
-        let list =
-            suggestion.matches.iter().find_map(|one| one.leaf.list.map(|at| one.leaf.path[..at].to_vec()));
-        let numbers = suggestion.matches.iter().any(|one| one.field.kind == Type::Integer);
-        let absent = suggestion.matches.iter().any(|one| one.field.required && one.leaf.optional);
-        let refused = !suggestion.missing.is_empty();
-        let reads = !suggestion.matches.is_empty() || suggestion.occurred_at.is_some();
-        let mut out = format!(
-            "//! `{}` `{}` → `{root}` {}.\n",
-            self.vendor_id, self.event_type, self.canonical.version
-        );
-        if refused {
-            let _ = writeln!(
-                out,
-                "//!\n//! Not finished: {} {} no source yet, so every message is refused with `mapping_incomplete`.",
-                suggestion.missing.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "),
-                if suggestion.missing.len() == 1 { "has" } else { "have" }
-            );
-        }
-        if !suggestion.unused.is_empty() {
-            let unused: Vec<String> =
-                suggestion.unused.iter().map(|pointer| format!("`{pointer}`")).collect();
-            let mut line = String::from("//!\n//! Not used of the sample:");
-            let mut width = line.len();
-            for (at, pointer) in unused.iter().enumerate() {
-                let last = at + 1 == unused.len();
-                let word = format!(" {pointer}{}", if last { "." } else { "," });
-                if width + word.len() > 105 {
-                    line.push_str("\n//!");
-                    width = 3;
-                }
-                width += word.len();
-                line.push_str(&word);
+/// What was inferred from samples, of which a mapper is written.
+struct Inferred<'p> {
+    plan: &'p Plan,
+    root: &'p str,
+    types: Types,
+    shape: Shape,
+    suggestion: Suggestion,
+}
+
+impl<'p> Inferred<'p> {
+    fn of(plan: &'p Plan, schema: &str) -> Result<Self, CliError> {
+        let canonical: Value = serde_json::from_str(schema).unwrap_or_default();
+        let root = plan.canonical.r#type.as_str();
+        let types = Types::of(root, &canonical)
+            .map_err(|error| CliError::usage(format!("no types can be written for {root}: {error}")))?;
+        let mut shape = Shape::default();
+        for sample in &plan.samples {
+            match &sample.content {
+                Content::Json(value) => shape.add(value),
+                Content::Csv(lines) => lines.iter().for_each(|line| shape.add(line)),
+                Content::X12(_) => {}
             }
-            let _ = writeln!(out, "{line}");
         }
-        out.push_str("\npub mod canonical;\n\n");
-        if suggestion.occurred_at.is_some() {
-            out.push_str("use std::borrow::Cow;\n\n");
-        }
-        let _ = writeln!(out, "use canonical::{{EVENT_TYPE, {root}, SCHEMA_VERSION}};");
-        let ids = suggestion.matches.iter().any(|one| one.field.kind == Type::Text);
-        let mut json_items = Vec::new();
-        if numbers {
-            json_items.push("Decimal");
-        }
-        if ids {
-            json_items.push("Id");
-        }
-        if reads {
-            json_items.push("self");
-        }
-        if !json_items.is_empty() {
-            let _ = writeln!(out, "use mapper_sdk::json::{{{}}};", json_items.join(", "));
-        }
-        if numbers {
-            out.push_str("use mapper_sdk::money::MINOR_MAX;\n");
-        }
-        let error = if numbers || absent || refused { "MapError, " } else { "" };
-        let _ = writeln!(out, "use mapper_sdk::{{CanonicalEvent, {error}Mapped, Meta, time}};");
-        if reads {
-            out.push_str("use serde::Deserialize;\n");
-            out.push_str(&self.structs(suggestion));
-        }
-        let payload = if reads { "payload" } else { "_payload" };
-        let _ = write!(
-            out,
-            "\n/// {} from one message.\n///\n/// # Errors\n/// A refusal, with a code and the place in the message.\n\
-             pub fn map<'a>(meta: &Meta<'a>, {payload}: &'a [u8]) -> Mapped<{data}> {{\n",
-            if list.is_some() { "An event for every item" } else { "One event" }
-        );
-        if reads {
-            out.push_str("    let message: Message<'a> = json::read(payload)?;\n");
-        }
-        let indent = if list.is_some() { "            " } else { "        " };
-        let time = match &suggestion.occurred_at {
-            None => "time::utc(&meta.occurred_at, \"\")?".to_owned(),
-            Some(leaf) => {
-                let access = access(leaf);
-                let place = place_str(leaf);
-                format!(
-                    "match &{access} {{ Some(at) => time::utc(at, {place})?, None => time::utc(&meta.occurred_at, \"\")? }}"
-                )
-            }
+        let mut inferred = Self { plan, root, types, shape, suggestion: Suggestion::default() };
+        inferred.suggestion = match plan.samples.first().map(|sample| &sample.content) {
+            Some(Content::X12(_)) => plan.x12_suggestion(),
+            _ => suggest(&inferred.shape, inferred.fields(), &canonical),
         };
-        let mut event = format!(
-            "CanonicalEvent {{\n{indent}event_type: EVENT_TYPE,\n{indent}schema_version: SCHEMA_VERSION,\n{indent}occurred_at: {time},\n{indent}data: {root} {{\n"
-        );
-        for field in fields {
-            let found = suggestion.matches.iter().find(|one| one.field.name == field.name);
-            let value = match found {
-                Some(one) => value(field, &one.leaf, list.is_some()),
-                None if field.required => format!("missing({:?})?", field.name),
-                None if suggestion.missing.contains(&field.name) => {
-                    format!("Some(missing({:?})?)", field.name)
-                }
-                None => "None".to_owned(),
-            };
-            let _ = writeln!(event, "{indent}    {}: {value},", ident(&field.name));
-        }
-        let _ = write!(event, "{indent}}},\n}}");
-        match &list {
-            None => {
-                let _ = writeln!(out, "    Ok(vec![{event}])\n}}");
-            }
-            Some(path) => {
-                let items: Vec<String> = path.iter().map(|name| ident(name)).collect();
-                let numbered = suggestion.matches.iter().any(|one| {
-                    one.leaf.list.is_some() && (one.field.kind == Type::Integer || one.leaf.optional)
-                });
-                let timed = suggestion.occurred_at.as_ref().is_some_and(|leaf| leaf.list.is_some());
-                let (each, bound) =
-                    if numbered || timed { (".enumerate()", "(at, item)") } else { ("", "item") };
-                let _ = writeln!(
-                    out,
-                    "    let items = message.{}.iter(){each};\n    items.map(|{bound}| Ok({event})).collect()\n}}",
-                    items.join(".")
-                );
-            }
-        }
-        if numbers {
-            out.push_str(WHOLE);
-        }
-        if absent {
-            out.push_str(ABSENT);
-        }
-        if refused {
-            out.push_str(MISSING);
-        }
-        out.push_str("\nmapper_sdk::export_mapper!(map);\n");
-        out
+        Ok(inferred)
     }
 
-    /// The vendor's message, as far as it is read.
-    fn structs(&self, suggestion: &Suggestion) -> String {
-        let mut structs: BTreeMap<Vec<String>, Vec<(String, String)>> = BTreeMap::new();
-        let mut add = |leaf: &Leaf, kind: &str| {
-            for at in 0..leaf.path.len() {
-                let (parent, name) = (leaf.path[..at].to_vec(), leaf.path[at].clone());
-                let members = structs.entry(parent).or_default();
-                if members.iter().any(|(held, _)| *held == name) {
-                    continue;
-                }
-                let written = if at + 1 == leaf.path.len() {
-                    if leaf.optional { format!("Option<{kind}>") } else { kind.to_owned() }
-                } else {
-                    let inner = format!("{}<'a>", struct_name(&leaf.path[..=at], leaf.list == Some(at + 1)));
-                    if leaf.list == Some(at + 1) { format!("Vec<{inner}>") } else { inner }
-                };
-                members.push((name, written));
-            }
-        };
-        for one in &suggestion.matches {
-            add(
-                &one.leaf,
-                match one.field.kind {
-                    Type::Integer => "Decimal<'a>",
-                    Type::Boolean => "bool",
-                    _ => "Id<'a>",
-                },
-            );
-        }
-        if let Some(leaf) = &suggestion.occurred_at {
-            add(leaf, "Cow<'a, str>");
-        }
-        let mut out = String::new();
-        let lists: Vec<Vec<String>> = suggestion
+    /// The canonical members.
+    fn fields(&self) -> &[Field] {
+        self.types.structs.get(self.root).map_or(&[], |(_, fields)| fields)
+    }
+
+    /// The module of the canonical types.
+    fn canonical(&self, language: Language) -> String {
+        self.types.written_in(language, self.root, self.plan.canonical.version.as_str())
+    }
+
+    fn payload_schema(&self) -> Value {
+        let needed: Vec<String> = self
+            .suggestion
             .matches
             .iter()
-            .filter_map(|one| one.leaf.list.map(|at| one.leaf.path[..at].to_vec()))
+            .filter(|one| !one.leaf.optional)
+            .flat_map(|one| prefixes(&one.leaf))
             .collect();
-        for (path, members) in &structs {
-            let name = match path.is_empty() {
-                true => "Message".to_owned(),
-                false => struct_name(path, lists.contains(path)),
-            };
-            let about = if path.is_empty() { "What the vendor sends, as far as it is read.\n" } else { "" };
-            if !about.is_empty() {
-                let _ = write!(out, "\n/// {about}");
-            } else {
-                out.push('\n');
+        let mut schema = json!({
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "title": format!("{} {}, version 1", self.plan.vendor_id, self.plan.event_type),
+            "description": "As the vendor sends it. Members that it adds are allowed.",
+        });
+        let shaped = match self.plan.samples.is_empty() {
+            true => json!({"type": "object"}),
+            false => self.shape.schema("", &|pointer| needed.iter().any(|needed| needed == pointer)),
+        };
+        if let (Some(whole), Value::Object(shaped)) = (schema.as_object_mut(), shaped) {
+            whole.extend(shaped);
+        }
+        schema
+    }
+
+    /// What the mapper does, each line behind `comment`; `further` follows the first sentence.
+    fn about(&self, comment: &str, further: &str) -> String {
+        let Plan { vendor_id, event_type, canonical, .. } = self.plan;
+        let mut out = format!(
+            "{comment} `{vendor_id}` `{event_type}` → `{}` {}{further}.\n",
+            self.root, canonical.version
+        );
+        let Suggestion { missing, unused, .. } = &self.suggestion;
+        if !missing.is_empty() {
+            let _ = writeln!(
+                out,
+                "{comment}\n{comment} Not finished: {} {} no source yet, so every message is refused with `mapping_incomplete`.",
+                missing.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "),
+                if missing.len() == 1 { "has" } else { "have" }
+            );
+        }
+        if !unused.is_empty() {
+            let _ = write!(out, "{comment}\n{comment} Not used of the sample:");
+            let mut width = comment.len() + 24;
+            for (at, pointer) in unused.iter().enumerate() {
+                // The name is the vendor's: it may hold what would end the comment's line.
+                let pointer = pointer.replace(char::is_control, " ");
+                let word = format!(" `{pointer}`{}", if at + 1 == unused.len() { "." } else { "," });
+                if width + word.len() > 105 {
+                    let _ = write!(out, "\n{comment}");
+                    width = comment.len();
+                }
+                width += word.len();
+                out.push_str(&word);
             }
-            let borrows = members.iter().any(|(_, kind)| kind.contains("'a"));
-            // A struct of numbers alone would have a lifetime that nothing needs; the root always says one.
-            let life = if borrows || path.is_empty() { "<'a>" } else { "" };
-            let _ = writeln!(out, "#[derive(Deserialize)]\nstruct {name}{life} {{");
-            for (member, kind) in members {
-                let own = ident(member);
-                let mut serde = Vec::new();
-                if own != *member {
-                    serde.push(format!("rename = {member:?}"));
-                }
-                if kind.contains("'a") {
-                    serde.push("borrow".to_owned());
-                }
-                if kind.starts_with("Option") {
-                    serde.push("default".to_owned());
-                }
-                if !serde.is_empty() {
-                    let _ = writeln!(out, "    #[serde({})]", serde.join(", "));
-                }
-                let _ = writeln!(out, "    {own}: {kind},");
-            }
-            out.push_str("}\n");
+            out.push('\n');
         }
         out
     }
 }
-
-const WHOLE: &str = r#"
-/// A whole number of at least `least`, exact, which the vendor writes as a number or as text.
-fn whole(number: &Decimal<'_>, least: i64, place: impl FnOnce() -> String) -> Result<i64, MapError> {
-    let text = number.as_str();
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let refuse = |code, why| Err(MapError::new(code, place(), format!("{text:?} {why}")));
-    match whole.parse::<i64>() {
-        Ok(_) if !fraction.bytes().all(|digit| digit == b'0') => refuse("number_not_whole", "is not a whole number"),
-        Ok(value) if (least..=MINOR_MAX).contains(&value) => Ok(value),
-        Ok(_) => refuse("number_out_of_range", "is too small or too large"),
-        Err(_) => refuse("number_not_whole", "is not a whole number"),
-    }
-}
-"#;
-
-const ABSENT: &str = r#"
-/// What the vendor may leave out, and the canonical event may not.
-fn absent(place: String) -> MapError {
-    MapError::new("member_absent", place, "is needed, and the vendor sent none")
-}
-"#;
-
-const MISSING: &str = r#"
-/// Nothing in the samples looks like this member. Until it has a source every message is refused: data are not invented.
-fn missing<T>(member: &str) -> Result<T, MapError> {
-    Err(MapError::new("mapping_incomplete", "", format!("{member} has no source yet: edit src/lib.rs")))
-}
-"#;
 
 /// Every object on the way to a member, and the member.
 fn prefixes(leaf: &Leaf) -> Vec<String> {
@@ -463,80 +483,6 @@ fn prefixes(leaf: &Leaf) -> Vec<String> {
     let mut found: Vec<String> = whole.match_indices('/').map(|(at, _)| whole[..at].to_owned()).collect();
     found.push(whole);
     found
-}
-
-fn struct_name(path: &[String], item: bool) -> String {
-    let name = pascal(&path.join(" "));
-    match name.strip_suffix('s').filter(|_| item) {
-        Some(singular) => singular.to_owned(),
-        None if item => format!("{name}Item"),
-        None => name,
-    }
-}
-
-/// How a member is reached.
-fn access(leaf: &Leaf) -> String {
-    let start = leaf.list.unwrap_or(0);
-    let base = if leaf.list.is_some() { "item" } else { "message" };
-    let names: Vec<String> = leaf.path[start..].iter().map(|name| ident(name)).collect();
-    format!("{base}.{}", names.join("."))
-}
-
-/// The place as an expression of type `String`.
-fn place(leaf: &Leaf) -> String {
-    match leaf.list {
-        None => format!("{:?}.to_owned()", leaf.pointer()),
-        Some(_) => {
-            let escaped = leaf.pointer().replace('{', "{{").replace('}', "}}").replacen("/*/", "/{at}/", 1);
-            format!("format!({escaped:?})")
-        }
-    }
-}
-
-/// The place as an expression of type `&str`.
-fn place_str(leaf: &Leaf) -> String {
-    match leaf.list {
-        None => format!("{:?}", leaf.pointer()),
-        Some(_) => format!("&{}", place(leaf)),
-    }
-}
-
-/// The expression that gives a canonical member.
-fn value(field: &Field, leaf: &Leaf, in_list: bool) -> String {
-    let access = access(leaf);
-    let place = place(leaf);
-    let least = field.minimum.map_or("-MINOR_MAX".to_owned(), |least| match least {
-        -9_007_199_254_740_991 => "-MINOR_MAX".to_owned(),
-        least => least.to_string(),
-    });
-    // Items are borrowed, since a member of the message may be needed for each.
-    let owned = match in_list && field.kind != Type::Boolean {
-        true => format!("{access}.clone()"),
-        false => access.clone(),
-    };
-    let some = |expression: String| if field.required { expression } else { format!("Some({expression})") };
-    match (&field.kind, leaf.optional) {
-        (Type::Integer, false) => some(format!("whole(&{access}, {least}, || {place})?")),
-        (Type::Integer, true) if field.required => {
-            format!("whole({access}.as_ref().ok_or_else(|| absent({place}))?, {least}, || {place})?")
-        }
-        (Type::Integer, true) => {
-            format!("{access}.as_ref().map(|number| whole(number, {least}, || {place})).transpose()?")
-        }
-        (Type::Boolean, false) => some(access),
-        (Type::Boolean, true) if field.required => format!("{access}.ok_or_else(|| absent({place}))?"),
-        (Type::Boolean, true) => access,
-        (_, false) => some(format!("{owned}.into()")),
-        (_, true) if field.required => format!("{owned}.ok_or_else(|| absent({place}))?.into()"),
-        (_, true) => format!("{owned}.map(Into::into)"),
-    }
-}
-
-/// rustfmt, if there is one; without it the files are as good, and longer in their lines.
-pub fn format_rust(near: &Path, files: &[PathBuf]) {
-    let mut command = Command::new("rustfmt");
-    command.args(["--edition", "2024", "--config-path"]).arg(near).args(files);
-    let _ = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
@@ -572,7 +518,127 @@ mod tests {
         );
         std::fs::write(&path, b"[1]").unwrap();
         assert!(Sample::read(&path).unwrap_err().to_string().contains("JSON array"));
-        std::fs::write(&path, b"a,b\n1,2").unwrap();
-        assert!(Sample::read(&path).unwrap_err().to_string().contains("not valid JSON"));
+    }
+
+    fn refused(bytes: &[u8]) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sample");
+        std::fs::write(&path, bytes).unwrap();
+        Sample::read(&path).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_sample_that_says_nothing_is_refused_by_its_fault() {
+        assert!(refused(b"{\"a\":").contains("not valid JSON"));
+        assert!(refused(b"").contains("is empty"));
+        assert!(refused(b"hello").contains("neither JSON nor X12"));
+        assert!(refused(b"a;b\n").contains("no other"));
+        assert!(refused(b"a;A\n1;2\n").contains("\"A\" twice"));
+        assert!(refused(b"a;b\n1;2\n3\n").contains("1 fields on line 3, and 2 in its header"));
+        assert!(refused(b"a;b\n\xff;2\n").contains("not UTF-8 after byte 4"));
+        assert!(refused(b"ISA*00~").contains("106 characters"));
+    }
+
+    #[test]
+    fn a_csv_sample_is_its_lines() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s.csv");
+        std::fs::write(&path, "\u{feff}sku|qty|\r\n\"A|1\"|2|x\r\nB||y\r\n").unwrap();
+        let Content::Csv(lines) = Sample::read(&path).unwrap().content else { unreachable!("CSV") };
+        let text = |line: &Json, name: &str| match line.get(name).map(|member| &member.value) {
+            Some(Json::String(text)) => Some(text.clone()),
+            _ => None,
+        };
+        assert_eq!(text(&lines[0], "qty").as_deref(), Some("2"));
+        assert_eq!((text(&lines[1], "sku").as_deref(), text(&lines[1], "qty")), (Some("B"), None));
+    }
+
+    fn plan(folder: &Path, samples: &[(&str, &str)]) -> Plan {
+        let samples = samples.iter().map(|(name, text)| {
+            std::fs::write(folder.join(name), text).unwrap();
+            Sample::read(&folder.join(name)).unwrap()
+        });
+        Plan {
+            vendor_id: "acme".parse().unwrap(),
+            event_type: "stock".parse().unwrap(),
+            canonical: CanonicalRef {
+                r#type: "InventoryUpdated".parse().unwrap(),
+                version: "1.0".parse().unwrap(),
+            },
+            mappers: folder.to_owned(),
+            folder: folder.join("made"),
+            samples: samples.collect(),
+        }
+    }
+
+    fn inventory() -> &'static str {
+        sluice_core::canonical::SCHEMAS.iter().find(|(name, ..)| *name == "InventoryUpdated").unwrap().2
+    }
+
+    #[test]
+    fn every_contract_that_is_written_holds() {
+        let isa = "ISA*00*          *00*          *ZZ*SENDER         *ZZ*RECEIVER       *260110*1403*U*00401*000000905*0*P*>~";
+        for (samples, format) in [
+            (&[("s.json", r#"{"sku":"A"}"#)][..], Format::Json),
+            (&[("s.csv", "sku,qty\nA,1\n")], Format::Csv),
+            (&[("s.x12", &format!("{isa}ST*846*1~"))], Format::X12),
+            (&[], Format::Json),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let plan = plan(folder.path(), samples);
+            let (payload, about) = plan.contract_parts(plan.format().unwrap(), Language::Rust);
+            let text = include_str!("../../templates/mapper.toml.txt")
+                .replace("{{language}}", about)
+                .replace("{{payload}}", &payload)
+                .replace("{{vendor}}", "acme")
+                .replace("{{event}}", "stock")
+                .replace("{{canonical}}", "InventoryUpdated")
+                .replace("{{version}}", "1.0");
+            let contract: sluice_core::contract::Contract = toml::from_str(&text).unwrap();
+            contract.check().unwrap();
+            assert_eq!(contract.payload.format, format, "{text}");
+        }
+    }
+
+    #[test]
+    fn samples_of_two_formats_and_files_in_another_language_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let both = plan(folder.path(), &[("s.json", "{}"), ("s.csv", "a,b\n1,2\n")]);
+        let said = both.write(Language::Rust, inventory()).unwrap_err().to_string();
+        assert!(said.contains("one sample is json, and another csv"), "{said}");
+        let csv = plan(folder.path(), &[("s.csv", "a,b\n1,2\n")]);
+        let said = csv.write(Language::C, inventory()).unwrap_err().to_string();
+        assert!(said.contains("a mapper of csv is made in Rust only"), "{said}");
+        assert!(!folder.path().join("made").exists(), "nothing is written");
+    }
+
+    #[test]
+    fn what_has_no_source_is_refused_in_every_language() {
+        let folder = tempfile::tempdir().unwrap();
+        let plan = plan(folder.path(), &[("s.json", r#"{"sku":"A","x*/":{"y":1}}"#)]);
+        let inferred = Inferred::of(&plan, inventory()).unwrap();
+        assert_eq!(inferred.suggestion.missing, ["warehouseId", "quantityOnHand"]);
+        for text in [inferred.rust_json(), inferred.assembly_script_json(), inferred.c_json()] {
+            assert!(text.contains("mapping_incomplete") && text.contains("Not finished"), "{text}");
+            assert!(!text.starts_with("/*"), "a vendor's name cannot end the comment: {text}");
+        }
+    }
+
+    #[test]
+    fn a_column_that_is_sometimes_empty_may_be_missing() {
+        let folder = tempfile::tempdir().unwrap();
+        let plan = plan(
+            folder.path(),
+            &[("s.csv", "sku,warehouse,on_hand,reserved,available\nA,R,1,,-2\nB,R,2,7,1\n")],
+        );
+        let text = Inferred::of(&plan, inventory()).unwrap().rust_csv();
+        for line in [
+            "quantity_reserved: reader.column(\"reserved\"),",
+            "quantity_on_hand: reader.required(\"on_hand\")?,",
+            "quantity_available: Some(quantity::whole(",
+            "//! | `reserved` | whole numbers, sometimes none | `quantityReserved` |",
+        ] {
+            assert!(text.contains(line), "{line} in\n{text}");
+        }
     }
 }

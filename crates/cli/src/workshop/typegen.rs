@@ -1,4 +1,4 @@
-//! Types of a canonical schema's `data` for a mapper in Rust.
+//! Types of a canonical schema's `data` for a mapper, in each of the languages.
 //!
 //! Made for the subset of JSON Schema that canonical schemas are written in; whatever else a schema says about shape is refused by
 //! name, never left out. Bounds (`minLength`, `pattern`, `minimum`, …) are not types: the host judges them.
@@ -7,6 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
+
+use super::build::Language;
+
+mod assembly_script;
+mod c;
 
 /// Keywords that say nothing about shape.
 const IGNORED: &[&str] = &[
@@ -199,7 +204,14 @@ impl Types {
             "array" => {
                 pointer.push_str("/items");
                 let singular = name.strip_suffix('s').unwrap_or(name).to_owned();
-                Type::List(Box::new(self.kind(&singular, &schema["items"], root, pointer)?))
+                let items = self.kind(&singular, &schema["items"], root, pointer)?;
+                if matches!(items, Type::List(_) | Type::Nullable(_)) {
+                    return Err(Unsupported {
+                        pointer: pointer.clone(),
+                        what: "arrays or null as items".into(),
+                    });
+                }
+                Type::List(Box::new(items))
             }
             "object" => {
                 self.object(name, schema, root, pointer)?;
@@ -226,6 +238,42 @@ impl Types {
             }
         }
         walk(self, kind, &mut BTreeSet::new())
+    }
+
+    /// The structs, each after those that it holds.
+    fn inside_out(&self, root: &str) -> Vec<&str> {
+        fn visit<'t>(types: &'t Types, name: &str, seen: &mut BTreeSet<&'t str>, order: &mut Vec<&'t str>) {
+            let Some((name, (_, fields))) = types.structs.get_key_value(name) else { return };
+            if !seen.insert(name) {
+                return;
+            }
+            for field in fields {
+                let mut kind = &field.kind;
+                while let Type::List(inner) | Type::Nullable(inner) = kind {
+                    kind = inner;
+                }
+                if let Type::Struct(held) = kind {
+                    visit(types, held, seen, order);
+                }
+            }
+            order.push(name);
+        }
+        let mut order = Vec::new();
+        visit(self, root, &mut BTreeSet::new(), &mut order);
+        order
+    }
+
+    fn fields(&self, name: &str) -> (&str, &[Field]) {
+        self.structs.get(name).map_or(("", &[]), |(description, fields)| (description, fields))
+    }
+
+    /// The types in a language, as the file that its bundles keep them in.
+    pub fn written_in(&self, language: Language, root: &str, version: &str) -> String {
+        match language {
+            Language::Rust => self.rust(root, version),
+            Language::AssemblyScript => self.assembly_script(root, version),
+            Language::C => self.c(root, version),
+        }
     }
 
     fn written(&self, kind: &Type) -> String {
@@ -305,19 +353,36 @@ fn text(schema: &Value, keyword: &str) -> String {
 fn doc(indent: &str, text: &str, otherwise: &str) -> String {
     let text = if text.is_empty() { otherwise } else { text };
     let mut out = String::new();
-    let mut line = String::new();
-    for word in text.split_whitespace() {
-        if !line.is_empty() && indent.len() + 4 + line.chars().count() + 1 + word.chars().count() > 100 {
-            let _ = writeln!(out, "{indent}/// {line}");
-            line.clear();
-        }
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(word);
+    for line in lines(text, 96 - indent.len()) {
+        let _ = writeln!(out, "{indent}/// {line}");
     }
-    let _ = writeln!(out, "{indent}/// {line}");
     out
+}
+
+/// A comment as C and its kin have it, which begins with `open`; nothing for no text.
+fn block_comment(indent: &str, open: &str, text: &str) -> String {
+    // What would end it does not.
+    let text = text.replace("*/", "* /");
+    match &lines(&text, 92 - indent.len())[..] {
+        [] => String::new(),
+        [line] => format!("{indent}{open} {line} */\n"),
+        lines => format!("{indent}{open} {} */\n", lines.join(&format!("\n{indent} * "))),
+    }
+}
+
+/// A text broken at words, each line of at most so many characters unless a word is longer.
+fn lines(text: &str, chars_max: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= chars_max => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 /// The words of a name, in lower case: `orderId`, `order_id` and `Order-ID` have the same.
@@ -359,13 +424,16 @@ pub fn pascal(name: &str) -> String {
     if out.chars().next().is_none_or(|first| first.is_ascii_digit()) { format!("V{out}") } else { out }
 }
 
-/// A member's name in Rust.
-pub fn ident(name: &str) -> String {
+/// A name of words in lower case, joined by `_`.
+fn snake(name: &str) -> String {
     let mut out = words(name).join("_");
     out.retain(|character| character.is_ascii_alphanumeric() || character == '_');
-    if out.chars().next().is_none_or(|first| first.is_ascii_digit()) {
-        out = format!("v{out}");
-    }
+    if out.chars().next().is_none_or(|first| first.is_ascii_digit()) { format!("v{out}") } else { out }
+}
+
+/// A member's name in Rust.
+pub fn ident(name: &str) -> String {
+    let out = snake(name);
     const KEYWORDS: &[&str] = &[
         "as", "async", "await", "box", "break", "const", "continue", "crate", "do", "dyn", "else", "enum",
         "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop", "macro", "match",
@@ -374,6 +442,81 @@ pub fn ident(name: &str) -> String {
         "while", "yield",
     ];
     if KEYWORDS.contains(&out.as_str()) { format!("{out}_") } else { out }
+}
+
+/// A member's or a variable's name in C.
+pub fn c_ident(name: &str) -> String {
+    const KEYWORDS: &[&str] = &[
+        "auto", "bool", "break", "case", "char", "const", "continue", "default", "do", "double", "else",
+        "enum", "extern", "false", "float", "for", "goto", "if", "inline", "int", "long", "register",
+        "restrict", "return", "short", "signed", "sizeof", "static", "struct", "switch", "true", "typedef",
+        "union", "unsigned", "void", "volatile", "while",
+    ];
+    let out = snake(name);
+    if KEYWORDS.contains(&&*out) { format!("{out}_") } else { out }
+}
+
+/// A member's or a variable's name in AssemblyScript.
+pub fn script_ident(name: &str) -> String {
+    const KEYWORDS: &[&str] = &[
+        "abstract",
+        "as",
+        "bool",
+        "break",
+        "case",
+        "catch",
+        "class",
+        "const",
+        "continue",
+        "declare",
+        "default",
+        "delete",
+        "do",
+        "else",
+        "enum",
+        "export",
+        "extends",
+        "false",
+        "finally",
+        "for",
+        "function",
+        "get",
+        "if",
+        "implements",
+        "import",
+        "in",
+        "instanceof",
+        "interface",
+        "is",
+        "let",
+        "namespace",
+        "new",
+        "null",
+        "of",
+        "private",
+        "protected",
+        "public",
+        "readonly",
+        "return",
+        "set",
+        "static",
+        "string",
+        "super",
+        "switch",
+        "this",
+        "throw",
+        "true",
+        "try",
+        "type",
+        "typeof",
+        "var",
+        "void",
+        "while",
+        "with",
+        "yield",
+    ];
+    let out = camel(&snake(name));
+    if KEYWORDS.contains(&&*out) { format!("{out}_") } else { out }
 }
 
 /// What serde's `camelCase` makes of a Rust name.
@@ -484,6 +627,56 @@ mod tests {
             C,
         }
         "#);
+    }
+
+    #[test]
+    fn types_in_c_and_assembly_script_say_what_must_be_there() {
+        let schema = json!({"type": "object", "required": ["type", "parts", "size"], "properties": {
+            "type": {"enum": ["a-b", "c"]},
+            "size": {"type": "integer"},
+            "count": {"type": "integer", "description": "ends */ here"},
+            "new": {"type": ["boolean", "null"]},
+            "parts": {"type": "array", "items": {"type": "object", "required": ["SKU"], "properties": {"SKU": {"type": "string"}}}}
+        }});
+        let types = Types::of("Thing", &schema).unwrap();
+        let c = types.c("Thing", "1.0");
+        for line in [
+            "    TYPE_A_B,",
+            "    case TYPE_A_B: return SM_LITERAL(\"a-b\");",
+            "    int64_t size;",
+            "    /* ends * / here */\n    bool has_count;\n    int64_t count;",
+            "    bool new_is_null; /* there is none any more */\n    bool has_new;\n    bool new;",
+            "    const Part *parts;\n    uint32_t parts_count;",
+            "    if (it->has_count) sm_put_integer(\"count\", it->count);",
+            "    if (it->new_is_null) sm_put_null(\"new\");\n    else if (it->has_new) sm_put_bool(\"new\", it->new);",
+            "for (uint32_t i = 0; i < it->parts_count; i++) put_part(NULL, &it->parts[i]);",
+        ] {
+            assert!(c.contains(line), "{line} in\n{c}");
+        }
+        assert!(
+            c.find("struct Part {").unwrap() < c.find("struct Thing {").unwrap(),
+            "known before it is held"
+        );
+        let script = types.assembly_script("Thing", "1.0");
+        for line in [
+            "  constructor(\n    public type_: Type,\n    public size: i64,\n  ) {}",
+            "  count: i64 = ABSENT;",
+            "  new_: Flag = Flag.Absent;\n  /** There is none any more. */\n  new_IsNull: bool = false;",
+            "  parts: Part[] = [];",
+            "    if (this.count != ABSENT) putInteger(\"count\", this.count);",
+            "for (let i = 0; i < this.parts.length; i++) this.parts[i].put(\"\");",
+            "    putWord(\"type\", typeWord(this.type_));",
+        ] {
+            assert!(script.contains(line), "{line} in\n{script}");
+        }
+        for (name, version, text) in SCHEMAS {
+            let types = Types::of(name, &serde_json::from_str(text).unwrap()).unwrap();
+            for text in [types.c(name, version), types.assembly_script(name, version)] {
+                assert!(text.lines().all(|line| line.chars().count() <= 130), "{text}");
+            }
+        }
+        let nested = json!({"type": "object", "properties": {"a": {"type": "array", "items": {"type": "array", "items": {"type": "string"}}}}});
+        assert_eq!(Types::of("X", &nested).unwrap_err().what, "arrays or null as items");
     }
 
     #[test]

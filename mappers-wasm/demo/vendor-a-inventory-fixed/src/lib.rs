@@ -5,7 +5,8 @@
 
 use std::borrow::Cow;
 
-use mapper_sdk::{CanonicalEvent, MapError, Mapped, Meta, json, money, time};
+use mapper_sdk::json::{self, Integer};
+use mapper_sdk::{CanonicalEvent, MapError, Mapped, Meta, money, time};
 use serde::{Deserialize, Serialize};
 
 /// `data` of `InventoryUpdated` 1.0.
@@ -24,7 +25,7 @@ struct Message<'a> {
     #[serde(borrow)]
     sku: Cow<'a, str>,
     #[serde(alias = "quantity", alias = "quantityOnHand")]
-    qty: i64,
+    qty: Integer,
     #[serde(borrow, default, alias = "updatedAt")]
     updated_at: Option<Cow<'a, str>>,
 }
@@ -35,6 +36,7 @@ struct Message<'a> {
 /// `payload_not_json`, `payload_invalid`, `timestamp_invalid` (of the SDK), `quantity_negative`, `quantity_out_of_range`.
 pub fn map<'a>(meta: &Meta<'a>, payload: &'a [u8]) -> Mapped<InventoryUpdated<'a>> {
     let Message { warehouse, sku, qty, updated_at } = json::read(payload)?;
+    let qty = qty.get();
     if qty < 0 {
         return Err(MapError::new("quantity_negative", "", format!("{qty} is less than nothing")));
     }

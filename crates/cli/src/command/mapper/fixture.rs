@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use serde::Serialize;
-use sluice_core::json::parse;
 use sluice_core::port::RawStore as _;
 use sluice_core::record::{LedgerRow, Status};
 use sluice_mapping::Message;
@@ -15,7 +14,7 @@ use crate::output::{Output, Page, Tone, View, fields, paint, printable};
 use crate::publish::contract_of;
 use crate::workshop::build::bundle_folder;
 use crate::workshop::fixtures::{FIXTURES_FOLDER, pretty, with};
-use crate::workshop::redact::{Redacted, Rules, redact, written};
+use crate::workshop::redact::{Redacted, Rules, redact};
 
 /// Runs the command.
 pub(super) async fn run(args: &FixtureArgs, cloud: &Cloud, output: &Output) -> Result<(), CliError> {
@@ -36,20 +35,20 @@ pub(super) async fn run(args: &FixtureArgs, cloud: &Cloud, output: &Output) -> R
     }
     let raw = cloud.objects().get(&row.raw_ref).await?;
     let message = Message::open(&row.detail(), &raw)?;
-    let payload = parse(&message.payload).map_err(|error| {
+    let rules = Rules { keep: args.keep.clone(), redact: args.redact.clone() };
+    let format = contract.payload.format;
+    let (stand_in, redacted) = redact(format, &message.payload, &rules).map_err(|error| {
         CliError::Failed(format!(
-            "the payload is {error}: only JSON is redacted, so no fixture is made of it"
+            "{error}: nothing in it can be told apart, so it is not redacted, and no fixture is made of it"
         ))
     })?;
-    let rules = Rules { keep: args.keep.clone(), redact: args.redact.clone() };
-    let (stand_in, redacted) = redact(&payload, &rules);
 
     let case = args.name.clone().unwrap_or_else(|| case_name(&row));
     if case.is_empty() || case.contains(['/', '\\']) || case.contains(".in.") {
         return Err(CliError::usage(format!("{case:?} cannot be a case's name")));
     }
     let stem = folder.join(FIXTURES_FOLDER).join(&case);
-    let input = with(&stem, "in.json");
+    let input = with(&stem, &format!("in.{}", format.as_str()));
     if input.exists() {
         return Err(CliError::usage(format!("{} is there already", input.display()))
             .with_hint("give the case another name with --name"));
@@ -62,7 +61,7 @@ pub(super) async fn run(args: &FixtureArgs, cloud: &Cloud, output: &Output) -> R
     meta.insert("occurredAt".into(), message.meta.occurred_at.into());
     meta.insert("receivedAt".into(), message.meta.received_at.into());
     let overlay = with(&stem, "meta.json");
-    for (path, text) in [(&input, written(&stand_in)), (&overlay, pretty(&meta.into()))] {
+    for (path, text) in [(&input, stand_in), (&overlay, pretty(&meta.into()).into_bytes())] {
         let failed = |source| CliError::WriteFile { path: path.clone(), source };
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent).map_err(failed)?;

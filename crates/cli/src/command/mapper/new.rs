@@ -7,28 +7,23 @@ use sluice_core::canonical::SCHEMAS;
 use sluice_core::contract::CanonicalRef;
 use sluice_mapper_host::Host;
 
-use crate::args::{LangArg, NewArgs};
+use crate::args::NewArgs;
 use crate::error::CliError;
-use crate::output::{Cell, Output, Page, Tone, View, paint};
-use crate::workshop::build::{build, repository};
+use crate::output::{Cell, Output, Page, Tone, View, paint, printable};
+use crate::workshop::build::{Language, build, repository};
 use crate::workshop::bundle::load;
-use crate::workshop::fixtures::{Expected, cases};
-use crate::workshop::scaffold::{EVENT_TYPE_DEFAULT, Plan, Sample, bundle_name};
+use crate::workshop::fixtures::{Expected, Outcome, cases};
+use crate::workshop::scaffold::{EVENT_TYPE_DEFAULT, Plan, Sample, bundle_name, canonical_of};
 
 /// Runs the command.
 pub(super) fn run(args: &NewArgs, output: &Output) -> Result<(), CliError> {
-    if args.lang != LangArg::Rust {
-        return Err(CliError::usage("a new bundle can be written in Rust only").with_hint(
-            "for AssemblyScript and C copy one of the bundles that mappers-wasm/ has in that language",
-        ));
-    }
     let samples = args.from_sample.iter().map(|path| Sample::read(path)).collect::<Result<Vec<_>, _>>()?;
     let event_type = match (&args.event_type, samples.iter().find_map(|sample| sample.event_type.clone())) {
         (Some(given), _) => given.clone(),
         (None, Some(said)) => said,
         (None, None) => EVENT_TYPE_DEFAULT.parse().map_err(|error| CliError::usage(format!("{error}")))?,
     };
-    let (canonical, schema) = canonical(args)?;
+    let (canonical, schema) = canonical(args, samples.first())?;
     let repository = repository(Path::new("."))?;
     let folder = folder(args, &repository, &bundle_name(&args.vendor, &event_type))?;
     let plan = Plan {
@@ -39,19 +34,26 @@ pub(super) fn run(args: &NewArgs, output: &Output) -> Result<(), CliError> {
         folder,
         samples,
     };
-    let written = plan.write_rust(schema)?;
+    let written = plan.write(args.lang, schema)?;
     let mut sample = None;
     if !args.no_build {
         let progress = output.progress("building the new mapper");
         let wasm = build(&plan.folder, output)?;
         let bundle = load(&Host::new()?, &plan.folder, &wasm)?;
         progress.say("running the sample");
+        let mut failure = None;
         for case in cases(&plan.folder, &bundle.contract)? {
-            case.accept(&bundle)?;
+            if let Outcome::Failed(failed) = case.accept(&bundle)? {
+                failure = failure.or(Some(failed.message));
+            }
         }
         let refused =
             cases(&plan.folder, &bundle.contract)?.iter().any(|case| case.expected == Expected::Refusal);
-        sample = Some(if refused { "refused" } else { "mapped" });
+        sample = Some(match (failure, refused) {
+            (Some(message), _) => Tried::Failed(message),
+            (None, true) => Tried::Refused,
+            (None, false) => Tried::Mapped,
+        });
     }
     let suggestion = written.suggestion;
     let mut mapped: Vec<Mapped> = suggestion
@@ -66,6 +68,12 @@ pub(super) fn run(args: &NewArgs, output: &Output) -> Result<(), CliError> {
     }));
     output.document(&New {
         folder: shortened(&plan.folder),
+        language: args.lang,
+        source: match args.lang {
+            Language::Rust => "src/lib.rs",
+            Language::AssemblyScript => "src/index.ts",
+            Language::C => "src/mapper.c",
+        },
         canonical: plan.canonical,
         files: written.files,
         mapped,
@@ -75,19 +83,26 @@ pub(super) fn run(args: &NewArgs, output: &Output) -> Result<(), CliError> {
     })
 }
 
+/// What it becomes if neither the command nor the sample says.
+const CANONICAL_DEFAULT: &str = "InventoryUpdated";
+
 /// The newest version of the type that is known.
-fn canonical(args: &NewArgs) -> Result<(CanonicalRef, &'static str), CliError> {
-    let found = SCHEMAS.iter().rfind(|(name, ..)| *name == args.canonical.as_str());
+fn canonical(args: &NewArgs, sample: Option<&Sample>) -> Result<(CanonicalRef, &'static str), CliError> {
+    let of_sample = sample.map(canonical_of).transpose()?.flatten();
+    let wanted = match args.canonical.clone().or(of_sample) {
+        Some(wanted) => wanted,
+        None => CANONICAL_DEFAULT.parse().map_err(|error| CliError::usage(format!("{error}")))?,
+    };
+    let found = SCHEMAS.iter().rfind(|(name, ..)| *name == wanted.as_str());
     let Some((_, version, schema)) = found else {
         let known: Vec<&str> = SCHEMAS.iter().map(|(name, ..)| *name).collect();
         return Err(CliError::usage(format!(
-            "there is no canonical type {}; there are {}",
-            args.canonical,
+            "there is no canonical type {wanted}; there are {}",
             known.join(", ")
         )));
     };
     let version = version.parse().map_err(|error| CliError::usage(format!("{error}")))?;
-    Ok((CanonicalRef { r#type: args.canonical.clone(), version }, schema))
+    Ok((CanonicalRef { r#type: wanted, version }, schema))
 }
 
 fn folder(args: &NewArgs, repository: &Path, name: &str) -> Result<PathBuf, CliError> {
@@ -115,13 +130,29 @@ fn shortened(path: &Path) -> String {
 #[derive(Debug, Serialize)]
 struct New {
     folder: String,
+    language: Language,
+    /// Where the mapping is.
+    #[serde(skip)]
+    source: &'static str,
     canonical: CanonicalRef,
     files: Vec<String>,
     mapped: Vec<Mapped>,
     missing: Vec<String>,
     unused: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    sample: Option<&'static str>,
+    sample: Option<Tried>,
+}
+
+/// What became of the samples.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+enum Tried {
+    /// Each is mapped.
+    Mapped,
+    /// One is refused by the mapper.
+    Refused,
+    /// One is neither: what was made of it may not be.
+    Failed(String),
 }
 
 #[derive(Debug, Serialize)]
@@ -155,11 +186,23 @@ impl View for New {
         if !self.unused.is_empty() {
             text.push_str(&format!("\nnot used: {}\n", self.unused.join(", ")));
         }
-        text.push_str(match self.sample {
-            Some("mapped") => "\nThe sample is mapped. Look at src/lib.rs and at the fixture's .out.json.\n",
-            Some(_) => "\nThe sample is refused until every member has a source: edit src/lib.rs, then test --update.\n",
-            None => "",
-        });
+        match &self.sample {
+            Some(Tried::Mapped) => text.push_str(&format!(
+                "\nThe sample is mapped. Look at {} and at the fixture's .out.json.\n",
+                self.source
+            )),
+            Some(Tried::Refused) => text.push_str(&format!(
+                "\nThe sample is refused: see the fixture's .err.json, edit {}, then test --update.\n",
+                self.source
+            )),
+            Some(Tried::Failed(message)) => text.push_str(&format!(
+                "\n{} {}\nEdit {}, then test --update.\n",
+                paint(Tone::Bad, "The sample fails:"),
+                printable(message),
+                self.source
+            )),
+            None => {}
+        }
         text.push_str(&format!("\nnext: sluice mapper test {}\n", self.folder));
         text
     }

@@ -1,4 +1,4 @@
-//! `sluice mapper typegen`: the canonical types of a bundle in Rust. The work is in [`crate::workshop::typegen`].
+//! `sluice mapper typegen`: the canonical types of a bundle in its language. The work is in [`crate::workshop::typegen`].
 
 use serde::Serialize;
 use serde_json::Value;
@@ -10,21 +10,21 @@ use crate::error::CliError;
 use crate::output::{Output, Page, Tone, View, paint};
 use crate::publish::contract_of;
 use crate::workshop::build::{Language, bundle_folder, repository};
-use crate::workshop::scaffold::{CANONICAL_FILE, format_rust};
+use crate::workshop::scaffold::format_rust;
 use crate::workshop::typegen::Types;
 
 /// Runs the command.
 pub(super) fn run(args: &TypegenArgs, output: &Output) -> Result<(), CliError> {
     let folder = bundle_folder(&args.bundle)?;
-    if Language::of(&folder) != Some(Language::Rust) {
-        return Err(CliError::usage(format!("{} is not written in Rust", args.bundle.display()))
-            .with_hint("types are written for Rust only; the canonical schemas are in schemas/canonical/"));
-    }
+    let Some(language) = args.lang.or_else(|| Language::of(&folder)) else {
+        return Err(CliError::usage(format!("{} has no mapper yet", args.bundle.display()))
+            .with_hint("say with --lang what it will be written in"));
+    };
     let canonical = contract_of(&folder)?.canonical;
-    let types = rust(&canonical)?;
-    let path = folder.join(CANONICAL_FILE);
+    let types = types(&canonical, language)?;
+    let path = folder.join(language.canonical_file());
     let held = std::fs::read_to_string(&path).unwrap_or_default();
-    let fresh = formatted(&folder, &types)?;
+    let fresh = if language == Language::Rust { formatted(&folder, &types)? } else { types };
     let written =
         Written { file: path.display().to_string(), canonical, fresh: held == fresh, written: !args.check };
     if !written.fresh {
@@ -40,14 +40,14 @@ pub(super) fn run(args: &TypegenArgs, output: &Output) -> Result<(), CliError> {
     output.document(&written)
 }
 
-fn rust(canonical: &CanonicalRef) -> Result<String, CliError> {
+fn types(canonical: &CanonicalRef, language: Language) -> Result<String, CliError> {
     let (name, version) = (canonical.r#type.as_str(), canonical.version.as_str());
     let schema =
         SCHEMAS.iter().find(|(known, of, _)| *known == name && *of == version).map(|(.., text)| *text);
     let schema: Value = schema.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
     let types = Types::of(name, &schema)
         .map_err(|error| CliError::usage(format!("no types can be written for {name} {version}: {error}")))?;
-    Ok(types.rust(name, version))
+    Ok(types.written_in(language, name, version))
 }
 
 /// As rustfmt leaves it, which works on files.
