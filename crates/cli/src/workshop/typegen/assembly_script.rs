@@ -8,6 +8,9 @@ use std::fmt::Write as _;
 use super::c::unwrapped;
 use super::{Field, Type, Types, block_comment, pascal, script_ident, snake};
 
+/// Beyond it a statement stands on a line of its own.
+const LINE_CHARS_MAX: usize = 110;
+
 impl Types {
     /// The module.
     pub fn assembly_script(&self, root: &str, version: &str) -> String {
@@ -136,13 +139,13 @@ fn script_member(out: &mut String, field: &Field) {
         Type::Enum(name) => format!("this.{own} != {name}.Absent"),
         _ => value,
     };
+    let broken = if present.len() + statement.len() > LINE_CHARS_MAX { "\n      " } else { " " };
+    let known = format!("if ({present}){broken}{statement}");
     let _ = match (field.required, nullable) {
         (true, false) => writeln!(out, "    {statement}"),
-        (false, false) => writeln!(out, "    if ({present}) {statement}"),
-        (false, true) => {
-            writeln!(out, "    if (this.{own}IsNull) putNull({member});\n    else if ({present}) {statement}")
-        }
-        (true, true) => writeln!(out, "    if ({present}) {statement}\n    else putNull({member});"),
+        (false, false) => writeln!(out, "    {known}"),
+        (false, true) => writeln!(out, "    if (this.{own}IsNull) putNull({member});\n    else {known}"),
+        (true, true) => writeln!(out, "    {known}\n    else putNull({member});"),
     };
 }
 
@@ -163,7 +166,7 @@ fn script_type(kind: &Type) -> String {
 
 /// The function that gives an enumeration's text.
 fn word(name: &str) -> String {
-    format!("{}Word", script_ident(&snake(name)))
+    script_ident(&format!("{} word", snake(name)))
 }
 
 fn put(kind: &Type, name: &str, value: &str) -> String {
