@@ -139,16 +139,13 @@ fn script_member(out: &mut String, field: &Field) {
         Type::Enum(name) => format!("this.{own} != {name}.Absent"),
         _ => value,
     };
+    let broken = if present.len() + statement.len() > LINE_CHARS_MAX { "\n      " } else { " " };
+    let known = format!("if ({present}){broken}{statement}");
     let _ = match (field.required, nullable) {
         (true, false) => writeln!(out, "    {statement}"),
-        (false, false) if present.len() + statement.len() > LINE_CHARS_MAX => {
-            writeln!(out, "    if ({present})\n      {statement}")
-        }
-        (false, false) => writeln!(out, "    if ({present}) {statement}"),
-        (false, true) => {
-            writeln!(out, "    if (this.{own}IsNull) putNull({member});\n    else if ({present}) {statement}")
-        }
-        (true, true) => writeln!(out, "    if ({present}) {statement}\n    else putNull({member});"),
+        (false, false) => writeln!(out, "    {known}"),
+        (false, true) => writeln!(out, "    if (this.{own}IsNull) putNull({member});\n    else {known}"),
+        (true, true) => writeln!(out, "    {known}\n    else putNull({member});"),
     };
 }
 
