@@ -124,11 +124,7 @@ impl<'w> Serializer for &'w mut Writer {
     type SerializeStructVariant = Members<'w>;
 
     fn serialize_bool(self, value: bool) -> Result<(), Error> {
-        if value {
-            self.bytes(b"true")
-        } else {
-            self.bytes(b"false")
-        }
+        self.plain(b"", if value { "true" } else { "false" }, b"");
         Ok(())
     }
 
