@@ -184,7 +184,7 @@ async fn what_cannot_succeed_is_dead_lettered_with_its_cause_before_it_is_done()
 }
 
 #[tokio::test]
-async fn an_article_is_the_companys_and_an_order_its_vendors() {
+async fn an_article_is_shared_and_an_order_is_its_vendors() {
     let world = World::new();
     // Two vendors about one shelf, deliberately: the newest holds, whoever says it, and an older one that disagrees is divergence.
     let counted = normalize(&world, 1, "wms", 0, &[(LEVEL, 20, stock("A", 5))]);
