@@ -155,7 +155,14 @@ impl Books for AwsBooks {
         let reads = shards
             .into_iter()
             // One more than may be, so that what was cut off is told from what just fits.
-            .map(|shard| self.shard(shard, " AND receivedAt BETWEEN :from AND :to", &bounds, rows_max + 1));
+            .map(|shard| {
+                self.shard(
+                    shard,
+                    " AND receivedAt BETWEEN :from AND :to",
+                    &bounds,
+                    rows_max.saturating_add(1),
+                )
+            });
         let mut reads = futures::stream::iter(reads).buffer_unordered(READS_AT_ONCE);
         let mut rows = Vec::new();
         while let Some(read) = reads.try_next().await? {
