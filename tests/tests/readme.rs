@@ -210,10 +210,16 @@ fn every_command_of_every_document_exists_with_its_options() {
         for line in commands(&document) {
             // Words up to a comment, a pipe or a file. `--help` at the end makes the program judge what stands before it,
             // and do nothing.
-            let command = [" #", " |", " >"]
+            let command = [" #", " |", " >", " &&"]
                 .iter()
                 .fold(line.as_str(), |rest, end| rest.split(end).next().unwrap_or_default());
-            let words = command.split_whitespace().map(|word| word.trim_matches(['"', '\'', '[', ']']));
+            // A text in quotes is one word, whatever it says.
+            let command: String = command
+                .split('"')
+                .enumerate()
+                .map(|(at, part)| if at % 2 == 0 { part.to_owned() } else { part.replace(' ', "_") })
+                .collect();
+            let words = command.split_whitespace().map(|word| word.trim_matches(['\'', '[', ']']));
             let words: Vec<&str> = words.filter(|word| !matches!(*word, "…" | "...")).collect();
             let (program, arguments) = match words.as_slice() {
                 ["cargo", "xtask", arguments @ ..] => (program("xtask"), arguments),
