@@ -69,7 +69,7 @@ pub async fn main<D: Send + Sync + 'static>(
 }
 
 /// The SDK's configuration for a function. Lambda says where it runs and as whom in its environment ("Defined runtime environment
-/// variables" in its guide), so none of the SDK's other sources is asked, nor linked: they would be a tenth of a function's size.
+/// variables" in its guide), so none of the SDK's other sources is asked, nor linked.
 ///
 /// Attempts are cut well before the state's own time-out, so that a slow dependency is a `Retryable` with a cause rather than a
 /// `States.Timeout`.

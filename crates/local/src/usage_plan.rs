@@ -119,21 +119,25 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn a_vendor_is_throttled_by_its_own_limit_only() {
+    /// Two vendors, of which `slow` has a limit of its own.
+    fn plan() -> UsagePlan {
         let world = World::new();
         world.add_vendor("slow", "key-slow", &[]);
         world.add_vendor("free", "key-free", &[]);
         let limit = RateLimit { per_second: 2, burst: 3 };
         world.state().vendors.get_mut(&"slow".parse().unwrap()).unwrap().rate_limit = Some(limit);
-        let plan = UsagePlan::new(Arc::new(world));
-        let send = async |key: &'static str| {
-            let headers = HeaderMap::from_iter([(
-                http::HeaderName::from_static("x-api-key"),
-                HeaderValue::from_static(key),
-            )]);
-            plan.admit("/v1/events", &headers).await.is_ok()
-        };
+        UsagePlan::new(Arc::new(world))
+    }
+
+    fn key(key: &'static str) -> HeaderMap {
+        let name = http::HeaderName::from_static("x-api-key");
+        HeaderMap::from_iter([(name, HeaderValue::from_static(key))])
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_vendor_is_throttled_by_its_own_limit_only() {
+        let plan = plan();
+        let send = async |vendor: &'static str| plan.admit("/v1/events", &key(vendor)).await.is_ok();
         for _ in 0..3 {
             assert!(send("key-slow").await);
         }
@@ -147,16 +151,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_comes_without_a_key_is_throttled_by_the_vendor_in_its_path() {
-        let world = World::new();
-        world.add_vendor("slow", "key-slow", &[]);
-        world.add_vendor("free", "key-free", &[]);
-        let limit = RateLimit { per_second: 2, burst: 3 };
-        world.state().vendors.get_mut(&"slow".parse().unwrap()).unwrap().rate_limit = Some(limit);
-        let plan = UsagePlan::new(Arc::new(world));
-        let key = |key: &'static str| {
-            let name = http::HeaderName::from_static("x-api-key");
-            HeaderMap::from_iter([(name, HeaderValue::from_static(key))])
-        };
+        let plan = plan();
         let send = async |vendor: &str, headers: &HeaderMap| {
             plan.admit(&format!("/v1/sources/{vendor}"), headers).await.is_ok()
         };
