@@ -524,7 +524,7 @@ async fn orphan(
     let Some(bytes) = books.raw_object(key).await? else { return Ok(OPAQUE) };
     let encoding = bytes.starts_with(&[0x1f, 0x8b]).then_some("gzip");
     let Ok(body) = inflate(&bytes, encoding) else { return Ok(OPAQUE) };
-    let Ok(envelope) = Envelope::parse(&body, id.received_at()) else { return Ok(OPAQUE) };
+    let Some(envelope) = Envelope::of_accepted(&body) else { return Ok(OPAQUE) };
     let ledger_key =
         LedgerKey { vendor_id: vendor.clone(), external_event_id: envelope.external_event_id.clone() };
     Ok(match books.row_at(&ledger_key).await? {

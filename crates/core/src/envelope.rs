@@ -90,10 +90,7 @@ impl<'a> Envelope<'a> {
             .collect();
         faults.extend(SCHEMA.faults(&Value::Object(shallow)).into_iter().map(reworded));
 
-        let text = |key: &str| match document.get(key).map(|member| &member.value) {
-            Some(Json::String(text)) => Some(text.as_str()),
-            _ => None,
-        };
+        let text = |key: &str| text(&document, key);
         let occurred_at = text("occurredAt").and_then(|text| text.parse::<Timestamp>().ok());
         if let Some(at) = occurred_at {
             faults.extend(in_future("/occurredAt", at, now));
@@ -105,7 +102,7 @@ impl<'a> Envelope<'a> {
             });
         }
         let external_event_id = text("externalEventId").map(ExternalEventId::from_vendor);
-        if let Some(Err(error)) = &external_event_id
+        if let Some(Err(error)) = external_event_id
             && !faults.iter().any(|fault| fault.pointer == "/externalEventId")
         {
             faults.push(FieldFault {
@@ -118,33 +115,47 @@ impl<'a> Envelope<'a> {
             return Err(Refusal::Faults(faults));
         }
 
-        let fields = (|| {
-            let payload = document.get("payload")?;
-            let event_type: EventType = text("eventType")?.parse().ok()?;
-            let schema_version = match text("schemaVersion") {
-                Some(version) => Some(version.parse::<SchemaVersion>().ok()?),
-                None => None,
-            };
-            let payload_sha256 =
-                payload_digest(&event_type, schema_version.as_ref(), &payload.value.canonical_digest());
-            Some(Self {
-                vendor_id: text("vendorId")?.parse().ok()?,
-                external_event_id: external_event_id?.ok()?,
-                event_type,
-                schema_version,
-                occurred_at: occurred_at?,
-                payload: &body[payload.span.clone()],
-                payload_sha256,
-            })
-        })();
         // The schema and the identifier types say the same; should they ever part, that is a refusal, not a panic.
-        fields.ok_or_else(|| {
+        Self::of(&document, body).ok_or_else(|| {
             Refusal::Faults(vec![FieldFault {
                 pointer: String::new(),
                 code: "invalid".into(),
                 message: "the envelope has a member that cannot be an identifier".into(),
             }])
         })
+    }
+
+    /// Reads what was judged before it was written: a raw object. `None` for what is no envelope.
+    pub fn of_accepted(body: &'a [u8]) -> Option<Self> {
+        Self::of(&json::parse(body).ok()?, body)
+    }
+
+    fn of(document: &Json, body: &'a [u8]) -> Option<Self> {
+        let text = |key: &str| text(document, key);
+        let payload = document.get("payload")?;
+        let event_type: EventType = text("eventType")?.parse().ok()?;
+        let schema_version = match text("schemaVersion") {
+            Some(version) => Some(version.parse::<SchemaVersion>().ok()?),
+            None => None,
+        };
+        let payload_sha256 =
+            payload_digest(&event_type, schema_version.as_ref(), &payload.value.canonical_digest());
+        Some(Self {
+            vendor_id: text("vendorId")?.parse().ok()?,
+            external_event_id: ExternalEventId::from_vendor(text("externalEventId")?).ok()?,
+            event_type,
+            schema_version,
+            occurred_at: text("occurredAt")?.parse().ok()?,
+            payload: &body[payload.span.clone()],
+            payload_sha256,
+        })
+    }
+}
+
+fn text<'a>(document: &'a Json, key: &str) -> Option<&'a str> {
+    match &document.get(key)?.value {
+        Json::String(text) => Some(text),
+        _ => None,
     }
 }
 

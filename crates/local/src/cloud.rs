@@ -457,7 +457,9 @@ impl Cloud {
         };
         let sdk = functions_sdk_config(&aws_url, client);
         let setup = FunctionSetup { sdk_config: &sdk, topology: &topology, trust_keys };
-        let functions = FunctionHost::new(&topology, make_functions(&setup).map_err(StartError::Functions)?);
+        let made = make_functions(&setup).map_err(StartError::Functions)?;
+        let functions =
+            FunctionHost::new(&topology, made, functions_of_intake(&topology, &options.definitions)?);
         let machines = make_machines(MachineSetup {
             journal: folder.file("stepfunctions.sqlite"),
             machines: machine_definitions(&topology, &options.definitions, &aws_url)?,
@@ -627,6 +629,17 @@ fn functions_sdk_config(aws_url: &str, client: Option<InProcess>) -> SdkConfig {
     let mut builder = sdk_config(aws_url, client).into_builder();
     builder.set_credentials_provider(None);
     builder.stalled_stream_protection(StalledStreamProtectionConfig::disabled()).build()
+}
+
+/// Names of the functions that the machine behind the front door calls.
+fn functions_of_intake(
+    topology: &Topology,
+    definitions: &Definitions,
+) -> Result<BTreeSet<String>, StartError> {
+    let machine = topology.state_machine(INTAKE_ID).ok_or(StartError::NoIntake)?;
+    let used = sluice_asl::placeholders(&definitions.definition(&machine.definition)?);
+    let called = |id: &str| used.contains(&format!("{id}FunctionArn"));
+    Ok(topology.functions.iter().filter(|it| called(&it.id)).map(|it| it.name.clone()).collect())
 }
 
 fn machine_definitions(

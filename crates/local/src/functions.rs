@@ -1,8 +1,11 @@
 //! Lambda: functions that run in this process, with the time-out and the error reports that they have on AWS.
 //!
-//! A panic or a time-out of one invocation never reaches another. What is not enforced: memory and concurrency.
+//! A panic or a time-out of one invocation never reaches another. What is not enforced: memory and AWS's concurrency.
+//!
+//! Who waits for an answer comes first: all other functions together have [`BEHIND_PER_CORE`] invocations a core, so that a backlog
+//! delays itself and not the acknowledgement of what arrives.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,8 +13,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::FutureExt as _;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use crate::topology::Topology;
+
+/// Invocations at once of functions that nobody waits for, a core. They wait for each other's turns at the tables, so more than one.
+const BEHIND_PER_CORE: usize = 2;
 
 /// The code of the functions.
 #[async_trait]
@@ -86,6 +93,8 @@ impl InvokeError {
 pub(crate) struct FunctionHost {
     functions: Arc<dyn Functions>,
     timeouts_seconds: Arc<BTreeMap<String, u64>>,
+    first: Arc<BTreeSet<String>>,
+    behind: Arc<Semaphore>,
 }
 
 impl std::fmt::Debug for FunctionHost {
@@ -97,9 +106,16 @@ impl std::fmt::Debug for FunctionHost {
 }
 
 impl FunctionHost {
-    pub(crate) fn new(topology: &Topology, functions: Arc<dyn Functions>) -> Self {
+    /// `first` are the names of the functions for whose answer a sender waits.
+    pub(crate) fn new(topology: &Topology, functions: Arc<dyn Functions>, first: BTreeSet<String>) -> Self {
         let timeouts = topology.functions.iter().map(|it| (it.name.clone(), it.timeout_seconds)).collect();
-        Self { functions, timeouts_seconds: Arc::new(timeouts) }
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self {
+            functions,
+            timeouts_seconds: Arc::new(timeouts),
+            first: Arc::new(first),
+            behind: Arc::new(Semaphore::new(cores * BEHIND_PER_CORE)),
+        }
     }
 
     /// `reference` is a name or an ARN.
@@ -108,6 +124,8 @@ impl FunctionHost {
         let Some(&seconds) = self.timeouts_seconds.get(name) else {
             return Err(InvokeError::NotFound(name.to_owned()));
         };
+        // Nobody closes it; and its time runs from when it runs, as on AWS.
+        let _turn = if self.first.contains(name) { None } else { self.behind.acquire().await.ok() };
         let invocation = AssertUnwindSafe(self.functions.invoke(name, payload)).catch_unwind();
         match tokio::time::timeout(Duration::from_secs(seconds), invocation).await {
             Ok(Ok(result)) => result.map_err(InvokeError::Function),
@@ -151,7 +169,24 @@ mod tests {
         for function in topology.functions.iter_mut().filter(|function| function.name == "sluice-relay") {
             function.timeout_seconds = 1;
         }
-        FunctionHost::new(&topology, Arc::new(Misbehaving))
+        FunctionHost::new(&topology, Arc::new(Misbehaving), BTreeSet::from(["sluice-accept".to_owned()]))
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_an_answer_does_not_wait_for_a_backlog() {
+        let host = host();
+        let backlog = futures::future::join_all((0..100).map(|_| host.invoke("sluice-apply", json!({}))));
+        let answer = async {
+            while host.behind.available_permits() > 0 {
+                tokio::task::yield_now().await;
+            }
+            host.invoke("sluice-accept", json!({"a": 1})).await
+        };
+        tokio::select! {
+            ended = backlog => panic!("nothing of it ends: {}", ended.len()),
+            answer = answer => assert_eq!(answer.unwrap(), json!({"a": 1})),
+        }
+        assert!(host.behind.available_permits() > 0, "what is dropped gives its turn back");
     }
 
     #[tokio::test]
