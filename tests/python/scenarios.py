@@ -2,10 +2,12 @@
 
     scenarios.py run SCENARIOS ENDPOINT SLUICE RESULT [--prepare]
     scenarios.py compare EXPECTED RESULT KNOWN
+    scenarios.py rate SCENARIOS ENDPOINT SLUICE EVENTS
 
 `run` needs nothing but an endpoint where the machines, functions, tables, buckets and queues of `state-machines/topology.json` are:
 `sluice dev`, an emulator, or an account. `--prepare` registers the vendors and publishes the bundles first, with the command
 SLUICE. `compare` prints every difference; one that KNOWN does not name, or that KNOWN names and that is not there, is an error.
+`rate` prepares, sends EVENTS events of one vendor, and says how long it took until the last of them was applied.
 
 What differs from run to run is replaced: ids that were minted, times of today, and digests of documents that hold such.
 """
@@ -18,6 +20,8 @@ import re
 import subprocess
 import sys
 import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from decimal import Decimal
 
@@ -32,6 +36,8 @@ def main():
         run(*rest)
     elif mode == "compare":
         compare(*rest)
+    elif mode == "rate":
+        rate(*rest)
     else:
         sys.exit(f"no such mode: {mode}")
 
@@ -109,6 +115,15 @@ def prepare(scenarios, endpoint, sluice):
             sys.exit(f"sluice {' '.join(command)} ended with {done.returncode}: {done.stdout}{done.stderr}")
 
 
+def intake_input(request, request_id):
+    headers = {"content-type": "application/json", "host": "api.example", "x-api-key": request["key"]}
+    return {
+        "method": "POST", "path": request.get("path", "/v1/events"), "sourceIp": "203.0.113.7",
+        "requestId": request_id, "headers": headers | request.get("headers", {}),
+        "body": base64.b64encode(body_of(request)).decode(),
+    }
+
+
 def run(path, endpoint, sluice, result, *flags):
     with open(path) as file:
         scenarios = json.load(file)
@@ -118,15 +133,8 @@ def run(path, endpoint, sluice, result, *flags):
     machine = world.machine("sluice-intake")
     answers, ingest_ids, ends = {}, {}, {}
     for number, request in enumerate(scenarios["requests"]):
-        body = body_of(request)
-        headers = {"content-type": "application/json", "host": "api.example", "x-api-key": request["key"]}
         done = world["stepfunctions"].start_sync_execution(
-            stateMachineArn=machine,
-            input=json.dumps({
-                "method": "POST", "path": request.get("path", "/v1/events"), "sourceIp": "203.0.113.7",
-                "requestId": f"scenario-{number}", "headers": headers | request.get("headers", {}),
-                "body": base64.b64encode(body).decode(),
-            }),
+            stateMachineArn=machine, input=json.dumps(intake_input(request, f"scenario-{number}")),
         )
         name, expect = request["name"], request["expect"]
         assert done["status"] == "SUCCEEDED", f"{name}: {done}"
@@ -152,6 +160,42 @@ def run(path, endpoint, sluice, result, *flags):
         json.dump(comparable(found, labels), file, indent=1, sort_keys=True)
     counts = {kind: sum(map(len, found[kind].values())) for kind in ("tables", "buckets", "queues")}
     print(json.dumps({"requests": len(answers), **counts}))
+
+
+def rate(path, endpoint, sluice, events):
+    with open(path) as file:
+        prepare(json.load(file), endpoint, sluice)
+    world, events = World(endpoint), int(events)
+    machine = world.machine("sluice-intake")
+
+    def send(number):
+        # An event as the local cloud's benchmark sends it (`crates/xtask/src/load.rs`).
+        envelope = {"vendorId": "vendorA", "externalEventId": f"rate-{number}", "eventType": "inventory_update",
+                    "occurredAt": "2026-01-15T10:30:00Z",
+                    "payload": {"warehouse": "ROA", "sku": f"SKU-{number % 10_000:05}", "qty": number % 997}}
+        request = {"key": "vendorA-dev-key", "body": {"text": json.dumps(envelope)}}
+        done = world["stepfunctions"].start_sync_execution(
+            stateMachineArn=machine, input=json.dumps(intake_input(request, f"rate-{number}")),
+        )
+        assert done["status"] == "SUCCEEDED", done
+        output = json.loads(done["output"])
+        assert output.get("answer", output)["statusCode"] == 202, done
+
+    queues = [queue["name"] for queue in world.topology["queues"] if queue.get("redrive")]
+    started = time.monotonic()
+    with ThreadPoolExecutor(8) as senders:
+        list(senders.map(send, range(events)))
+    acknowledged = time.monotonic() - started
+    while True:
+        statuses = Counter(row["status"] for row in world.rows("sluice-ledger"))
+        applied = sum(1 for row in world.rows("sluice-canonical-state") if row["entity"].startswith("event#"))
+        if statuses == {"NORMALIZED": events} and applied == events and not any(any(world.depth(queue)) for queue in queues):
+            break
+        if time.monotonic() - started > REST_SECONDS_MAX:
+            sys.exit(f"not at rest after {REST_SECONDS_MAX} s: {dict(statuses)}, {applied} applied")
+        time.sleep(0.25)
+    took = time.monotonic() - started
+    print(json.dumps({"events": events, "acknowledgedSeconds": acknowledged, "seconds": took}))
 
 
 def came_to_rest(world, ends):

@@ -487,8 +487,7 @@ async fn without_row(
         return Ok(None);
     }
     let (Some(key), Some(vendor)) = (raw, vendor) else { return Ok(None) };
-    let (class, detail) =
-        if read { orphan(books, &vendor, id, key).await? } else { (Orphan::Unread, UNREAD) };
+    let (class, detail) = if read { orphan(books, &vendor, key).await? } else { (Orphan::Unread, UNREAD) };
     let count = examined.counts.entry(vendor.clone()).or_default();
     match class {
         Orphan::Conflict => count.conflicts += 1,
@@ -514,12 +513,7 @@ enum Orphan {
     Unread,
 }
 
-async fn orphan(
-    books: &dyn Books,
-    vendor: &VendorId,
-    id: IngestId,
-    key: &str,
-) -> Result<(Orphan, &'static str), Fault> {
+async fn orphan(books: &dyn Books, vendor: &VendorId, key: &str) -> Result<(Orphan, &'static str), Fault> {
     const OPAQUE: (Orphan, &str) = (Orphan::Unread, "no ledger row names it, and it is no envelope");
     let Some(bytes) = books.raw_object(key).await? else { return Ok(OPAQUE) };
     let encoding = bytes.starts_with(&[0x1f, 0x8b]).then_some("gzip");

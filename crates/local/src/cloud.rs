@@ -586,10 +586,11 @@ impl Cloud {
         // Twice in a row: work passes from one part to the next between two looks, never in both directions.
         while quiet < 2 {
             self.machines.0.idle().await;
-            let idle = self.front_door.0.in_flight() == 0
-                && self.relays.iter().all(|relay| relay.is_caught_up())
-                && self.poller.is_idle()
-                && self.machines.0.unfinished() == 0;
+            let mut idle = self.front_door.0.in_flight() == 0;
+            for relay in &self.relays {
+                idle = idle && relay.is_caught_up().await;
+            }
+            let idle = idle && self.poller.is_idle() && self.machines.0.unfinished() == 0;
             quiet = if idle { quiet + 1 } else { 0 };
             if !idle {
                 tokio::time::sleep(IDLE_INTERVAL).await;

@@ -10,6 +10,7 @@
 //! Durability is that of [`crate::sqlite`]: `disable_bulk_loading` of `dynoxide` runs `PRAGMA synchronous = NORMAL`.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use dynoxide::actions::get_records::{GetRecordsRequest, Record};
@@ -21,6 +22,7 @@ use tokio::sync::watch;
 
 use crate::sqlite::Db;
 use crate::topology::Table;
+use crate::turns::Turns;
 use crate::wire::{self, Protocol};
 
 /// How long AWS keeps a stream record, in seconds ("DynamoDB Streams", Developer Guide).
@@ -41,8 +43,8 @@ const STREAM_INDEX: &str = "CREATE INDEX IF NOT EXISTS sluice_stream_sequence
 pub(crate) struct DynamoDb {
     engine: Engine,
     maintenance: Db,
-    /// The engine runs one operation at a time behind a lock that blocks; whoever waits here leaves its thread to others.
-    turn: tokio::sync::Mutex<()>,
+    /// The engine runs one operation at a time.
+    turns: Turns,
     written: watch::Sender<u64>,
 }
 
@@ -60,6 +62,9 @@ pub enum DynamoDbError {
     /// The file cannot be opened.
     #[error("the tables cannot be opened: {0}")]
     Engine(#[from] DynoxideError),
+    /// Their thread does not start.
+    #[error("the thread of the tables cannot be started: {0}")]
+    Thread(#[from] std::io::Error),
     /// The file cannot be opened by the second connection.
     #[error("the tables cannot be opened: {0}")]
     Sqlite(#[from] rusqlite::Error),
@@ -93,7 +98,7 @@ impl DynamoDb {
         Ok(Self {
             engine: Engine(engine),
             maintenance,
-            turn: tokio::sync::Mutex::new(()),
+            turns: Turns::start("dynamodb")?,
             written: watch::Sender::new(0),
         })
     }
@@ -145,9 +150,13 @@ impl DynamoDb {
     }
 
     /// [`DynamoDb::handle`], when it is this call's turn.
-    pub(crate) async fn handle_in_turn(&self, operation: &str, body: &[u8]) -> Response<Bytes> {
-        let _turn = self.turn.lock().await;
-        self.handle(operation, body)
+    pub(crate) async fn handle_in_turn(self: &Arc<Self>, operation: &str, body: Bytes) -> Response<Bytes> {
+        let (service, operation) = (Arc::clone(self), operation.to_owned());
+        let response = self.turns.run(move || service.handle(&operation, &body)).await;
+        response.unwrap_or_else(|| {
+            let status = StatusCode::INTERNAL_SERVER_ERROR;
+            wire::json(Protocol::Json10, status, bare("InternalServerError"))
+        })
     }
 
     /// One call of either service; `operation` is the target without its prefix.
@@ -204,8 +213,22 @@ impl DynamoDb {
         Some(description["Table"]["LatestStreamArn"].as_str()?.to_owned())
     }
 
+    /// [`DynamoDb::stream_records`], when it is this call's turn.
+    pub(crate) async fn stream_records_in_turn(
+        self: &Arc<Self>,
+        table: &str,
+        stream_arn: &str,
+        after: Option<String>,
+        limit: usize,
+    ) -> Result<Vec<Value>, DynoxideError> {
+        let (service, table, stream_arn) = (Arc::clone(self), table.to_owned(), stream_arn.to_owned());
+        let read = move || service.stream_records(&table, &stream_arn, after.as_deref(), limit);
+        let panicked = || DynoxideError::InternalServerError("the engine panicked".to_owned());
+        self.turns.run(read).await.unwrap_or_else(|| Err(panicked()))
+    }
+
     /// Stream records of `table` after the sequence number, oldest first, as Lambda gets them.
-    pub(crate) fn stream_records(
+    fn stream_records(
         &self,
         table: &str,
         stream_arn: &str,

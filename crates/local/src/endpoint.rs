@@ -78,7 +78,7 @@ impl Endpoint {
     async fn target(&self, service: &str, operation: &str, body: Bytes) -> Response<Bytes> {
         match service {
             "DynamoDB_20120810" | "DynamoDBStreams_20120810" => {
-                self.dynamodb.handle_in_turn(operation, &body).await
+                self.dynamodb.handle_in_turn(operation, body).await
             }
             "AmazonSQS" => self.sqs.handle(operation, &body).await,
             "TrentService" => self.kms.handle(operation, &body),

@@ -26,6 +26,7 @@ mod sqlite;
 mod sqs;
 mod step_functions;
 pub mod topology;
+mod turns;
 mod usage_plan;
 mod wire;
 

@@ -88,7 +88,7 @@ impl Relay {
         let mut failures: u32 = 0;
         loop {
             written.mark_unchanged();
-            let records = match self.next(size) {
+            let records = match self.next(size).await {
                 Ok(records) if records.is_empty() => {
                     if written.changed().await.is_err() {
                         return;
@@ -139,10 +139,10 @@ impl Relay {
         }
     }
 
-    fn next(&self, limit: usize) -> Result<Vec<Value>, String> {
+    async fn next(&self, limit: usize) -> Result<Vec<Value>, String> {
         let after =
             self.checkpoints.get(&self.stream_arn, &self.function).map_err(|error| error.to_string())?;
-        let records = self.dynamodb.stream_records(&self.table, &self.stream_arn, after.as_deref(), limit);
+        let records = self.dynamodb.stream_records_in_turn(&self.table, &self.stream_arn, after, limit).await;
         records.map_err(|error| error.to_string())
     }
 
@@ -157,8 +157,8 @@ impl Relay {
     }
 
     /// Whether every record has been handled.
-    pub(crate) fn is_caught_up(&self) -> bool {
-        self.next(1).is_ok_and(|records| records.is_empty())
+    pub(crate) async fn is_caught_up(&self) -> bool {
+        self.next(1).await.is_ok_and(|records| records.is_empty())
     }
 
     /// Deletes stream records that are handled and old.

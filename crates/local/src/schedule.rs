@@ -52,6 +52,7 @@ impl Scheduled {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a panic is the test's failure")]
 mod tests {
+    use std::collections::BTreeSet;
     use std::sync::{Arc, Mutex};
 
     use async_trait::async_trait;
@@ -98,7 +99,7 @@ mod tests {
         }
         let topology = Topology::parse(&topology.to_string()).unwrap();
         let slow = Arc::new(Slow { started: Instant::now(), runs: Mutex::default() });
-        let host = FunctionHost::new(&topology, Arc::clone(&slow) as Arc<dyn Functions>);
+        let host = FunctionHost::new(&topology, Arc::clone(&slow) as Arc<dyn Functions>, BTreeSet::new());
         for scheduled in Scheduled::all(&topology, &host) {
             tokio::spawn(scheduled.run());
         }

@@ -10,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::Value;
 
 use crate::cloud::{LocalCloud, Storage};
 use crate::functions;
@@ -73,6 +74,40 @@ pub(crate) fn run(project: &Project) -> Result<()> {
     println!("  the scenarios of {SCENARIOS}: the same on both, or explained in {DIFFERENCES}");
     println!("all steps ended after {}", steps::human(steps.elapsed()));
     Ok(())
+}
+
+/// Events for [`measure`]: as many as take an emulator a minute or two.
+const EVENTS: u64 = 300;
+
+/// `cargo xtask bench emulator`: how long MiniStack takes for events that go through the very definitions and functions that the
+/// local cloud runs. Gives events a second, all of them applied.
+pub(crate) fn measure(project: &Project, steps: &mut Steps) -> Result<f64> {
+    package::in_steps(project, steps, Architecture::native()?)?;
+    let sluice = project.sluice("release");
+    let (python, emulator) = steps.run("Tools from PyPI: boto3, ministack", || {
+        Ok((PYTHON_TOOLS.bin(project)?.join("python"), EMULATOR.bin(project)?))
+    })?;
+    let ministack = steps.run("Start MiniStack", || MiniStack::start(project, &emulator))?;
+    fs::create_dir_all(project.target.join("scenarios"))?;
+    steps.run("Deploy the stacks to MiniStack", || {
+        let cdk = project.root.join("cdk");
+        if !cdk.join("node_modules").exists() {
+            steps::run(Command::new("npm").current_dir(cdk).args(["ci", "--no-fund", "--no-audit"]))?;
+        }
+        deploy(project, &ministack.endpoint, &sluice)
+    })?;
+    steps.run(&format!("{EVENTS} events through MiniStack"), || {
+        let scenarios = Scenarios { project, python: &python, sluice: &sluice };
+        let mut command = scenarios.command("rate");
+        command.args([SCENARIOS, &ministack.endpoint]).arg(&sluice).arg(EVENTS.to_string());
+        let output = command.stderr(Stdio::inherit()).output()?;
+        ensure!(output.status.success(), "scenarios.py ended with {}", output.status);
+        let said = String::from_utf8(output.stdout)?;
+        println!("      {}", said.trim());
+        let said: Value = serde_json::from_str(&said)?;
+        let seconds = said["seconds"].as_f64().context("no seconds")?;
+        Ok(crate::bench::rate(EVENTS, Duration::from_secs_f64(seconds)))
+    })
 }
 
 /// `tests/python/scenarios.py`.

@@ -8,10 +8,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use clap::ValueEnum;
+use serde_json::{Value, json};
 
+use crate::aws;
 use crate::cloud::{LocalCloud, Storage};
 use crate::functions;
 use crate::load::{self, Load};
+use crate::package;
 use crate::project::Project;
 use crate::steps::{self, Steps};
 use crate::wasm;
@@ -25,6 +28,8 @@ pub(crate) enum Subject {
     Local,
     /// Each packaged function: start to first response, peak memory, size
     Functions,
+    /// Events a second through the local cloud and through MiniStack, by the same definitions and functions
+    Emulator,
 }
 
 /// Events of the run as fast as possible.
@@ -38,20 +43,28 @@ const STEADY_PER_SECOND: u64 = 500;
 const STEADY_CONNECTIONS: u64 = 64;
 const STEADY_P95_TARGET: Duration = Duration::from_millis(25);
 
+/// Events of the local cloud beside an emulator.
+const EMULATOR_EVENTS: u64 = 10_000;
+const EMULATOR_TARGET: f64 = 20.0;
+
 /// So that caches are warm and the file has its first pages.
 const WARM_UP_EVENTS: u64 = 500;
+
+/// Time between two looks at what is left: a look is a process, which the machine shares.
+const REST_INTERVAL: Duration = Duration::from_millis(250);
 
 /// How long the pipeline may take to come to rest after the last event.
 const REST_TIME_MAX: Duration = Duration::from_secs(600);
 
 pub(crate) fn run(project: &Project, subject: Option<Subject>) -> Result<()> {
-    let all = [Subject::Mapper, Subject::Local, Subject::Functions];
+    let all = [Subject::Mapper, Subject::Local, Subject::Functions, Subject::Emulator];
     let one = subject.map(|subject| [subject]);
     for subject in one.as_ref().map_or(all.as_slice(), |one| one.as_slice()) {
         match subject {
             Subject::Mapper => mapper(project)?,
             Subject::Local => local(project)?,
             Subject::Functions => functions::measure(project)?,
+            Subject::Emulator => emulator(project)?,
         }
     }
     Ok(())
@@ -89,10 +102,10 @@ fn local(project: &Project) -> Result<()> {
         &format!("{THROUGHPUT_EVENTS} events over {THROUGHPUT_CONNECTIONS} connections, as fast as they are acknowledged"),
         || {
             load::run(Load { name: "warm-up", events: WARM_UP_EVENTS, ..load })?;
-            at_rest(&cloud)?;
+            at_rest(project, &cloud)?;
             let started = Instant::now();
             let outcome = load::run(load)?;
-            at_rest(&cloud)?;
+            at_rest(project, &cloud)?;
             Ok((outcome, started.elapsed()))
         },
     )?;
@@ -103,7 +116,7 @@ fn local(project: &Project) -> Result<()> {
             let per_second = Some(STEADY_PER_SECOND);
             let outcome =
                 load::run(Load { name: "steady", events: STEADY_EVENTS, connections, per_second, ..load })?;
-            at_rest(&cloud)?;
+            at_rest(project, &cloud)?;
             Ok(outcome)
         },
     )?;
@@ -122,7 +135,7 @@ fn local(project: &Project) -> Result<()> {
     println!("\n{}", steps::bold("Local cloud, on disk; the load generator shares the machine"));
     row("figure", "measured", "target", "ratio");
     row(
-        "accepted and normalized, end to end",
+        "accepted, normalized and applied",
         &format!("{end_to_end:.0}/s"),
         &format!(">= {THROUGHPUT_TARGET_PER_SECOND:.0}/s"),
         &format!("{:.2} x", end_to_end / THROUGHPUT_TARGET_PER_SECOND),
@@ -156,20 +169,70 @@ fn local(project: &Project) -> Result<()> {
     Ok(())
 }
 
-/// Waits until no event is in flight. The index by status tells it without counting the ledger.
-fn at_rest(cloud: &LocalCloud) -> Result<()> {
+fn emulator(project: &Project) -> Result<()> {
+    let mut steps = Steps::new(9);
+    crate::build(project, &mut steps, false)?;
+    let local = steps.run(&format!("{EMULATOR_EVENTS} events through the local cloud"), || {
+        let cloud = LocalCloud::start(project, project.sluice("release"), &Storage::Ephemeral)?;
+        let load = Load {
+            api: &cloud.api.clone(),
+            key: "vendorA-dev-key",
+            name: "local",
+            events: EMULATOR_EVENTS,
+            connections: THROUGHPUT_CONNECTIONS,
+            per_second: None,
+        };
+        let started = Instant::now();
+        load::run(load)?;
+        at_rest(project, &cloud)?;
+        let took = started.elapsed();
+        cloud.stop()?;
+        Ok(rate(EMULATOR_EVENTS, took))
+    })?;
+    let ministack = aws::measure(project, &mut steps)?;
+    let ratio = local / ministack;
+    println!("\n{}", steps::bold("The same definitions and functions, one after the other on this machine"));
+    row("figure", "measured", "target", "ratio");
+    row("local cloud, events applied", &format!("{local:.0}/s"), "", "");
+    row("MiniStack, events applied", &format!("{ministack:.2}/s"), "", "");
+    row("local cloud against MiniStack", "", &format!(">= {EMULATOR_TARGET:.0} x"), &format!("{ratio:.0} x"));
+    Ok(())
+}
+
+/// Waits until every event has been normalized and applied: no row is RECEIVED, then no queue of a route holds a message.
+fn at_rest(project: &Project, cloud: &LocalCloud) -> Result<()> {
     let started = Instant::now();
+    let wait = |what: &Value| {
+        ensure!(started.elapsed() < REST_TIME_MAX, "events are still in flight: {what}");
+        std::thread::sleep(REST_INTERVAL);
+        Ok(())
+    };
     loop {
         let received = cloud.json(&["ls", "--status", "received", "--limit", "1"])?;
         if received["events"].as_array().is_some_and(Vec::is_empty) {
-            return Ok(());
+            break;
         }
-        ensure!(started.elapsed() < REST_TIME_MAX, "events are still in flight: {received}");
-        std::thread::sleep(Duration::from_millis(50));
+        wait(&received)?;
     }
+    let topology = package::topology(project)?;
+    for queue in
+        topology["queues"].as_array().into_iter().flatten().filter(|queue| queue["redrive"].is_object())
+    {
+        let of_queue = json!({"QueueUrl": format!("{}/000000000000/{}", cloud.aws, queue["name"].as_str().unwrap_or_default()),
+            "AttributeNames": ["All"]});
+        loop {
+            let found = load::call(&cloud.aws, "AmazonSQS.GetQueueAttributes", &of_queue)?;
+            let none = |name: &str| found["Attributes"][name] == "0";
+            if none("ApproximateNumberOfMessages") && none("ApproximateNumberOfMessagesNotVisible") {
+                break;
+            }
+            wait(&found)?;
+        }
+    }
+    Ok(())
 }
 
-fn rate(events: u64, time: Duration) -> f64 {
+pub(crate) fn rate(events: u64, time: Duration) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
     let events = events as f64;
     events / time.as_secs_f64()

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::Value;
 
 /// How long an answer may take.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
@@ -47,12 +48,7 @@ impl Outcome {
 
 /// Sends; every answer must be 202.
 pub(crate) fn run(load: Load<'_>) -> Result<Outcome> {
-    let address: SocketAddr = load
-        .api
-        .strip_prefix("http://")
-        .and_then(|rest| rest.parse().ok())
-        .context("the API has an address")?;
-    ensure!(address.ip().is_loopback(), "load is sent to this machine only, not to {address}");
+    let address = loopback(load.api)?;
     let next = AtomicU64::new(0);
     let started = Instant::now();
     let results: Vec<Result<Vec<Duration>>> = std::thread::scope(|scope| {
@@ -72,8 +68,26 @@ pub(crate) fn run(load: Load<'_>) -> Result<Outcome> {
     Ok(Outcome { took, latencies })
 }
 
+/// One call of AWS's JSON protocol at the local cloud, which checks no signature. `target` is a service and an operation.
+pub(crate) fn call(endpoint: &str, target: &str, body: &Value) -> Result<Value> {
+    let headers = format!("x-amz-target: {target}\r\ncontent-type: application/x-amz-json-1.0\r\n");
+    let (status, answer) = Connection::open(loopback(endpoint)?)?.post("/", &headers, &body.to_string())?;
+    ensure!(status == 200, "{target} was answered {status}: {answer}");
+    Ok(serde_json::from_str(&answer)?)
+}
+
+fn loopback(url: &str) -> Result<SocketAddr> {
+    let address: SocketAddr = url
+        .strip_prefix("http://")
+        .and_then(|rest| rest.parse().ok())
+        .with_context(|| format!("{url} is no address of this machine"))?;
+    ensure!(address.ip().is_loopback(), "load is sent to this machine only, not to {address}");
+    Ok(address)
+}
+
 fn work(load: Load<'_>, address: SocketAddr, next: &AtomicU64, started: Instant) -> Result<Vec<Duration>> {
     let mut connection = Connection::open(address)?;
+    let headers = format!("x-api-key: {}\r\ncontent-type: application/json\r\n", load.key);
     let mut latencies = Vec::new();
     loop {
         let number = next.fetch_add(1, Ordering::Relaxed);
@@ -85,7 +99,7 @@ fn work(load: Load<'_>, address: SocketAddr, next: &AtomicU64, started: Instant)
             None => Instant::now(),
         };
         std::thread::sleep(due.saturating_duration_since(Instant::now()));
-        let (status, body) = connection.post(load.key, &event(load.name, number))?;
+        let (status, body) = connection.post("/v1/events", &headers, &event(load.name, number))?;
         ensure!(status == 202, "event {number} was answered {status}: {body}");
         latencies.push(due.elapsed());
     }
@@ -115,11 +129,12 @@ impl Connection {
         Ok(Self { stream, host, received: Vec::new() })
     }
 
-    fn post(&mut self, key: &str, body: &str) -> Result<(u16, String)> {
+    /// `headers` end their lines.
+    fn post(&mut self, path: &str, headers: &str, body: &str) -> Result<(u16, String)> {
         let mut request = String::with_capacity(body.len() + 160);
         let _ = write!(
             request,
-            "POST /v1/events HTTP/1.1\r\nhost: {}\r\nx-api-key: {key}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            "POST {path} HTTP/1.1\r\nhost: {}\r\n{headers}content-length: {}\r\n\r\n{body}",
             self.host,
             body.len()
         );
