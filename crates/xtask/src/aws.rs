@@ -89,13 +89,7 @@ pub(crate) fn measure(project: &Project, steps: &mut Steps) -> Result<f64> {
     })?;
     let ministack = steps.run("Start MiniStack", || MiniStack::start(project, &emulator))?;
     fs::create_dir_all(project.target.join("scenarios"))?;
-    steps.run("Deploy the stacks to MiniStack", || {
-        let cdk = project.root.join("cdk");
-        if !cdk.join("node_modules").exists() {
-            steps::run(Command::new("npm").current_dir(cdk).args(["ci", "--no-fund", "--no-audit"]))?;
-        }
-        deploy(project, &ministack.endpoint, &sluice)
-    })?;
+    steps.run("Deploy the stacks to MiniStack", || deploy(project, &ministack.endpoint, &sluice))?;
     steps.run(&format!("{EVENTS} events through MiniStack"), || {
         let scenarios = Scenarios { project, python: &python, sluice: &sluice };
         let mut command = scenarios.command("rate");
@@ -133,6 +127,10 @@ impl Scenarios<'_> {
 
 /// As `docs/runbooks/deploy.md` says: the stateful stack has the key that signs mappers, and `normalize` is told its public half.
 fn deploy(project: &Project, endpoint: &str, sluice: &Path) -> Result<()> {
+    let folder = project.root.join("cdk");
+    if !folder.join("node_modules").exists() {
+        steps::run(Command::new("npm").current_dir(&folder).args(["ci", "--no-fund", "--no-audit"]))?;
+    }
     let of_emulator = |mut command: Command| {
         command.envs(VARIABLES).env_remove("AWS_PROFILE");
         // The CDK's own S3 client takes the variable of S3 alone.
@@ -141,7 +139,7 @@ fn deploy(project: &Project, endpoint: &str, sluice: &Path) -> Result<()> {
     };
     let cdk = |arguments: &[&str]| {
         let mut cdk = of_emulator(Command::new("npx"));
-        cdk.current_dir(project.root.join("cdk")).args(["--no-install", "cdk", "--ci", "--progress", "bar"]);
+        cdk.current_dir(&folder).args(["--no-install", "cdk", "--ci", "--progress", "bar"]);
         cdk.args(arguments).args(["-c", "bucketSuffix=", "-c", "protect=false", "--output"]);
         cdk.arg(project.target.join("cdk-ministack"));
         steps::run(&mut cdk)

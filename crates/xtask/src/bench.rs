@@ -90,14 +90,7 @@ fn local(project: &Project) -> Result<()> {
     let cloud = steps.run("Start the local cloud, on disk", || {
         LocalCloud::start(project, project.sluice("release"), &Storage::Folder(folder.clone()))
     })?;
-    let load = Load {
-        api: &cloud.api.clone(),
-        key: "vendorA-dev-key",
-        name: "fast",
-        events: THROUGHPUT_EVENTS,
-        connections: THROUGHPUT_CONNECTIONS,
-        per_second: None,
-    };
+    let load = flood(&cloud, "fast", THROUGHPUT_EVENTS);
     let (fast, whole) = steps.run(
         &format!("{THROUGHPUT_EVENTS} events over {THROUGHPUT_CONNECTIONS} connections, as fast as they are acknowledged"),
         || {
@@ -174,16 +167,8 @@ fn emulator(project: &Project) -> Result<()> {
     crate::build(project, &mut steps, false)?;
     let local = steps.run(&format!("{EMULATOR_EVENTS} events through the local cloud"), || {
         let cloud = LocalCloud::start(project, project.sluice("release"), &Storage::Ephemeral)?;
-        let load = Load {
-            api: &cloud.api.clone(),
-            key: "vendorA-dev-key",
-            name: "local",
-            events: EMULATOR_EVENTS,
-            connections: THROUGHPUT_CONNECTIONS,
-            per_second: None,
-        };
         let started = Instant::now();
-        load::run(load)?;
+        load::run(flood(&cloud, "local", EMULATOR_EVENTS))?;
         at_rest(project, &cloud)?;
         let took = started.elapsed();
         cloud.stop()?;
@@ -199,7 +184,20 @@ fn emulator(project: &Project) -> Result<()> {
     Ok(())
 }
 
-/// Waits until every event has been normalized and applied: no row is RECEIVED, then no queue of a route holds a message.
+/// As fast as they are acknowledged.
+fn flood<'a>(cloud: &'a LocalCloud, name: &'a str, events: u64) -> Load<'a> {
+    Load {
+        api: &cloud.api,
+        key: "vendorA-dev-key",
+        name,
+        events,
+        connections: THROUGHPUT_CONNECTIONS,
+        per_second: None,
+    }
+}
+
+/// Waits until every event has been normalized and applied: no row is RECEIVED, then no queue of a route holds a message. What is
+/// between the two for some milliseconds, in the stream, is not seen.
 fn at_rest(project: &Project, cloud: &LocalCloud) -> Result<()> {
     let started = Instant::now();
     let wait = |what: &Value| {
