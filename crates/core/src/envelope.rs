@@ -331,4 +331,18 @@ mod tests {
         let other = Envelope::parse(other.as_bytes(), now()).unwrap().payload_sha256;
         assert_eq!(parsed.payload_sha256, other);
     }
+
+    #[test]
+    fn what_was_accepted_is_read_as_it_was_judged_whatever_the_rules_are_now() {
+        let body = envelope(|_| {});
+        assert_eq!(Envelope::of_accepted(&body), Envelope::parse(&body, now()).ok());
+        let ahead = envelope(|e| {
+            e.insert("occurredAt".into(), "2999-01-01T00:00:00Z".into());
+        });
+        assert!(Envelope::parse(&ahead, now()).is_err());
+        assert!(Envelope::of_accepted(&ahead).is_some());
+        for none in ["", "[]", "{}", r#"{"id": 7}"#] {
+            assert_eq!(Envelope::of_accepted(none.as_bytes()), None, "{none}");
+        }
+    }
 }

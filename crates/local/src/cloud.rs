@@ -709,3 +709,17 @@ async fn maintain(relays: Vec<Arc<Relay>>, dynamodb: Arc<DynamoDb>, sqs: Arc<Sqs
         }
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a panic is the test's failure")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sender_waits_for_the_functions_of_intake_and_no_other() {
+        let definitions = Definitions::embedded();
+        let topology = Topology::parse(EMBEDDED_TOPOLOGY).unwrap();
+        let first = functions_of_intake(&topology, &definitions).unwrap();
+        assert_eq!(first, ["sluice-accept", "sluice-persist-raw"].map(str::to_owned).into());
+    }
+}

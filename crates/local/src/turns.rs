@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// The queue of jobs. Its thread ends, after the jobs that are in it, when this is dropped.
+/// The queue of jobs, never longer than the calls that are under way. Its thread ends, after the jobs that are in it, when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Turns(Sender<Job>);
 
