@@ -7,10 +7,10 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use sluice_formats::x12::Element;
 
 use crate::id::{CanonicalType, EventType, SchemaVersion, VendorId};
 use crate::limits::{ACCEPT_SCHEMAS_BYTES_MAX, IDEMPOTENCY_WINDOW_SECONDS_MAX, INFLATED_BYTES_MAX};
-use crate::x12::Element;
 
 /// One vendor, one event type.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -39,7 +39,6 @@ pub mod signature;
 pub mod state;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
-pub mod x12;
 
 pub use jiff;
 

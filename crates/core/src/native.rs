@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
+use sluice_formats::{Refusal, x12};
 
 use crate::contract::{Contract, Format, NativeEnvelope, Place, Source};
 use crate::digest::Sha256Hex;
@@ -17,7 +18,6 @@ use crate::id::ExternalEventId;
 use crate::intake::Request;
 use crate::json::{self, Json, JsonError};
 use crate::limits::QUOTED_CHARS_MAX;
-use crate::x12::{Interchange, X12Error};
 
 /// A body, read as far as its format allows.
 #[derive(Debug, Clone)]
@@ -25,7 +25,7 @@ pub enum Document<'a> {
     /// RFC 8259.
     Json(Json),
     /// The separators are known.
-    X12(Interchange<'a>, &'a [u8]),
+    X12(x12::Head<'a>, &'a [u8]),
     /// Not read.
     Csv(&'a [u8]),
 }
@@ -37,8 +37,8 @@ pub enum Unreadable {
     #[error(transparent)]
     Json(#[from] JsonError),
     /// Not an interchange.
-    #[error(transparent)]
-    X12(#[from] X12Error),
+    #[error("not an X12 interchange: {}", .0.message())]
+    X12(Refusal),
     /// Nothing at all.
     #[error("empty")]
     Empty,
@@ -52,7 +52,7 @@ impl<'a> Document<'a> {
         }
         Ok(match format {
             Format::Json => Self::Json(json::parse(body)?),
-            Format::X12 => Self::X12(Interchange::parse(body)?, body),
+            Format::X12 => Self::X12(x12::Head::open(body).map_err(Unreadable::X12)?, body),
             Format::Csv => Self::Csv(body),
         })
     }
@@ -158,14 +158,11 @@ fn text<'d>(
                 format!("must be a string or a number, not a JSON {}", other.type_name()),
             )),
         },
-        (Place::X12(first, second), Document::X12(interchange, _)) => {
-            let first = interchange.get(first).ok_or_else(missing)?;
+        (Place::X12(first, second), Document::X12(head, _)) => {
+            let first = head.get(first).ok_or_else(missing)?;
             match second {
-                None => Ok(Cow::Borrowed(first)),
-                Some(second) => {
-                    let second = interchange.get(second).ok_or_else(missing)?;
-                    Ok(Cow::Owned(format!("{first} {second}")))
-                }
+                None => Ok(first),
+                Some(second) => Ok(Cow::Owned(format!("{first} {}", head.get(second).ok_or_else(missing)?))),
             }
         }
         (Place::Constant(text), _) => Ok(Cow::Borrowed(text)),

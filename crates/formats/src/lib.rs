@@ -7,3 +7,8 @@
 //! `code`, a place and one sentence.
 //!
 //! Non-goals: what a message means (mappers), and how it is stored.
+
+mod refusal;
+pub mod x12;
+
+pub use refusal::{CODE_CHARS_MAX, MESSAGE_BYTES_MAX, PATH_BYTES_MAX, Refusal};

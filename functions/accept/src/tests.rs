@@ -546,6 +546,10 @@ mod native {
             accepted(&file("application/edi-x12", &purchase), &world).await.event_type.as_str(),
             "850"
         );
+        // A name in Latin-1 is the mapper's to judge.
+        let latin1 = [X12.as_bytes(), b"N1*ST*B\xdcTTNER~"].concat();
+        let request = at(post("key-f", latin1), "files").header("content-type", "application/edi-x12");
+        assert_eq!(accepted(&request, &world).await.event_type.as_str(), "846");
         let stock = accepted(&file("text/csv; charset=windows-1252", "sku,qty\nA,1\n"), &world).await;
         assert_eq!(stock.event_type.as_str(), "stock.csv");
         assert_eq!(stock.external_event_id, ExternalEventId::of_digest(&stock.payload_sha256));

@@ -50,7 +50,6 @@ mod alloc;
 pub mod bindings;
 pub mod canonical;
 pub mod csv;
-mod error;
 #[cfg(feature = "golden")]
 pub mod golden;
 pub mod json;
@@ -59,13 +58,14 @@ pub mod quantity;
 pub mod text;
 pub mod time;
 mod write;
-pub mod x12;
 
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-pub use error::{CODE_CHARS_MAX, MESSAGE_BYTES_MAX, MapError, PATH_BYTES_MAX};
+/// Why a mapper refused a message.
+pub use sluice_formats::Refusal as MapError;
+pub use sluice_formats::{CODE_CHARS_MAX, MESSAGE_BYTES_MAX, PATH_BYTES_MAX, x12};
 
 /// Most bytes of events that the host takes from one message.
 pub const OUTPUT_BYTES_MAX: usize = 256 * 1024;

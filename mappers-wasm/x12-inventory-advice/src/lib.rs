@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use mapper_sdk::canonical::{Canonical as _, InventoryUpdated, Text};
 use mapper_sdk::text::{SKU_CHARS_MAX, Seen, TITLE_CHARS_MAX, WAREHOUSE_CHARS_MAX, cut, identifier, is_gtin};
-use mapper_sdk::x12::{Interchange, Segment, Set};
+use mapper_sdk::x12::{self, Segment, Set};
 use mapper_sdk::{CanonicalEvent, MapError, Mapped, Meta, quantity, time};
 
 /// Most articles and warehouses in a file.
@@ -35,10 +35,10 @@ type Known<'a> = Seen<(Text<'a>, Text<'a>)>;
 /// `quantity_missing`, `quantity_mismatch`, `level_doubled`, `unit_mismatch`, `lines_missing`, `lines_too_many`,
 /// `x12_segment_missing`, `x12_lines_count`.
 pub fn map<'a>(_: &Meta<'a>, payload: &'a [u8]) -> Mapped<InventoryUpdated<'a>> {
-    let interchange = Interchange::of("846", payload)?;
+    let interchanges = x12::interchanges_of("846", payload)?;
     let mut events = Vec::new();
     let mut seen = Known::default();
-    for set in &interchange.sets {
+    for set in interchanges.iter().flat_map(|interchange| &interchange.sets) {
         advice(set, &mut events, &mut seen)?;
     }
     if events.len() > LINES_MAX {
@@ -156,7 +156,7 @@ impl<'a> Line<'a> {
             return Err(segment.refused("article_missing", 2, &why));
         };
         Ok(Self {
-            segment: segment.clone(),
+            segment: *segment,
             sku: identifier(sku.into(), SKU_CHARS_MAX, || segment.path(element))?,
             gtin: named(&GTIN_QUALIFIERS)
                 .map(|(_, _, gtin)| gtin.into())
@@ -180,7 +180,7 @@ impl<'a> Line<'a> {
         };
         let pieces = self.pieces(level, segment.required(2)?, segment, 2)?;
         self.same_unit(segment.components(3).next(), segment, 3)?;
-        self.pending = Some((level, pieces, segment.clone()));
+        self.pending = Some((level, pieces, *segment));
         Ok(())
     }
 

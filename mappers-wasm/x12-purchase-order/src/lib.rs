@@ -19,7 +19,7 @@ use mapper_sdk::canonical::{
 };
 use mapper_sdk::json::Id;
 use mapper_sdk::money::{self, Currency, Minor};
-use mapper_sdk::x12::{Interchange, Segment, Set};
+use mapper_sdk::x12::{self, Segment, Set};
 use mapper_sdk::{CanonicalEvent, MapError, Mapped, Meta, time};
 
 /// Where the partner sends no `CUR`.
@@ -34,10 +34,11 @@ const FREIGHT: &str = "D240";
 /// `price_basis_unsupported`, `x12_lines_count`, `x12_hash_total`, `total_mismatch`, `allowance_unknown`,
 /// `order_doubled`, `rate_invalid`.
 pub fn map<'a>(_: &Meta<'a>, payload: &'a [u8]) -> Mapped<OrderPlaced<'a>> {
-    let interchange = Interchange::of("850", payload)?;
-    let mut events: Vec<CanonicalEvent<OrderPlaced<'a>>> = Vec::with_capacity(interchange.sets.len());
-    for set in &interchange.sets {
-        let event = order(set, interchange.is_test())?;
+    let interchanges = x12::interchanges_of("850", payload)?;
+    let mut events: Vec<CanonicalEvent<OrderPlaced<'a>>> = Vec::new();
+    let sets = interchanges.iter().flat_map(|one| one.sets.iter().map(|set| (set, one.is_test())));
+    for (set, test) in sets {
+        let event = order(set, test)?;
         if events.iter().any(|before| before.data.order_id == event.data.order_id) {
             let why = format!("{} is in the file twice", event.data.order_id.as_str());
             return Err(set.segments[0].refused("order_doubled", 3, &why));
@@ -73,7 +74,7 @@ fn order<'a>(set: &Set<'a>, test: bool) -> Result<CanonicalEvent<OrderPlaced<'a>
             ("PO1", _) => lines.push(LineParts::open(segment, currency, lines.len())?),
             ("CTT", _) => line::counted(segment, &lines)?,
             ("AMT", _) if segment.get(1) == Some("TT") => {
-                heading.stated = Some((amount(currency, segment, 2)?, segment.clone()));
+                heading.stated = Some((amount(currency, segment, 2)?, *segment));
             }
             (_, Some(line)) => line.detail(segment, currency)?,
             (_, None) => heading.read(segment)?,

@@ -10,13 +10,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::ops::Range;
 
 use serde::Serialize;
 use sluice_core::contract::Format;
 use sluice_core::json::{Json, JsonError, Member, parse, push_pointer};
+use sluice_formats::x12;
 
 use super::diff::folded;
-use super::text::{Csv, Text, X12};
+use super::text::{Csv, Text};
 use super::typegen::words;
 
 /// Words of a text that is more than a name or a code.
@@ -136,26 +138,34 @@ impl State<'_> {
     }
 
     fn x12(&mut self, file: &Text) -> Option<Vec<u8>> {
-        let cut = X12::of(&file.text)?;
-        let text = |segment: &[std::ops::Range<usize>], n: usize| {
+        let cut = x12::cut(file.text.as_bytes()).ok()?;
+        let text = |segment: &[Range<usize>], n: usize| {
             segment.get(n).map_or("", |place| file.text[place.clone()].trim())
         };
         let mut replaced = Vec::new();
         let mut party = "";
-        for (at, segment) in cut.segments.iter().enumerate() {
+        // The header of the interchange that a segment is in.
+        let mut header: &[Range<usize>] = &[];
+        for (at, x12::Cut { separators, places: segment }) in cut.iter().enumerate() {
             let id = text(segment, 0);
-            if id == "N1" {
-                party = text(segment, 1);
+            match id {
+                "ISA" => header = segment,
+                // Parties are a transaction set's.
+                "ST" => party = "",
+                "N1" => party = text(segment, 1),
+                _ => {}
             }
+            let separators =
+                [separators.element, separators.component, separators.terminator].map(char::from);
             for (n, place) in segment.iter().enumerate().skip(1) {
                 let element = &file.text[place.clone()];
                 let pointer = format!("/{}/{id}{n:02}", at + 1);
                 let kind = self.kind(&pointer, element, || {
-                    let isa = |n: usize| text(&cut.segments[0], n);
+                    let isa = |n: usize| text(header, n);
                     of_element(id, n, |n| text(segment, n), party, isa)
                 });
                 if let Some(kind) = kind {
-                    replaced.push((place.clone(), self.padded(element, kind, &pointer, &cut.separators)));
+                    replaced.push((place.clone(), self.padded(element, kind, &pointer, &separators)));
                 }
             }
         }
@@ -697,13 +707,14 @@ mod tests {
         ] {
             assert!(after.contains(kept), "{kept} not in {after}");
         }
-        let (before_cut, after_cut) = (X12::of(&text).unwrap(), X12::of(&after).unwrap());
-        assert_eq!(before_cut.separators, after_cut.separators);
-        let shape = |cut: &X12| cut.segments.iter().map(Vec::len).collect::<Vec<_>>();
-        assert_eq!(shape(&before_cut), shape(&after_cut));
+        let cut = |text: &str| x12::cut(text.as_bytes()).unwrap();
+        let after_cut = cut(&after);
+        let shape =
+            |cut: &[x12::Cut]| cut.iter().map(|one| (one.separators, one.places.len())).collect::<Vec<_>>();
+        assert_eq!(shape(&cut(&text)), shape(&after_cut));
         assert_eq!(after.find('~'), Some(105), "ISA has its length");
-        let receiver = &after[after_cut.segments[0][8].clone()];
-        assert_eq!(receiver.trim(), &after[after_cut.segments[1][3].clone()], "ISA08 and GS03 were equal");
+        let receiver = &after[after_cut[0].places[8].clone()];
+        assert_eq!(receiver.trim(), &after[after_cut[1].places[3].clone()], "ISA08 and GS03 were equal");
         assert!(report.iter().any(|one| one.pointer == "/9/N102" && one.why == "name"), "{report:?}");
         let keep = Rules { keep: vec!["/*/N102".into()], redact: Vec::new() };
         assert!(

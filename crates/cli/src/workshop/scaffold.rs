@@ -14,7 +14,7 @@ use sluice_core::json::{Json, Member, parse};
 use super::build::Language;
 use super::fixtures::pretty;
 use super::sample::{Leaf, Shape, Suggestion, suggest};
-use super::text::{Csv, X12};
+use super::text::Csv;
 use super::typegen::{Field, Types};
 use crate::error::CliError;
 
@@ -71,7 +71,7 @@ impl Sample {
             std::fs::read(path).map_err(|source| CliError::ReadFile { path: path.to_owned(), source })?;
         let read = match bytes.trim_ascii_start().first() {
             Some(b'{' | b'[') => Self::of_json(bytes),
-            _ if bytes.starts_with(b"ISA") => Self::of_x12(bytes),
+            _ if sluice_formats::x12::is_x12(&bytes) => Self::of_x12(bytes),
             _ => Self::of_csv(bytes),
         };
         read.map_err(|problem| CliError::InvalidFile {
@@ -145,11 +145,10 @@ impl Sample {
     fn of_x12(payload: Vec<u8>) -> Result<Self, String> {
         let text = str::from_utf8(&payload)
             .map_err(|error| format!("is not UTF-8 after byte {}", error.valid_up_to()))?;
-        let cut = X12::of(text).ok_or("begins with ISA, but not with an ISA segment of 106 characters")?;
+        let cut = sluice_formats::x12::cut(&payload).map_err(|refused| refused.message().to_owned())?;
         let segments: Vec<Vec<String>> = cut
-            .segments
             .iter()
-            .map(|segment| segment.iter().map(|place| text[place.clone()].trim().to_owned()).collect())
+            .map(|cut| cut.places.iter().map(|place| text[place.clone()].trim().to_owned()).collect())
             .collect();
         let set = segments.iter().find(|segment| segment[0] == "ST").and_then(|segment| segment.get(1));
         let set = set.ok_or("has no transaction set (ST)")?;
@@ -536,7 +535,7 @@ mod tests {
         assert!(refused(b"a;A\n1;2\n").contains("\"A\" twice"));
         assert!(refused(b"a;b\n1;2\n3\n").contains("1 fields on line 3, and 2 in its header"));
         assert!(refused(b"a;b\n\xff;2\n").contains("not UTF-8 after byte 4"));
-        assert!(refused(b"ISA*00~").contains("106 characters"));
+        assert!(refused(b"ISA*00~").contains("ISA: it is cut off"));
     }
 
     #[test]

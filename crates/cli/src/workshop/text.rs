@@ -2,7 +2,8 @@
 //! the rest stays byte for byte.
 //!
 //! A stored message may be the very one that its mapper could not read: bytes that are no UTF-8 are taken for Latin-1, a quote that is
-//! not closed ends with the file, and so on. How a mapper reads the same is `mapper_sdk::csv` and `mapper_sdk::x12`.
+//! not closed ends with the file, and so on. How a mapper reads the same is `mapper_sdk::csv`. X12 is cut by
+//! `sluice_formats::x12::cut`.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -159,50 +160,6 @@ fn breaks(text: &str) -> usize {
     text.bytes().filter(|byte| *byte == b'\n').count()
 }
 
-/// An X12 interchange, cut at its own separators, whatever it holds.
-#[derive(Debug)]
-pub struct X12 {
-    /// Between elements, between components, behind a segment.
-    pub separators: [char; 3],
-    /// The segments, `ISA` first: the identifier's place and those of the elements.
-    pub segments: Vec<Vec<Range<usize>>>,
-}
-
-/// Length of `ISA` with the terminator, in bytes.
-const ISA_BYTES: usize = 106;
-
-impl X12 {
-    /// Cuts a file; `None` when it does not begin with an `ISA` that says what the separators are.
-    pub fn of(text: &str) -> Option<Self> {
-        let isa = text.as_bytes().get(..ISA_BYTES).filter(|isa| isa.is_ascii() && isa.starts_with(b"ISA"))?;
-        let [element, component, terminator] = [isa[3], isa[104], isa[105]];
-        if [element, component, terminator].iter().any(|byte| byte.is_ascii_alphanumeric() || *byte == b' ') {
-            return None;
-        }
-        let mut segments = Vec::new();
-        let mut places = Vec::new();
-        let mut from = 0;
-        for (at, byte) in text.bytes().enumerate() {
-            if places.is_empty() && from == at && [b'\r', b'\n', terminator].contains(&byte) {
-                from = at + 1;
-            } else if byte == element || byte == terminator {
-                places.push(from..at);
-                from = at + 1;
-                if byte == terminator {
-                    segments.push(std::mem::take(&mut places));
-                }
-            }
-        }
-        if from < text.len() {
-            places.push(from..text.len());
-        }
-        if !places.is_empty() {
-            segments.push(places);
-        }
-        Some(Self { separators: [element, component, terminator].map(char::from), segments })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -246,21 +203,5 @@ mod tests {
         let cell = &csv.records[1].cells[0];
         assert_eq!(cell.text, "café");
         assert_eq!(text.with(&[(cell.place.clone(), "xxxö".into())]), b"a;b\r\nxxx\xf6;\xff\r\n");
-    }
-
-    #[test]
-    fn segments_are_cut_even_where_the_file_is_cut_off() {
-        let isa = "ISA*00*          *00*          *ZZ*SENDER         *12*5405551234     *260110*1403*U*00401*000000905*0*P*>~";
-        let text = format!("{isa}\nGS*IB*A*B~\nLIN**SK*KT");
-        let cut = X12::of(&text).expect("an ISA");
-        let segments: Vec<Vec<&str>> = cut
-            .segments
-            .iter()
-            .map(|segment| segment.iter().map(|place| &text[place.clone()]).collect())
-            .collect();
-        assert_eq!(segments[0][8], "5405551234     ");
-        assert_eq!(segments[1..], [vec!["GS", "IB", "A", "B"], vec!["LIN", "", "SK", "KT"]]);
-        assert_eq!(cut.separators, ['*', '>', '~']);
-        assert!(X12::of("ISA*00").is_none() && X12::of(&isa.replace("ISA", "ISB")).is_none());
     }
 }
