@@ -47,6 +47,7 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("sluice-stepfunctions", vec!["sluice-asl"]),
         ("sluice-mapper-host", vec!["sluice-core"]),
         ("sluice-mapping", vec!["sluice-core", "sluice-mapper-host"]),
+        ("sluice-acceptance", vec!["sluice-core"]),
         ("sluice-aws", vec!["sluice-core"]),
         // Publishing compiles a mapper; `dev` is the local cloud.
         (
@@ -66,6 +67,7 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
     for function in FUNCTIONS {
         allowed.insert(function, vec!["sluice-core", "sluice-aws"]);
     }
+    allowed.get_mut("sluice-accept").expect("it is a function").push("sluice-acceptance");
     allowed.get_mut("sluice-normalize").expect("it is a function").push("sluice-mapping");
     let mut local =
         vec!["sluice-core", "sluice-asl", "sluice-stepfunctions", "sluice-aws", "sluice-mapper-host"];

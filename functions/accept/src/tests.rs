@@ -9,9 +9,13 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 use sluice_core::balance::Hour;
 use sluice_core::bundle::ActiveMapper;
-use sluice_core::contract::Contract;
+use sluice_core::contract::{Contract, Signature};
+use sluice_core::digest::Sha256Hex;
+use sluice_core::fault::FieldFault;
 use sluice_core::health::Duplicates;
 use sluice_core::id::ObjectRef;
+use sluice_core::intake::Accepted;
+use sluice_core::limits::BODY_BYTES_MAX;
 use sluice_core::port::Clock as _;
 use sluice_core::record::LedgerRow;
 use sluice_core::testing::{Failure, World};
@@ -46,10 +50,12 @@ fn world() -> World {
 
 fn deps(world: &World) -> Deps {
     Deps {
-        vendors: Arc::new(world.clone()),
-        ledger: Arc::new(world.clone()),
-        clock: Arc::new(world.clone()),
-        schemas: Schemas::default(),
+        judge: sluice_acceptance::Deps {
+            vendors: Arc::new(world.clone()),
+            ledger: Arc::new(world.clone()),
+            clock: Arc::new(world.clone()),
+            schemas: Schemas::default(),
+        },
         tally: Tally::new(Arc::new(world.clone())),
     }
 }

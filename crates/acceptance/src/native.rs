@@ -57,7 +57,7 @@ pub(crate) async fn keyed(
     seen: &mut Seen,
 ) -> Result<Decision, Stop> {
     let profile = authenticate(deps, request).await?;
-    seen.vendor_id = profile.vendor_id.to_string();
+    seen.vendor_id = Some(profile.vendor_id.clone());
     let body = body_within_bounds(request)?;
     let contracts = deps.vendors.contracts(&profile.vendor_id).await?;
     let mut candidates = Candidate::all(&contracts, path);
@@ -81,7 +81,7 @@ pub(crate) async fn sourced(
     seen: &mut Seen,
 ) -> Result<Decision, Stop> {
     let vendor_id = source_vendor(vendor)?;
-    seen.vendor_id = vendor_id.to_string();
+    seen.vendor_id = Some(vendor_id.clone());
     let body = body_within_bounds(request)?;
     if is_ping(request, &body) {
         return Ok(Decision::Answer(Answer::json(200, &json!({"status": "PONG"}))));
@@ -200,6 +200,7 @@ async fn take(
     let documents = Documents::parse(&candidates, &inflated)?;
     let candidate = documents.only_match(request, &candidates)?;
     let (active, contract) = (candidate.active, &candidate.active.contract);
+    seen.event_type = Some(contract.event_type.clone());
     within_contract(active, inflated.len())?;
     let document = documents.of(candidate.format())?;
     if contract.payload.validate == Validate::Accept
@@ -213,7 +214,7 @@ async fn take(
             Problem::new(Kind::MessageInvalid, detail).with_errors(faults)
         },
     )?;
-    seen.external_event_id = native.external_event_id.to_string();
+    seen.external_event_id = Some(native.external_event_id.clone());
     let message = Message {
         external_event_id: native.external_event_id,
         schema_version: contract.payload.default_version.clone(),
@@ -221,7 +222,7 @@ async fn take(
         payload_sha256: native.payload_sha256,
         form: Form::Native,
     };
-    decide(deps, &Received { request, body, media_type: &media_type }, active, message).await
+    decide(deps, &Received { request, body, media_type: &media_type }, active, message, seen).await
 }
 
 /// The body as each format that comes into question reads it.
