@@ -1,17 +1,22 @@
 //! ASC X12 interchanges (EDI): envelopes, segments, elements.
 //!
-//! A file is a sequence of interchanges, `ISA` … `IEA`; most have one, a mailbox hands over several. Each `ISA` has a fixed length
-//! and declares the separators of its own interchange. Source: ASC X12.5 (interchange control) and X12.6 (syntax), release 004010.
+//! A file is a sequence of interchanges, `ISA` … `IEA`; most have one, a mailbox hands over
+//! several. Each `ISA` has a fixed length and declares the separators of its own interchange.
+//! Source: ASC X12.5 (interchange control) and X12.6 (syntax), release 004010.
 //!
 //! One way of cutting a file into segments serves three readers:
-//! - [`Head`] finds single elements, whatever the rest of the file is: for acceptance, which keeps before it judges.
-//! - [`cut`] gives the place of every element of a file that may be broken: for replacing some of them.
-//! - [`interchanges`] gives transaction sets, and refuses by name what was cut off, glued together or damaged: for mappers. Control
-//!   numbers and counts of `ISA`/`IEA`, `GS`/`GE` and `ST`/`SE` are checked before a mapper sees a segment.
+//! - [`Head`] finds single elements, whatever the rest of the file is: for acceptance, which keeps
+//!   before it judges.
+//! - [`cut`] gives the place of every element of a file that may be broken: for replacing some of
+//!   them.
+//! - [`interchanges`] gives transaction sets, and refuses by name what was cut off, glued together
+//!   or damaged: for mappers. Control numbers and counts of `ISA`/`IEA`, `GS`/`GE` and `ST`/`SE`
+//!   are checked before a mapper sees a segment.
 //!
-//! Invariants: nothing is copied; segments are numbered from 1 in the order of the file, across its interchanges, and a refusal names
-//! the segment and the element, as in `/12/LIN03`. Separators are ASCII; what is between them may be any bytes for [`Head`] and [`cut`],
-//! and is UTF-8 for [`interchanges`].
+//! Invariants: nothing is copied; segments are numbered from 1 in the order of the file, across its
+//! interchanges, and a refusal names the segment and the element, as in `/12/LIN03`. Separators are
+//! ASCII; what is between them may be any bytes for [`Head`] and [`cut`], and is UTF-8 for
+//! [`interchanges`].
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -21,7 +26,8 @@ use std::str::FromStr;
 
 use crate::Refusal;
 
-/// Length of each element of `ISA` but the last, in characters. The last is the separator of components.
+/// Length of each element of `ISA` but the last, in characters. The last is the separator of
+/// components.
 const ISA_WIDTHS: [usize; 15] = [2, 10, 2, 10, 2, 15, 2, 15, 6, 4, 1, 5, 9, 1, 1];
 /// Ends a text file of some systems (DOS, CP/M); no data.
 const END_OF_FILE: u8 = 0x1a;
@@ -95,7 +101,8 @@ impl<'a> Scan<'a> {
         Ok(Self { bytes, at, separators })
     }
 
-    /// What is behind the line breaks and blanks that many senders put behind a terminator, for people.
+    /// What is behind the line breaks and blanks that many senders put behind a terminator, for
+    /// people.
     fn rest(&mut self) -> &'a [u8] {
         let terminator = self.separators.terminator;
         let rest = &self.bytes[self.at..];
@@ -189,8 +196,8 @@ impl fmt::Display for Element {
     }
 }
 
-/// A file of which single elements are wanted. Nothing but its first `ISA` need be right, and it may be of any encoding that has
-/// ASCII's letters where ASCII has them.
+/// A file of which single elements are wanted. Nothing but its first `ISA` need be right, and it
+/// may be of any encoding that has ASCII's letters where ASCII has them.
 #[derive(Debug, Clone, Copy)]
 pub struct Head<'a> {
     bytes: &'a [u8],
@@ -205,8 +212,9 @@ impl<'a> Head<'a> {
         Scan::open(bytes).map(|_| Self { bytes })
     }
 
-    /// The element of the first segment of its name, without the blanks that pad it; `None` if it is absent or empty. Bytes that are
-    /// no UTF-8 are read as Latin-1, so that no two elements become one text.
+    /// The element of the first segment of its name, without the blanks that pad it; `None` if it
+    /// is absent or empty. Bytes that are no UTF-8 are read as Latin-1, so that no two elements
+    /// become one text.
     #[must_use]
     pub fn get(&self, place: &Element) -> Option<Cow<'a, str>> {
         for found in Scan::open(self.bytes).ok()? {
@@ -236,7 +244,8 @@ pub struct Cut {
     pub places: Vec<Range<usize>>,
 }
 
-/// Cuts a file at its own separators, whatever it holds. What is not in a place is separators and what is between segments.
+/// Cuts a file at its own separators, whatever it holds. What is not in a place is separators and
+/// what is between segments.
 ///
 /// # Errors
 /// `x12_isa` when it does not begin with an `ISA` that says what the separators are.
@@ -316,8 +325,9 @@ impl<'a> Segment<'a> {
         self.get(n).ok_or_else(|| self.refused("x12_element_missing", n, "is empty"))
     }
 
-    /// Pairs of a qualifier and a value, the first qualifier being element `n`: `LIN*1*SK*KT-17*UP*012345678905` from 2. With each
-    /// comes the number of its value. Pairs without a value are left out.
+    /// Pairs of a qualifier and a value, the first qualifier being element `n`:
+    /// `LIN*1*SK*KT-17*UP*012345678905` from 2. With each comes the number of its value. Pairs
+    /// without a value are left out.
     pub fn pairs(&self, n: usize) -> impl Iterator<Item = (usize, &'a str, &'a str)> + use<'a> {
         let mut elements = self.elements().skip(n);
         let mut at = n + 1;
@@ -329,10 +339,13 @@ impl<'a> Segment<'a> {
         .filter(|(_, qualifier, value)| !qualifier.is_empty() && !value.is_empty())
     }
 
-    /// A refusal of element `n`, which names it: `segment 12, LIN03 is empty`.
+    /// A refusal of element `n`, or of the segment, when `n` is 0, which names it: `segment 12,
+    /// LIN03 is empty`.
     #[must_use]
     pub fn refused(&self, code: &'static str, n: usize, why: &str) -> Refusal {
-        Refusal::new(code, self.path(n), format!("segment {}, {}{n:02} {why}", self.at, self.id()))
+        let path = self.path(n);
+        let name = path.rsplit('/').next().unwrap_or_default();
+        Refusal::new(code, &*path, format!("segment {}, {name} {why}", self.at))
     }
 
     /// The place of element `n`: `/12/LIN03`; of the segment itself, when `n` is 0: `/12/LIN`.
@@ -345,8 +358,8 @@ impl<'a> Segment<'a> {
         }
     }
 
-    /// A segment is one line to X12: a line break within an element is of a file that was wrapped at a width, and where the element
-    /// went on nobody can tell.
+    /// A segment is one line to X12: a line break within an element is of a file that was wrapped
+    /// at a width, and where the element went on nobody can tell.
     fn has_no_line_break(self) -> Result<Self, Refusal> {
         let Some(at) = self.text.bytes().position(|byte| matches!(byte, b'\r' | b'\n')) else {
             return Ok(self);
@@ -359,8 +372,8 @@ impl<'a> Segment<'a> {
 /// The interchanges of a file, their envelopes checked.
 ///
 /// # Errors
-/// `payload_not_utf8`, `x12_isa`, `x12_truncated`, `x12_line_break`, `x12_segment_unexpected`, `x12_control_number`, `x12_count`,
-/// `x12_trailing`, `x12_interchange_doubled`, `x12_empty`.
+/// `payload_not_utf8`, `x12_isa`, `x12_truncated`, `x12_line_break`, `x12_segment_unexpected`,
+/// `x12_control_number`, `x12_count`, `x12_trailing`, `x12_interchange_doubled`, `x12_empty`.
 pub fn interchanges(payload: &[u8]) -> Result<Vec<Interchange<'_>>, Refusal> {
     let text = str::from_utf8(payload).map_err(|e| {
         Refusal::new("payload_not_utf8", "", format!("not UTF-8 after byte {}", e.valid_up_to()))
@@ -508,6 +521,68 @@ fn same(trailer: &Segment<'_>, n: usize, header: &Segment<'_>, m: usize) -> Resu
     }
     let why = format!("is {ends}, and {}{m:02} is {begun}", header.id());
     Err(trailer.refused("x12_control_number", n, &why))
+}
+
+/// A decimal number as X12 writes it (type R), whose point may come first or last, as it is written
+/// elsewhere: `.5` is `0.5`, `5.` is `5`. Anything else is as it was.
+#[must_use]
+pub fn decimal(text: &str) -> Cow<'_, str> {
+    let (sign, digits) = text.strip_prefix('-').map_or(("", text), |digits| ("-", digits));
+    if digits.len() < 2 || !(digits.starts_with('.') || digits.ends_with('.')) {
+        return Cow::Borrowed(text);
+    }
+    let zero = if digits.starts_with('.') { "0" } else { "" };
+    Cow::Owned(format!("{sign}{zero}{}", digits.strip_suffix('.').unwrap_or(digits)))
+}
+
+/// Decimal places that a hash total has.
+const HASH_PLACES: usize = 9;
+
+/// The sum of quantities, for the hash total of `CTT02`. Exact.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct HashTotal(i128);
+
+impl HashTotal {
+    /// Adds a quantity of type R; says whether it is one, with at most nine decimal places.
+    #[must_use]
+    pub fn add(&mut self, quantity: &str) -> bool {
+        let sum = Self::read(quantity).and_then(|quantity| self.0.checked_add(quantity));
+        self.0 = sum.unwrap_or(self.0);
+        sum.is_some()
+    }
+
+    /// Whether it is what an element states.
+    #[must_use]
+    pub fn is(&self, stated: &str) -> bool {
+        Self::read(stated) == Some(self.0)
+    }
+
+    fn read(text: &str) -> Option<i128> {
+        let text = decimal(text);
+        let (negative, digits) = text.strip_prefix('-').map_or((false, &*text), |digits| (true, digits));
+        let (whole, places) = digits.split_once('.').unwrap_or((digits, ""));
+        if whole.is_empty() || places.len() > HASH_PLACES {
+            return None;
+        }
+        let mut number = 0_i128;
+        let padding = std::iter::repeat_n(b'0', HASH_PLACES - places.len());
+        for digit in whole.bytes().chain(places.bytes()).chain(padding) {
+            let digit = digit.is_ascii_digit().then(|| i128::from(digit - b'0'))?;
+            number = number.checked_mul(10)?.checked_add(digit)?;
+        }
+        Some(if negative { -number } else { number })
+    }
+}
+
+impl fmt::Display for HashTotal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let one = 10_u128.pow(9);
+        let (sign, number) = (if self.0 < 0 { "-" } else { "" }, self.0.unsigned_abs());
+        let places = format!("{:09}", number % one);
+        let places = places.trim_end_matches('0');
+        let point = if places.is_empty() { "" } else { "." };
+        write!(f, "{sign}{}{point}{places}", number / one)
+    }
 }
 
 #[cfg(test)]

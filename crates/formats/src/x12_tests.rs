@@ -185,6 +185,37 @@ fn a_place_has_one_spelling() {
     }
 }
 
+#[test]
+fn numbers_may_begin_or_end_with_their_point() {
+    for (text, expected) in [
+        (".5", "0.5"),
+        ("-.5", "-0.5"),
+        ("5.", "5"),
+        ("12.50", "12.50"),
+        (".", "."),
+        ("", ""),
+        ("-", "-"),
+        ("..", "0."),
+    ] {
+        assert_eq!(decimal(text), expected, "{text:?}");
+    }
+}
+
+#[test]
+fn hash_totals_are_exact() {
+    let mut hash = HashTotal::default();
+    for quantity in ["120", ".5", "9007199254740993", "-3.", "0.000000001"] {
+        assert!(hash.add(quantity), "{quantity}");
+    }
+    assert_eq!(hash.to_string(), "9007199254741110.500000001");
+    assert!(hash.is("9007199254741110.500000001") && !hash.is("9007199254741110.5"));
+    for bad in ["", ".", "-", "1e3", "+1", "1,000", "1.0000000001", "x", &"9".repeat(60)] {
+        assert!(!hash.add(bad), "{bad:?}");
+    }
+    assert!(hash.add("-9007199254741111") && hash.to_string() == "-0.499999999", "{hash}");
+    assert!(HashTotal::default().is("0.00"));
+}
+
 proptest! {
     #[test]
     fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..150), tail in ".{0,200}", at in 0..400_usize) {

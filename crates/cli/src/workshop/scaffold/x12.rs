@@ -2,6 +2,8 @@
 //! extended by what the sample has in their places. What an 846 or an 850 says is the standard's; which qualifiers a partner uses is
 //! the partner's.
 
+use std::ops::Range;
+
 use sluice_core::id::CanonicalType;
 
 use super::super::sample::Suggestion;
@@ -10,14 +12,19 @@ use crate::error::CliError;
 
 /// Transaction sets that there is a bundle for: set, bundle, what it becomes, segments that the bundle reads.
 const SETS: &[(&str, &str, &str, &[&str])] = &[
-    ("846", "x12-inventory-advice", "InventoryUpdated", &["BIA", "N1", "LIN", "PID", "QTY", "SDQ", "CTT"]),
+    (
+        "846",
+        "x12-inventory-advice",
+        "InventoryUpdated",
+        &["BIA", "N1", "LIN", "PID", "QTY", "SDQ", "DTM", "SCH", "SLN", "MEA", "G53", "CTT"],
+    ),
     (
         "850",
         "x12-purchase-order",
         "OrderPlaced",
         &[
-            "BEG", "CUR", "DTM", "PER", "MSG", "N1", "N2", "N3", "N4", "SAC", "TXI", "PO1", "PID", "CTT",
-            "AMT",
+            "BEG", "CUR", "DTM", "PER", "MSG", "NTE", "N1", "N2", "N3", "N4", "SAC", "TXI", "PO1", "PID",
+            "SCH", "SLN", "CTP", "MEA", "CTT", "AMT",
         ],
     ),
 ];
@@ -78,10 +85,13 @@ impl Plan {
 
     fn adapted(&self, text: &str, root: bool, bundle: &str) -> String {
         let mut text = text.to_owned();
-        for (table, found) in [
-            ("ARTICLE_QUALIFIERS", self.first_at("LIN", |n| n >= 2 && n % 2 == 0)),
-            ("WAREHOUSE_CODES", self.first_at("N1", |n| n == 1)),
-        ] {
+        let mut parties = self.first_at("N1", |n| n == 1);
+        // Those that the bundle knows to be no place.
+        if let Some(known) = listed(&text, "PARTY_CODES") {
+            parties.retain(|segment| !segment.iter().any(|code| known.contains(code)));
+        }
+        let articles = self.first_at("LIN", |n| n >= 2 && n % 2 == 0);
+        for (table, found) in [("ARTICLE_QUALIFIERS", articles), ("WAREHOUSE_CODES", parties)] {
             text = extended(&text, table, &found);
         }
         match text.split_once('\n').filter(|_| root) {
@@ -121,15 +131,8 @@ impl Plan {
 /// A source whose table `const <name>: [&str; N] = […]` has, at its end, the first qualifier of every segment that has none of the
 /// table's.
 fn extended(text: &str, name: &str, segments: &[Vec<String>]) -> String {
-    let start = format!("const {name}: [&str; ");
-    let Some(at) = text.find(&start) else { return text.to_owned() };
-    let Some(end) = text[at..].find("];\n").map(|end| at + end) else { return text.to_owned() };
-    let Some((_, list)) = text[at..end].split_once("= [") else { return text.to_owned() };
-    let mut known: Vec<String> = list
-        .split(',')
-        .map(|one| one.trim().trim_matches('"').to_owned())
-        .filter(|one| !one.is_empty())
-        .collect();
+    let Some(place) = table(text, name) else { return text.to_owned() };
+    let Some(mut known) = listed(text, name) else { return text.to_owned() };
     for segment in segments {
         if let Some(first) = segment.first()
             && !segment.iter().any(|one| known.contains(one))
@@ -138,7 +141,21 @@ fn extended(text: &str, name: &str, segments: &[Vec<String>]) -> String {
         }
     }
     let quoted: Vec<String> = known.iter().map(|one| format!("{one:?}")).collect();
-    format!("{}{start}{}] = [{}{}", &text[..at], known.len(), quoted.join(", "), &text[end..])
+    let (before, after) = (&text[..place.start], &text[place.end..]);
+    format!("{before}const {name}: [&str; {}] = [{}{after}", known.len(), quoted.join(", "))
+}
+
+/// Where the table `const <name>: [&str; N] = […` is, up to its closing bracket.
+fn table(text: &str, name: &str) -> Option<Range<usize>> {
+    let at = text.find(&format!("const {name}: [&str; "))?;
+    Some(at..at + text[at..].find("];\n")?)
+}
+
+/// What a table has.
+fn listed(text: &str, name: &str) -> Option<Vec<String>> {
+    let (_, list) = text[table(text, name)?].split_once('=')?;
+    let quoted = list.trim().strip_prefix('[')?.split(',');
+    Some(quoted.map(|one| one.trim().trim_matches('"').to_owned()).filter(|one| !one.is_empty()).collect())
 }
 
 #[cfg(test)]
@@ -157,5 +174,9 @@ mod tests {
             "a\nconst CODES: [&str; 3] = [\"WH\", \"SF\", \"ZZ\"];\nb\n"
         );
         assert_eq!(extended(source, "OTHER", &new), source);
+        assert_eq!(
+            listed("const P: [&str; 2] =\n    [\"BY\", \"SE\"];\n", "P"),
+            Some(segment(&["BY", "SE"]))
+        );
     }
 }
