@@ -9,7 +9,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mapper_sdk::golden::{Case, cases};
+use mapper_sdk::golden::{Case, cases, has_notes};
 use sluice_mapper_host::limits::fuel;
 use sluice_mapper_host::{Host, MapFault, Mapper, TargetSpec, TrustedDigest, compile};
 
@@ -108,5 +108,13 @@ fn every_bundle_shows_the_ordinary_the_edge_and_the_refused() {
             let refused = fixtures.join(format!("{name}.err.json")).exists();
             assert_eq!(name.starts_with("refused"), refused, "{bundle} {name}");
         }
+    }
+}
+
+/// How the expected values follow from the messages: written down for every case, or for none of the bundle yet.
+#[test]
+fn notes_are_of_every_case_of_their_bundle() {
+    for bundle in bundles() {
+        let _ = has_notes(&root().join("mappers-wasm").join(bundle));
     }
 }

@@ -5,6 +5,10 @@
 //! them but for indentation and a final newline. `<case>.meta.json`, if there, replaces members of the default metadata,
 //! which the contract in `mapper.toml` gives.
 //!
+//! `NOTES.md`, if there, says how the expected values follow from each message and from the format's standard: one section a
+//! case, or one for several that differ in one value, under a heading of level 2 with their names, separated by commas. A
+//! bundle that has the file has a note for every case.
+//!
 //! `SLUICE_BLESS=1 cargo test` writes the expected files instead of comparing them: read the difference before you
 //! commit it.
 
@@ -87,12 +91,44 @@ fn meta(contract: &Contract, overlay: &Path) -> Vec<u8> {
     Value::Object(meta).to_string().into_bytes()
 }
 
+/// File of the notes, in the folder of the fixtures.
+pub const NOTES_FILE: &str = "NOTES.md";
+
+/// Whether the bundle has notes.
+///
+/// # Panics
+/// When it has, and a case has no note or two, or a note is of no case.
+#[must_use]
+pub fn has_notes(bundle: &Path) -> bool {
+    let path = bundle.join("fixtures").join(NOTES_FILE);
+    if !path.exists() {
+        return false;
+    }
+    let notes = text(&path);
+    let headings = notes.lines().filter_map(|line| line.strip_prefix("## "));
+    let mut noted: Vec<&str> = headings.flat_map(|names| names.split(',')).map(str::trim).collect();
+    noted.sort_unstable();
+    let cases = cases(bundle);
+    let names: Vec<&str> = cases.iter().map(|case| case.name.as_str()).collect();
+    let missing: Vec<_> = names.iter().filter(|name| !noted.contains(name)).collect();
+    let unknown: Vec<_> = noted.iter().filter(|name| !names.contains(name)).collect();
+    assert!(
+        missing.is_empty() && unknown.is_empty(),
+        "{}: cases without a note: {missing:?}; notes without a case: {unknown:?}",
+        path.display()
+    );
+    let doubled = noted.windows(2).find(|two| two[0] == two[1]);
+    assert!(doubled.is_none(), "{}: two notes of one case: {doubled:?}", path.display());
+    true
+}
+
 /// Runs every case of a bundle; says how many there were.
 ///
 /// # Panics
-/// With every difference at once, so as to fail the test that calls it.
+/// With every difference at once, or with what is wrong with the notes, so as to fail the test that calls it.
 pub fn check(bundle: &Path, run: impl Fn(&[u8], &[u8]) -> Result<Vec<u8>, Vec<u8>>) -> usize {
     let bless = std::env::var_os("SLUICE_BLESS").is_some_and(|on| on == "1");
+    let _ = has_notes(bundle);
     let cases = cases(bundle);
     let differences: Vec<String> =
         cases.iter().filter_map(|case| case.compare(&run(&case.meta, &case.payload), bless).err()).collect();

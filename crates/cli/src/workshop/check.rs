@@ -10,7 +10,7 @@ use sluice_core::contract::Contract;
 use sluice_core::schema::Schema;
 use sluice_mapper_host::{TargetSpec, compile, inspect};
 
-use super::fixtures::{self, FIXTURES_FOLDER, case_name, with};
+use super::fixtures::{self, FIXTURES_FOLDER, NOTES_FILE, case_name, with};
 use crate::error::CliError;
 use crate::publish::CONTRACT_FILE;
 
@@ -199,10 +199,10 @@ fn check_fixtures(
         );
     }
     for path in &files {
-        if case_name(path).is_some() {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if case_name(path).is_some() || name == NOTES_FILE {
             continue;
         }
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
         let case = ["out.json", "err.json", "meta.json"]
             .iter()
             .find_map(|ending| name.strip_suffix(ending)?.strip_suffix('.'));
@@ -210,7 +210,7 @@ fn check_fixtures(
             None => checked.fault(
                 relative(folder, path),
                 "fixture_name",
-                "is no part of a case: <case>.in.<format>, .out.json, .err.json or .meta.json",
+                "is no part of a case: <case>.in.<format>, .out.json, .err.json or .meta.json; notes are in NOTES.md",
             ),
             Some(case) if !cases.contains(case) => checked.fault(
                 relative(folder, path),
@@ -335,6 +335,7 @@ mod tests {
         write("fixtures/none.in.json", "{}");
         write("fixtures/alone.out.json", "[]");
         write("fixtures/notes.txt", "");
+        write("fixtures/NOTES.md", "## both\n");
         write("fixtures/meta.in.json", "{}");
         write("fixtures/meta.meta.json", r#"{"who":"x"}"#);
         write("fixtures/meta.err.json", "{}");

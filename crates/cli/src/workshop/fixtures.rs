@@ -2,7 +2,8 @@
 //!
 //! In `fixtures/`, a case is `<case>.in.<format>`, the vendor's message byte for byte, with either `<case>.out.json`, the events, or
 //! `<case>.err.json`, the mapper's refusal; both as the mapper writes them but for indentation and a final newline.
-//! `<case>.meta.json`, if there, replaces members of the metadata. It is the layout that `mapper_sdk::golden` runs natively.
+//! `<case>.meta.json`, if there, replaces members of the metadata. `NOTES.md`, if there, says how the
+//! expected values were derived. It is the layout that `mapper_sdk::golden` runs natively.
 //!
 //! A case with neither expectation must be mapped, unless its name starts with `refused`: it is a message that the mapper is yet to
 //! be made for, and fails until it is.
@@ -25,6 +26,8 @@ use crate::output::{Tone, paint, printable};
 
 /// Folder of the fixtures in a bundle.
 pub const FIXTURES_FOLDER: &str = "fixtures";
+/// File of that folder, if there, which says how the expected values follow from the messages: one section a case.
+pub const NOTES_FILE: &str = "NOTES.md";
 
 /// What a message comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
