@@ -8,6 +8,8 @@
 //!
 //! Non-goals: what a message means (mappers), and how it is stored.
 
+pub mod csv;
+pub mod identifier;
 mod refusal;
 pub mod x12;
 

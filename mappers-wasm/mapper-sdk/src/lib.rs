@@ -49,7 +49,6 @@ mod alloc;
 #[doc(hidden)]
 pub mod bindings;
 pub mod canonical;
-pub mod csv;
 #[cfg(feature = "golden")]
 pub mod golden;
 pub mod json;
@@ -65,7 +64,7 @@ use serde::{Deserialize, Serialize};
 
 /// Why a mapper refused a message.
 pub use sluice_formats::Refusal as MapError;
-pub use sluice_formats::{CODE_CHARS_MAX, MESSAGE_BYTES_MAX, PATH_BYTES_MAX, x12};
+pub use sluice_formats::{CODE_CHARS_MAX, MESSAGE_BYTES_MAX, PATH_BYTES_MAX, csv, x12};
 
 /// Most bytes of events that the host takes from one message.
 pub const OUTPUT_BYTES_MAX: usize = 256 * 1024;

@@ -2,6 +2,9 @@
 
 use std::borrow::Cow;
 
+use sluice_formats::identifier::spoilt;
+pub use sluice_formats::identifier::trimmed;
+
 use crate::MapError;
 
 /// Nothing when the vendor wrote an absent text as null, as nothing or as blanks; else the text as it is.
@@ -10,25 +13,12 @@ pub fn known(text: Option<Cow<'_, str>>) -> Option<Cow<'_, str>> {
     text.filter(|text| !text.trim().is_empty())
 }
 
-/// Without the blanks around it.
-#[must_use]
-pub fn trimmed(text: Cow<'_, str>) -> Cow<'_, str> {
-    // Nearly always there is nothing to do, and looking at every character's properties is dear in a guest.
-    let plain = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_graphic);
-    if plain(text.as_bytes().first()) && plain(text.as_bytes().last()) {
-        return text;
-    }
-    match text {
-        Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
-        Cow::Owned(text) if text.trim().len() == text.len() => Cow::Owned(text),
-        Cow::Owned(text) => Cow::Owned(text.trim().to_owned()),
-    }
-}
-
-/// What identifies something: compared byte for byte downstream, so blanks around it would make a second thing of it.
+/// What identifies something: compared byte for byte downstream, so blanks around it would make a second thing of it. What a
+/// spreadsheet or an exporter made of an identifier is none ([`spoilt`]).
 ///
 /// # Errors
-/// `identifier_blank`, or `identifier_too_long` beyond `chars_max` characters, with the path that `path` gives.
+/// `identifier_blank`, `identifier_too_long` beyond `chars_max` characters, or one of `identifier_scientific`,
+/// `identifier_error_value`, `identifier_marked`, `identifier_nothing`, `identifier_invisible`, with the path that `path` gives.
 pub fn identifier<'a>(
     text: Cow<'a, str>,
     chars_max: usize,
@@ -44,6 +34,9 @@ pub fn identifier<'a>(
             path(),
             format!("has more than {chars_max} characters"),
         ));
+    }
+    if let Some(spoilt) = spoilt(&text) {
+        return Err(MapError::new(spoilt.code(), path(), format!("{text:?} {}", spoilt.why())));
     }
     Ok(text)
 }
@@ -118,6 +111,9 @@ mod tests {
         assert_eq!(identifier("äöü".into(), 3, String::new).as_deref(), Ok("äöü"));
         assert_eq!(identifier("ROAN".into(), 3, String::new).expect_err("4").code(), "identifier_too_long");
         assert_eq!(identifier("  ".into(), 3, String::new).expect_err("blank").code(), "identifier_blank");
+        let refused = identifier(" 4.00638E+12 ".into(), 64, || "/2/sku".to_owned()).expect_err("rounded");
+        assert_eq!((refused.code(), refused.path()), ("identifier_scientific", "/2/sku"));
+        assert!(refused.message().starts_with("\"4.00638E+12\" is a number"), "{refused}");
     }
 
     #[test]

@@ -15,10 +15,10 @@ use std::ops::Range;
 use serde::Serialize;
 use sluice_core::contract::Format;
 use sluice_core::json::{Json, JsonError, Member, parse, push_pointer};
-use sluice_formats::x12;
+use sluice_formats::{csv, x12};
 
 use super::diff::folded;
-use super::text::{Csv, Text};
+use super::text::Text;
 use super::typegen::words;
 
 /// Words of a text that is more than a name or a code.
@@ -112,10 +112,11 @@ struct State<'r> {
 
 impl State<'_> {
     fn csv(&mut self, file: &Text) -> Vec<u8> {
-        let csv = Csv::of(&file.text);
+        let records = csv::cut(&file.text);
+        let separator = records.separator();
         let mut replaced = Vec::new();
         let mut columns: Vec<String> = Vec::new();
-        for (row, record) in csv.records.iter().enumerate() {
+        for (row, record) in records.enumerate() {
             for (at, cell) in record.cells.iter().enumerate() {
                 let name = columns.get(at).map_or("", String::as_str);
                 let mut pointer = format!("/{}", record.line);
@@ -126,7 +127,7 @@ impl State<'_> {
                     _ => state.kind(&pointer, &cell.text, || of_field(name, &cell.text)),
                 };
                 if let Some(kind) = found(self) {
-                    let stand_in = self.padded(&cell.text, kind, &pointer, &[csv.separator, '"']);
+                    let stand_in = self.padded(&cell.text, kind, &pointer, &[separator, '"']);
                     replaced.push((cell.place.clone(), cell.written(&stand_in)));
                 }
             }
@@ -643,16 +644,16 @@ mod tests {
             assert!(!text.contains(gone), "{gone} in {text}");
         }
         let (before_cut, after_cut) = (Text::of(CSV), Text::of(&after));
-        let (before_csv, after_csv) = (Csv::of(&before_cut.text), Csv::of(&after_cut.text));
-        assert_eq!(before_csv.records.len(), after_csv.records.len());
-        for (before, after) in before_csv.records.iter().zip(&after_csv.records) {
+        assert_eq!(csv::cut(&before_cut.text).count(), csv::cut(&after_cut.text).count());
+        let after_csv: Vec<_> = csv::cut(&after_cut.text).collect();
+        for (before, after) in csv::cut(&before_cut.text).zip(&after_csv) {
             assert_eq!((before.line, before.cells.len()), (after.line, after.cells.len()));
             assert_eq!(
                 before.cells[..2].iter().map(|cell| &cell.text).collect::<Vec<_>>(),
                 after.cells[..2].iter().map(|cell| &cell.text).collect::<Vec<_>>()
             );
         }
-        let cell = |row: usize, at: usize| after_csv.records[row].cells[at].text.as_ref();
+        let cell = |row: usize, at: usize| after_csv[row].cells[at].text.as_ref();
         assert_eq!(cell(0, 2), "Contact e-mail");
         assert_eq!(cell(1, 2), cell(2, 2), "equal values have equal stand-ins");
         assert_eq!((cell(1, 3).len(), cell(1, 4).len()), ("Doe; \"J\"".len(), "0540 555-1234".len()));

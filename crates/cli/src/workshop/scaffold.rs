@@ -10,11 +10,12 @@ use serde_json::{Value, json};
 use sluice_core::contract::{CanonicalRef, Format};
 use sluice_core::id::{EventType, VendorId};
 use sluice_core::json::{Json, Member, parse};
+use sluice_formats::Refusal;
+use sluice_formats::csv::Reader;
 
 use super::build::Language;
 use super::fixtures::pretty;
 use super::sample::{Leaf, Shape, Suggestion, suggest};
-use super::text::Csv;
 use super::typegen::{Field, Types};
 use crate::error::CliError;
 
@@ -101,43 +102,26 @@ impl Sample {
     }
 
     fn of_csv(payload: Vec<u8>) -> Result<Self, String> {
-        let text = str::from_utf8(&payload)
-            .map_err(|error| format!("is not UTF-8 after byte {}", error.valid_up_to()))?;
-        let csv = Csv::of(text);
-        let [header, records @ ..] = &csv.records[..] else { return Err("is empty".into()) };
-        let names: Vec<&str> = header.cells.iter().map(|cell| cell.text.trim()).collect();
+        let refused = |refusal: Refusal| format!("is no CSV: {}", refusal.message());
+        let mut reader = Reader::new(&payload).map_err(refused)?;
+        let names: Vec<String> = reader.names().iter().map(ToString::to_string).collect();
         if names.len() < 2 {
             return Err(
                 "is neither JSON nor X12, and its first line has no columns separated by , ; | or a tab"
                     .into(),
             );
         }
-        for (at, name) in names.iter().enumerate() {
-            if !name.is_empty() && names[..at].iter().any(|other| other.eq_ignore_ascii_case(name)) {
-                return Err(format!("has the column {name:?} twice"));
-            }
-        }
-        if records.is_empty() {
-            return Err("has a header line and no other, so nothing can be inferred from it".into());
-        }
+        let columns: Vec<_> = names.iter().filter_map(|name| Some((name, reader.column(name)?))).collect();
         let mut lines = Vec::new();
-        for record in records {
-            if record.cells.len() != names.len() {
-                let (found, wanted) = (record.cells.len(), names.len());
-                return Err(format!(
-                    "has {found} fields on line {}, and {wanted} in its header",
-                    record.line
-                ));
-            }
-            let members = names.iter().zip(&record.cells).filter(|(name, _)| !name.is_empty());
-            let members = members.map(|(name, cell)| {
-                let value = match cell.text.trim() {
-                    "" => Json::Null,
-                    text => Json::String(text.to_owned()),
-                };
-                Member { key: (*name).to_owned(), value, span: 0..0 }
+        while let Some(record) = reader.next_record().map_err(refused)? {
+            let members = columns.iter().filter(|(name, _)| !name.is_empty()).map(|(name, column)| {
+                let value = record.get(*column).map_or(Json::Null, |text| Json::String(text.into_owned()));
+                Member { key: (*name).clone(), value, span: 0..0 }
             });
             lines.push(Json::Object(members.collect()));
+        }
+        if lines.is_empty() {
+            return Err("has a header line and no other, so nothing can be inferred from it".into());
         }
         Ok(Self { content: Content::Csv(lines), payload, event_type: None })
     }
@@ -529,12 +513,12 @@ mod tests {
     #[test]
     fn a_sample_that_says_nothing_is_refused_by_its_fault() {
         assert!(refused(b"{\"a\":").contains("not valid JSON"));
-        assert!(refused(b"").contains("is empty"));
+        assert!(refused(b"").contains("no header line"));
         assert!(refused(b"hello").contains("neither JSON nor X12"));
         assert!(refused(b"a;b\n").contains("no other"));
         assert!(refused(b"a;A\n1;2\n").contains("\"A\" twice"));
-        assert!(refused(b"a;b\n1;2\n3\n").contains("1 fields on line 3, and 2 in its header"));
-        assert!(refused(b"a;b\n\xff;2\n").contains("not UTF-8 after byte 4"));
+        assert!(refused(b"a;b\n1;2\n3\n").contains("line 3: 1 fields, and 2 in the header"));
+        assert!(refused(b"a;b\n\xff;2\n").contains("line 2: not UTF-8"));
         assert!(refused(b"ISA*00~").contains("ISA: it is cut off"));
     }
 
