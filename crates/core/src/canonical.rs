@@ -6,12 +6,13 @@ use std::sync::LazyLock;
 
 use serde::Serialize;
 use serde_json::Value;
+use sluice_formats::{CODE_CHARS_MAX, MESSAGE_BYTES_MAX, PATH_BYTES_MAX};
 
 use crate::contract::CanonicalRef;
 use crate::fault::{Code, Fault, FieldFault};
 use crate::id::{CanonicalType, SchemaVersion};
 use crate::json::{self, Json, JsonError};
-use crate::limits::{EVENTS_PER_MESSAGE_MAX, FAULTS_LISTED_MAX};
+use crate::limits::{EVENTS_PER_MESSAGE_MAX, FAULTS_LISTED_MAX, NOTES_PER_EVENT_MAX};
 use crate::record::EventDetail;
 use crate::schema::Schema;
 
@@ -59,6 +60,8 @@ pub struct CanonicalEvent {
     pub occurred_at: String,
     /// Valid under the canonical schema.
     pub data: Value,
+    /// What the message states and `data` has not, as the mapper noted it. Kept with the event; nothing is computed from them.
+    pub notes: Vec<FieldFault>,
 }
 
 /// Judges a mapper's output: JSON with a canonical form, an array of 1 to [`EVENTS_PER_MESSAGE_MAX`] events of the contract's
@@ -141,10 +144,10 @@ fn shape(document: &Json, canonical: &CanonicalRef) -> Result<Vec<CanonicalEvent
             return refuse(format!("/{index} must be an object, not a JSON {}", item.type_name()));
         };
         if let Some(member) = members.iter().find(|member| {
-            !matches!(member.key.as_str(), "eventType" | "schemaVersion" | "occurredAt" | "data")
+            !matches!(member.key.as_str(), "eventType" | "schemaVersion" | "occurredAt" | "data" | "notes")
         }) {
             return refuse(format!(
-                "/{index} has the member {:?}; an event has eventType, schemaVersion, occurredAt and data",
+                "/{index} has the member {:?}; an event has eventType, schemaVersion, occurredAt, data and perhaps notes",
                 member.key
             ));
         }
@@ -169,9 +172,39 @@ fn shape(document: &Json, canonical: &CanonicalRef) -> Result<Vec<CanonicalEvent
             return refuse(format!("/{index}/occurredAt must be RFC 3339 with an offset"));
         }
         let Some(data) = item.get("data") else { return refuse(format!("/{index}/data is missing")) };
-        events.push(CanonicalEvent { occurred_at: occurred_at.to_owned(), data: data.value.to_value() });
+        events.push(CanonicalEvent {
+            occurred_at: occurred_at.to_owned(),
+            data: data.value.to_value(),
+            notes: item.get("notes").map_or(Ok(Vec::new()), |notes| self::notes(&notes.value, index))?,
+        });
     }
     Ok(events)
+}
+
+/// The notes of an event, each of the form and within the bounds of a refusal.
+fn notes(value: &Json, event: usize) -> Result<Vec<FieldFault>, Fault> {
+    let refuse =
+        |place: &str, why: &str| Fault::new(Code::OutputShapeInvalid, format!("/{event}/notes{place} {why}"));
+    let Json::Array(items) = value else { return Err(refuse("", "must be an array")) };
+    if items.len() > NOTES_PER_EVENT_MAX {
+        return Err(refuse("", &format!("has more than {NOTES_PER_EVENT_MAX} notes")));
+    }
+    let mut notes = Vec::with_capacity(items.len());
+    for (at, item) in items.iter().enumerate() {
+        let text = |member: &str, bytes_max: usize| match item.get(member).map(|member| &member.value) {
+            Some(Json::String(text)) if text.len() <= bytes_max => Ok(text.clone()),
+            _ => {
+                Err(refuse(&format!("/{at}/{member}"), &format!("must be text of at most {bytes_max} bytes")))
+            }
+        };
+        let code = text("code", CODE_CHARS_MAX)?;
+        if code.is_empty() || !code.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_')) {
+            return Err(refuse(&format!("/{at}/code"), "must be snake_case"));
+        }
+        let (pointer, message) = (text("path", PATH_BYTES_MAX)?, text("message", MESSAGE_BYTES_MAX)?);
+        notes.push(FieldFault { pointer, code, message });
+    }
+    Ok(notes)
 }
 
 /// The first number whose value a double does not give back.
@@ -216,6 +249,8 @@ pub fn document(
         schema_version: &'a SchemaVersion,
         occurred_at: &'a str,
         data: &'a Value,
+        #[serde(skip_serializing_if = "<[_]>::is_empty")]
+        notes: &'a [FieldFault],
         raw_ref: &'a crate::id::ObjectRef,
     }
     let mut bytes = Vec::with_capacity(events.len() * 512);
@@ -228,6 +263,7 @@ pub fn document(
             schema_version: &canonical.version,
             occurred_at: &event.occurred_at,
             data: &event.data,
+            notes: &event.notes,
             raw_ref: &detail.raw_ref,
         };
         serde_json_canonicalizer::to_writer(&line, &mut bytes).map_err(|error| {
@@ -279,6 +315,38 @@ mod tests {
         assert_eq!(code(&GOOD.replace("12", "\"12\"")), Code::CanonicalSchemaViolation);
         let unknown = CanonicalRef { r#type: "Nothing".parse().unwrap(), ..inventory() };
         assert_eq!(judge(GOOD.as_bytes(), &unknown).unwrap_err().code, Code::CanonicalTypeUnknown);
+    }
+
+    #[test]
+    fn notes_are_kept_with_their_event_and_bounded() {
+        let noted = |notes: &str| GOOD.replace("}}]", &format!("}},\"notes\":{notes}}}]"));
+        let good = noted(
+            r#"[{"code":"currency_unknown","path":"/presentment_currency","message":"\"JEP\" is unknown"}]"#,
+        );
+        let events = judge(good.as_bytes(), &inventory()).unwrap();
+        assert_eq!((events[0].notes.len(), &*events[0].notes[0].pointer), (1, "/presentment_currency"));
+        let detail: EventDetail = serde_json::from_value(serde_json::json!({
+            "vendorId": "v", "externalEventId": "e", "ingestId": "01KF0Q4S8R6D1ZJ8W9T3C5V7XN", "eventType": "t",
+            "schemaVersion": "1", "occurredAt": "2026-01-15T10:30:00Z", "receivedAt": "2026-01-15T10:30:00.500Z",
+            "rawRef": {"bucket": "raw", "key": "k"}, "rawSha256": "1".repeat(64), "payloadSha256": "1".repeat(64)
+        }))
+        .unwrap();
+        let bytes = document(&events, &inventory(), &detail).unwrap();
+        let line: Value = serde_json::from_slice(&bytes).unwrap();
+        assert_eq!(line["notes"][0]["code"], "currency_unknown");
+        for bad in [
+            "{}",
+            "[1]",
+            r#"[{"code":"Bad","path":"","message":""}]"#,
+            r#"[{"code":"c","path":""}]"#,
+            &format!(r#"[{{"code":"c","path":"","message":"{}"}}]"#, "x".repeat(MESSAGE_BYTES_MAX + 1)),
+            &format!(
+                "[{}]",
+                vec![r#"{"code":"c","path":"","message":""}"#; NOTES_PER_EVENT_MAX + 1].join(",")
+            ),
+        ] {
+            assert_eq!(code(&noted(bad)), Code::OutputShapeInvalid, "{bad}");
+        }
     }
 
     #[test]

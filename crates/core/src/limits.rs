@@ -30,6 +30,8 @@ pub const STATUS_SHARDS: u8 = 16;
 
 /// Most canonical events that one vendor message may carry.
 pub const EVENTS_PER_MESSAGE_MAX: usize = 1_000;
+/// Most notes that a mapper adds to one event.
+pub const NOTES_PER_EVENT_MAX: usize = 16;
 
 /// Longest window of `payloadHash` idempotency, in seconds: a day.
 pub const IDEMPOTENCY_WINDOW_SECONDS_MAX: u32 = 86_400;

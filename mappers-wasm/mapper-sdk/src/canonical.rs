@@ -23,7 +23,7 @@ pub trait Canonical: Serialize + Sized {
 
     /// The event that this is the data of; `occurred_at` as [`time`](crate::time) writes it.
     fn at(self, occurred_at: String) -> CanonicalEvent<Self> {
-        CanonicalEvent { event_type: Self::TYPE, schema_version: Self::VERSION, occurred_at, data: self }
+        CanonicalEvent::new(Self::TYPE, Self::VERSION, occurred_at, self)
     }
 }
 

@@ -21,12 +21,8 @@
 //!
 //! fn map<'a>(meta: &Meta<'a>, payload: &'a [u8]) -> Result<Vec<CanonicalEvent<DeviceSeen<'a>>>, MapError> {
 //!     let ping: Ping<'a> = json::read(payload)?;
-//!     Ok(vec![CanonicalEvent {
-//!         event_type: "DeviceSeen",
-//!         schema_version: "1.0",
-//!         occurred_at: time::utc(&meta.occurred_at, "")?,
-//!         data: DeviceSeen { device_id: ping.device },
-//!     }])
+//!     let occurred_at = time::utc(&meta.occurred_at, "")?;
+//!     Ok(vec![CanonicalEvent::new("DeviceSeen", "1.0", occurred_at, DeviceSeen { device_id: ping.device })])
 //! }
 //!
 //! mapper_sdk::export_mapper!(map);
@@ -105,6 +101,52 @@ pub struct CanonicalEvent<D> {
     pub occurred_at: String,
     /// The event's data, valid by the canonical schema.
     pub data: D,
+    /// What the message states and `data` has not: an optional detail that cannot be read, or that no member of the canonical
+    /// type is for. Each is the refusal that it would have been, were the detail worth the whole event. They are kept with the
+    /// event, and nothing is computed from them.
+    #[serde(serialize_with = "notes", skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<MapError>,
+}
+
+/// Most notes of one event; what is beyond is counted in the last.
+pub const NOTES_MAX: usize = 16;
+
+impl<D> CanonicalEvent<D> {
+    /// An event without notes.
+    #[must_use]
+    pub fn new(event_type: &'static str, schema_version: &'static str, occurred_at: String, data: D) -> Self {
+        Self { event_type, schema_version, occurred_at, data, notes: Vec::new() }
+    }
+
+    /// The same event with more notes.
+    #[must_use]
+    pub fn noting(mut self, notes: impl IntoIterator<Item = MapError>) -> Self {
+        self.notes.extend(notes);
+        if let Some(more) = self.notes.len().checked_sub(NOTES_MAX).filter(|more| *more > 0) {
+            self.notes.truncate(NOTES_MAX - 1);
+            self.notes.push(MapError::new(
+                "notes_more",
+                "",
+                format!("{} more details were left out", more + 1),
+            ));
+        }
+        self
+    }
+}
+
+/// Notes as the host reads them, each as a refusal is written.
+fn notes<S: serde::Serializer>(notes: &[MapError], writer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Note<'a> {
+        code: &'a str,
+        path: &'a str,
+        message: &'a str,
+    }
+    writer.collect_seq(notes.iter().map(|note| Note {
+        code: note.code(),
+        path: note.path(),
+        message: note.message(),
+    }))
 }
 
 /// What a mapper returns: the events, or why there are none.
@@ -188,4 +230,28 @@ macro_rules! export_mapper {
     $crate::bindings::export!(Exported with_types_in $crate::bindings);
         };
     };
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notes_are_written_behind_the_data_and_are_bounded() {
+        let event = CanonicalEvent::new("T", "1.0", "2026-01-02T03:04:05Z".into(), 1);
+        let plain = String::from_utf8(write::to_json(&event, 0).unwrap()).unwrap();
+        assert!(plain.ends_with(r#""data":1}"#), "{plain}");
+        let noted = event.clone().noting([MapError::new("c", "/a", "is \"b\"")]);
+        let json = String::from_utf8(write::to_json(&noted, 0).unwrap()).unwrap();
+        assert!(
+            json.ends_with(r#""data":1,"notes":[{"code":"c","path":"/a","message":"is \"b\""}]}"#),
+            "{json}"
+        );
+        let full = event.clone().noting((0..NOTES_MAX).map(|at| MapError::new("c", format!("/{at}"), "")));
+        assert_eq!((full.notes.len(), full.notes[NOTES_MAX - 1].code()), (NOTES_MAX, "c"));
+        let more = event.noting((0..NOTES_MAX + 4).map(|at| MapError::new("c", format!("/{at}"), "")));
+        assert_eq!(more.notes.len(), NOTES_MAX);
+        assert_eq!(more.notes[NOTES_MAX - 1].message(), "5 more details were left out");
+    }
 }

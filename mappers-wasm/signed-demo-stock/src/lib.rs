@@ -61,6 +61,7 @@ pub fn map<'a>(meta: &Meta<'a>, payload: &'a [u8]) -> Mapped<InventoryUpdated<'a
             event_type: "InventoryUpdated",
             schema_version: "1.0",
             occurred_at: occurred_at.clone(),
+            notes: Vec::new(),
             data: InventoryUpdated { warehouse_id: place, sku: article, quantity_on_hand: on_hand },
         })
     });

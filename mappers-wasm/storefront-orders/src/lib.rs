@@ -100,6 +100,7 @@ pub fn map<'a>(_meta: &Meta<'a>, payload: &'a [u8]) -> Mapped<OrderPlaced<'a>> {
         event_type: "OrderPlaced",
         schema_version: "1.0",
         occurred_at: time::utc(&placed_at, "/placedAt")?,
+        notes: Vec::new(),
         data: OrderPlaced {
             order_id,
             currency,

@@ -111,6 +111,7 @@ fn event<'a>(
         event_type: "InventoryUpdated",
         schema_version: "1.0",
         occurred_at,
+        notes: Vec::new(),
         data: InventoryUpdated {
             warehouse_id: trimmed(warehouse_id)?,
             sku: trimmed(sku)?,

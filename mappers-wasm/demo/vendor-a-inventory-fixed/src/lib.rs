@@ -47,6 +47,7 @@ pub fn map<'a>(meta: &Meta<'a>, payload: &'a [u8]) -> Mapped<InventoryUpdated<'a
         event_type: "InventoryUpdated",
         schema_version: "1.0",
         occurred_at: time::utc(updated_at.as_deref().unwrap_or(&meta.occurred_at), "/updated_at")?,
+        notes: Vec::new(),
         data: InventoryUpdated { warehouse_id: warehouse, sku, quantity_on_hand: qty },
     }])
 }

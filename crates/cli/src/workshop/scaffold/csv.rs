@@ -65,7 +65,7 @@ impl Inferred<'_> {
         let _ = write!(
             out,
             "    Ok(CanonicalEvent {{\n        event_type: EVENT_TYPE,\n        schema_version: SCHEMA_VERSION,\n        \
-             occurred_at: {occurred_at},\n        data: {root} {{\n"
+             occurred_at: {occurred_at},\n        notes: Vec::new(),\n        data: {root} {{\n"
         );
         for field in self.fields() {
             let found = suggestion.matches.iter().find(|one| one.field.name == field.name);

@@ -69,7 +69,7 @@ impl Inferred<'_> {
             }
         };
         let mut event = format!(
-            "CanonicalEvent {{\n{indent}event_type: EVENT_TYPE,\n{indent}schema_version: SCHEMA_VERSION,\n{indent}occurred_at: {time},\n{indent}data: {root} {{\n"
+            "CanonicalEvent {{\n{indent}event_type: EVENT_TYPE,\n{indent}schema_version: SCHEMA_VERSION,\n{indent}occurred_at: {time},\n{indent}notes: Vec::new(),\n{indent}data: {root} {{\n"
         );
         for field in fields {
             let found = suggestion.matches.iter().find(|one| one.field.name == field.name);
