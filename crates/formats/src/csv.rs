@@ -277,6 +277,11 @@ impl<'a> Reader<'a> {
         &self.header
     }
 
+    /// The columns without a name.
+    pub fn unnamed(&self) -> impl Iterator<Item = Column> {
+        self.header.iter().enumerate().filter(|(_, name)| name.is_empty()).map(|(at, _)| Column(at))
+    }
+
     /// A column that may be there.
     #[must_use]
     pub fn column(&self, name: &str) -> Option<Column> {

@@ -119,9 +119,11 @@ fn is_scientific(text: &[u8]) -> bool {
         && (fraction.is_some() || sign == Some(b'+'))
 }
 
-/// `#N/A` (`#NV` in German), `#REF!`, `#DIV/0!`, `#NAME?`, `#¡VALOR!` and what else ends like this; `####`, a column too narrow.
-fn is_error(text: &str) -> bool {
-    let word = &text[1..];
+/// Whether a text is the error value of a spreadsheet's cell: `#N/A` (`#NV` in German), `#REF!`, `#DIV/0!`, `#NAME?`, `#¡VALOR!` and
+/// what else ends like this; `####`, of a column too narrow.
+#[must_use]
+pub fn is_error(text: &str) -> bool {
+    let Some(word) = text.strip_prefix('#') else { return false };
     matches!(word, "N/A" | "NV" | "N/V" | "Н/Д")
         || word.bytes().all(|byte| byte == b'#')
         || (word.len() > 1

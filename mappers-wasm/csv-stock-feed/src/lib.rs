@@ -2,8 +2,9 @@
 //!
 //! The header names the columns, in any order and case: `sku`, `warehouse` and at least one of `on_hand`, `available`,
 //! `reserved`, `on_order`, `in_transit`, `damaged`; and, if there, `unit`, `gtin`, `description`, `counted_at`. Other columns
-//! are left out. An empty quantity is not stated; a line that states none is refused. An event happened at its line's
-//! `counted_at`, else when the file was received.
+//! are left out, and the first event notes their names, or the first value of a column that has none. An empty quantity is not stated; a line that states none is refused. An
+//! event happened at its line's `counted_at`, else when the file was received. A description that is an error value of a
+//! spreadsheet, or too long, is left out or cut with a note.
 //!
 //! A file is taken whole or not at all. The refusal names every bad line, up to [`LINES_NAMED_MAX`], so that the vendor can
 //! mend the file at once.
@@ -12,7 +13,9 @@ use std::fmt::Write as _;
 
 use mapper_sdk::canonical::{Canonical as _, InventoryUpdated, Text};
 use mapper_sdk::csv::{Column, Reader, Record};
-use mapper_sdk::text::{SKU_CHARS_MAX, Seen, TITLE_CHARS_MAX, WAREHOUSE_CHARS_MAX, cut, identifier, is_gtin};
+use mapper_sdk::text::{
+    SKU_CHARS_MAX, Seen, TITLE_CHARS_MAX, WAREHOUSE_CHARS_MAX, cut, identifier, is_error, is_gtin,
+};
 use mapper_sdk::{CanonicalEvent, MapError, Mapped, Meta, quantity, time};
 
 /// Most lines of a file: the host takes this many events from one message.
@@ -57,17 +60,15 @@ pub fn map<'a>(meta: &Meta<'a>, payload: &'a [u8]) -> Mapped<InventoryUpdated<'a
     let mut events = Vec::with_capacity(lines_max);
     let mut lines = Seen::with_capacity_and_hasher(lines_max, Default::default());
     let mut faults = Faults::default();
+    let mut notes = unread(&reader);
+    let mut unnamed: Vec<Column> = reader.unnamed().collect();
     loop {
         let record = match reader.next_record() {
             Ok(Some(record)) => record,
             Ok(None) => break,
-            Err(fault) if fault.code() == "csv_fields" => {
-                faults.add(fault);
-                continue;
-            }
             Err(fault) => {
                 faults.add(fault);
-                break;
+                continue;
             }
         };
         if events.len() + faults.count == LINES_MAX {
@@ -77,6 +78,12 @@ pub fn map<'a>(meta: &Meta<'a>, payload: &'a [u8]) -> Mapped<InventoryUpdated<'a
             );
             return Err(MapError::new("lines_too_many", format!("/{}", record.line), why));
         }
+        unnamed.retain(|column| {
+            let Some(text) = record.get(*column) else { return true };
+            let why = format!("line {}: {text:?} is in a column without a name", record.line);
+            notes.push(MapError::new("column_unread", format!("/{}", record.line), why));
+            false
+        });
         match columns.event(&record, &received_at) {
             Ok(event) => {
                 let of = (event.data.warehouse_id.clone(), event.data.sku.clone());
@@ -92,10 +99,11 @@ pub fn map<'a>(meta: &Meta<'a>, payload: &'a [u8]) -> Mapped<InventoryUpdated<'a
         }
     }
     faults.none()?;
-    if events.is_empty() {
+    let mut events = events.into_iter();
+    let Some(first) = events.next() else {
         return Err(MapError::new("lines_missing", "", "the file has a header and no line"));
-    }
-    Ok(events)
+    };
+    Ok(std::iter::once(first.noting(notes)).chain(events).collect())
 }
 
 impl Columns {
@@ -131,6 +139,7 @@ impl Columns {
             };
             levels[at] = Some(level.map_err(|fault| on_line(record, &fault))?);
         }
+        let mut notes = Vec::new();
         let [on_hand, available, reserved, on_order, in_transit, damaged] = levels;
         let data = InventoryUpdated {
             warehouse_id: self.identifier(record, self.warehouse, "warehouse", WAREHOUSE_CHARS_MAX)?,
@@ -143,7 +152,7 @@ impl Columns {
             quantity_damaged: damaged,
             unit: record.get(self.unit),
             gtin: record.get(self.gtin),
-            title: record.get(self.description).map(|text| cut(text, TITLE_CHARS_MAX)),
+            title: self.title(record, &mut notes),
         };
         if data.states_nothing() {
             return Err(record.refused(
@@ -165,7 +174,21 @@ impl Columns {
             }
             None => received_at.to_owned(),
         };
-        Ok(data.at(occurred_at))
+        Ok(data.at(occurred_at).noting(notes))
+    }
+
+    fn title<'a>(&self, record: &Record<'a>, notes: &mut Vec<MapError>) -> Option<Text<'a>> {
+        let title = record.get(self.description)?;
+        if is_error(&title) {
+            let why = format!("{title:?} is an error value of a spreadsheet, and is left out");
+            notes.push(record.refused("error_value", "description", &why));
+            return None;
+        }
+        if title.chars().nth(TITLE_CHARS_MAX).is_some() {
+            let why = format!("has more than {TITLE_CHARS_MAX} characters, and is cut");
+            notes.push(record.refused("title_cut", "description", &why));
+        }
+        Some(cut(title, TITLE_CHARS_MAX))
     }
 
     fn identifier<'a>(
@@ -178,6 +201,24 @@ impl Columns {
         let text = record.required(column, name)?;
         identifier(text, chars_max, || record.path(name)).map_err(|fault| on_line(record, &fault))
     }
+}
+
+/// What has columns of its own in the canonical type, or says where and when.
+const READ: [&str; 6] = ["sku", "warehouse", "unit", "gtin", "description", "counted_at"];
+
+/// The columns that are left out, if they have a name.
+fn unread(reader: &Reader<'_>) -> Vec<MapError> {
+    let read = |name: &str| READ.iter().chain(&LEVELS).any(|own| own.eq_ignore_ascii_case(name));
+    let names = reader.names().iter().filter(|name| !name.is_empty() && !read(name));
+    names
+        .map(|name| {
+            MapError::new(
+                "column_unread",
+                format!("/1/{name}"),
+                format!("{name:?} is no column of this feed"),
+            )
+        })
+        .collect()
 }
 
 /// The same refusal, whose message begins with the line.

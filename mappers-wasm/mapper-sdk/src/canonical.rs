@@ -319,6 +319,8 @@ pub struct Line<'a> {
     pub variant_title: Option<Text<'a>>,
     pub quantity: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub current_quantity: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub unit: Option<Text<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unit_price_minor: Option<Minor>,
@@ -394,6 +396,8 @@ pub struct Totals {
     pub tip_minor: Minor,
     pub duties_minor: Minor,
     pub total_minor: Minor,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub current_total_minor: Option<Minor>,
 }
 
 /// What the customer saw, when that was another currency.

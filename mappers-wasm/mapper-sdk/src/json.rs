@@ -8,6 +8,7 @@ use serde::de::{Deserialize, Deserializer, Error as _};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use serde_path_to_error::{Path, Segment};
+use sluice_formats::identifier::spoilt;
 
 use crate::MapError;
 
@@ -63,7 +64,8 @@ fn pointer(path: &Path) -> String {
 /// An identifier that a vendor may send as a string or as an integer of any size; always a string afterwards, with
 /// every digit. `820982911946154508`, beyond 2^53, stays what it is.
 ///
-/// Not accepted: a fraction, an exponent, an empty string, more than [`Id::BYTES_MAX`] bytes.
+/// Not accepted: a fraction, an exponent, an empty string, more than [`Id::BYTES_MAX`] bytes, and text that a spreadsheet or an
+/// exporter made of an identifier ([`spoilt`]), such as `"4.00638E+12"`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Id<'a>(Cow<'a, str>);
 
@@ -105,6 +107,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Id<'a> {
             Some(b'-' | b'0'..=b'9') if !raw.contains(['.', 'e', 'E']) => Cow::Borrowed(raw),
             _ => return Err(D::Error::custom("an identifier is a string or an integer")),
         };
+        if let Some(spoilt) = spoilt(&text) {
+            return Err(D::Error::custom(format!("{}: {text:?} {}", spoilt.code(), spoilt.why())));
+        }
         Self::new(text).ok_or_else(|| D::Error::custom("an identifier has 1 to 256 bytes"))
     }
 }
@@ -285,7 +290,9 @@ mod tests {
 
     #[test]
     fn what_is_no_identifier_is_refused_with_its_place() {
-        for given in ["1.5", "1e3", "null", "true", "[]", "\"\"", "{}"] {
+        for given in
+            ["1.5", "1e3", "null", "true", "[]", "\"\"", "{}", "\"4.00638E+12\"", "\"#N/A\"", "\"A\\u200b1\""]
+        {
             let text = format!("{{\"id\":{given}}}");
             assert_eq!(refused(text.as_bytes()), ("payload_invalid", "/id".to_owned()), "{given}");
         }

@@ -77,6 +77,45 @@ impl Currency {
     }
 }
 
+impl Currency {
+    /// What `pieces` of something come to at `unit_price` each, exactly, and the price of one if it is a whole number of minor
+    /// units: 1000 screws at `"0.0725"` USD are 7250, and one has no price in cents.
+    ///
+    /// # Errors
+    /// Those of [`Currency::minor`]; `amount_too_precise` when all pieces together are no whole number of minor units either.
+    pub fn extended(
+        &self,
+        unit_price: &Decimal<'_>,
+        pieces: i64,
+        path: impl Fn() -> String,
+    ) -> Result<(Option<Minor>, Minor), MapError> {
+        let out_of_range =
+            || MapError::new("amount_out_of_range", path(), "price times quantity is too large");
+        match self.minor(unit_price, &path) {
+            Ok(unit) => {
+                let total = unit.checked_mul(pieces).filter(|total| (-MINOR_MAX..=MINOR_MAX).contains(total));
+                Ok((Some(unit), total.ok_or_else(out_of_range)?))
+            }
+            Err(refused) if refused.code() == "amount_too_precise" => {
+                // Plain decimal text, as `minor` has found; zeros at its end say nothing.
+                let (whole, fraction) = unit_price.as_str().split_once('.').unwrap_or_default();
+                let fraction = fraction.trim_end_matches('0');
+                let digits: i128 = format!("{whole}{fraction}").parse().map_err(|_| out_of_range())?;
+                let places = u32::try_from(fraction.len()).unwrap_or(u32::MAX) - u32::from(self.exponent);
+                let total = digits.checked_mul(i128::from(pieces)).ok_or_else(out_of_range)?;
+                let minor = 10_i128.checked_pow(places).ok_or_else(out_of_range)?;
+                if total % minor != 0 {
+                    return Err(refused);
+                }
+                let total = Minor::try_from(total / minor).ok();
+                let total = total.filter(|total| (-MINOR_MAX..=MINOR_MAX).contains(total));
+                Ok((None, total.ok_or_else(out_of_range)?))
+            }
+            Err(refused) => Err(refused),
+        }
+    }
+}
+
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     Invalid,
@@ -239,6 +278,25 @@ mod tests {
         assert_eq!(minor("90071992547409.92", 2), Err(Fault::OutOfRange));
         assert_eq!(minor(&"9".repeat(400), 2), Err(Fault::OutOfRange));
         assert_eq!(minor(&format!("{}1", "0".repeat(400)), 2), Ok(100));
+    }
+
+    #[test]
+    fn a_price_below_a_cent_has_an_exact_total() {
+        let usd = Currency::parse("USD", "").expect("a currency");
+        let of = |price: &'static str, pieces| {
+            let amount = Decimal::new(price);
+            usd.extended(&amount, pieces, || "/price".to_owned()).map_err(|refused| refused.code())
+        };
+        assert_eq!(of("0.0725", 1_000), Ok((None, 7_250)));
+        assert_eq!(of("0.07250", 400), Ok((None, 2_900)));
+        assert_eq!(of("-0.005", 200), Ok((None, -100)));
+        assert_eq!(of("1.50", 3), Ok((Some(150), 450)));
+        assert_eq!(of("0.0725", 10), Err("amount_too_precise"));
+        assert_eq!(of("0.0725", MINOR_MAX), Err("amount_too_precise"));
+        assert_eq!(of("0.5", MINOR_MAX), Err("amount_out_of_range"));
+        assert_eq!(of(&"9".repeat(60).leak()[..], 1), Err("amount_out_of_range"));
+        assert_eq!(of(format!("0.{}1", "0".repeat(60)).leak(), 10), Err("amount_out_of_range"));
+        assert_eq!(of("1e2", 1), Err("amount_invalid"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use sluice_formats::identifier::spoilt;
-pub use sluice_formats::identifier::trimmed;
+pub use sluice_formats::identifier::{is_error, trimmed};
 
 use crate::MapError;
 

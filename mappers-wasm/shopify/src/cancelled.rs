@@ -1,7 +1,9 @@
 //! A cancelled Order → `OrderCancelled` 1.0.
 //!
 //! The webhook carries the whole order with its refunds. What was paid back is the sum of the refunds' successful
-//! transactions, where all of them are in the shop's currency; else it is not stated. Goods were restocked when a refund says so of one of its lines.
+//! transactions. Where it cannot be told, since a transaction is in another currency than the shop's or cannot be read, it is
+//! left out with a note; so is a status of the money that Shopify does not document. Goods were restocked when a refund says so of one
+//! of its lines.
 
 use mapper_sdk::canonical::{CancelReason, Canonical as _, OrderCancelled, Text};
 use mapper_sdk::json::{self, Decimal, Id};
@@ -9,6 +11,8 @@ use mapper_sdk::money::{self, Currency};
 use mapper_sdk::text::known;
 use mapper_sdk::{MapError, Mapped, time};
 use serde::Deserialize;
+
+use crate::noted;
 
 #[derive(Deserialize)]
 struct Order<'a> {
@@ -60,20 +64,23 @@ pub(crate) fn map(payload: &[u8]) -> Mapped<OrderCancelled<'_>> {
         return Err(MapError::new("not_cancelled", "/cancelled_at", "the order has no time of cancellation"));
     };
     let occurred_at = time::utc(cancelled_at, "/cancelled_at")?;
-    let currency = Currency::parse(&order.currency, "/currency")?;
+    let mut notes = Vec::new();
     let refunds = order.refunds.as_deref().unwrap_or_default();
-    let refunded_minor = refunded(currency, refunds)?;
+    let refunded_minor = match &order.refunds {
+        Some(refunds) => noted(refunded(&order.currency, refunds).map(Some), &mut notes),
+        None => None,
+    };
     let data = OrderCancelled {
         reason: order.cancel_reason.as_deref().map(reason),
         reason_text: known(order.cancel_reason),
-        payment_status: crate::payment_status(order.financial_status.as_deref())?,
+        payment_status: noted(crate::payment_status(order.financial_status.as_deref()), &mut notes),
         refunded_minor,
         restocked: restocked(refunds),
         order_name: known(order.name),
         order_id: order.id,
         currency: refunded_minor.map(|_| order.currency),
     };
-    Ok(vec![data.at(occurred_at)])
+    Ok(vec![data.at(occurred_at).noting(notes)])
 }
 
 /// Reasons are Shopify's; one that it adds later is kept in its own words.
@@ -88,21 +95,27 @@ fn reason(reason: &str) -> CancelReason {
     }
 }
 
-fn refunded(currency: Currency, refunds: &[Refund<'_>]) -> Result<Option<money::Minor>, MapError> {
+fn refunded(currency: &str, refunds: &[Refund<'_>]) -> Result<money::Minor, MapError> {
+    let currency = Currency::parse(currency, "/currency")?;
     let mut amounts = Vec::new();
     for (at, refund) in refunds.iter().enumerate() {
         for (number, one) in refund.transactions.iter().flatten().enumerate() {
             if one.kind != "refund" || one.status != "success" {
                 continue;
             }
+            let here = |member: &str| format!("/refunds/{at}/transactions/{number}/{member}");
             if one.currency != currency.code() {
-                return Ok(None);
+                let why = format!(
+                    "{:?}, but the order is in {}: what was paid back is not known",
+                    one.currency,
+                    currency.code()
+                );
+                return Err(MapError::new("currency_mismatch", here("currency"), why));
             }
-            amounts
-                .push(currency.minor(&one.amount, || format!("/refunds/{at}/transactions/{number}/amount")));
+            amounts.push(currency.minor(&one.amount, || here("amount")));
         }
     }
-    money::sum(amounts, || "/refunds".to_owned()).map(Some)
+    money::sum(amounts, || "/refunds".to_owned())
 }
 
 /// Nothing when no refund has lines.

@@ -17,6 +17,7 @@ use mapper_sdk::canonical::{
 use mapper_sdk::text::known;
 use mapper_sdk::{MapError, Mapped, Meta, json, time};
 use order::Order;
+use placed::noted;
 pub use placed::placed;
 
 /// `orders/create`: it happened at `created_at`, else when the envelope says.
@@ -27,13 +28,16 @@ pub fn order_created<'a>(meta: &Meta<'a>, payload: &'a [u8]) -> Mapped<OrderPlac
     version_1(meta)?;
     let order: Order<'a> = json::read(payload)?;
     let occurred_at = at(order.created_at.as_ref(), "/created_at", meta)?;
-    Ok(vec![placed(order)?.at(occurred_at)])
+    let mut notes = Vec::new();
+    Ok(vec![placed(order, &mut notes)?.at(occurred_at).noting(notes)])
 }
 
 /// `orders/updated`, which carries the whole order: it happened at `updated_at`, else when the envelope says.
 ///
+/// A status that Shopify does not document is left out with a note, so it stays as it was.
+///
 /// # Errors
-/// Those of [`order_created`], and `status_unknown`.
+/// Those of [`order_created`].
 pub fn order_updated<'a>(meta: &Meta<'a>, payload: &'a [u8]) -> Mapped<OrderUpdated<'a>> {
     version_1(meta)?;
     let mut order: Order<'a> = json::read(payload)?;
@@ -43,32 +47,41 @@ pub fn order_updated<'a>(meta: &Meta<'a>, payload: &'a [u8]) -> Mapped<OrderUpda
         (None, Some(_)) => Status::Closed,
         (None, None) => Status::Open,
     };
-    let payment = payment_status(order.financial_status.as_deref())?;
-    let fulfillment = fulfillment_status(order.fulfillment_status.as_deref())?;
+    let mut notes = Vec::new();
+    let payment = payment_status(order.financial_status.as_deref());
+    let seen = order.presentment_currency.as_ref().is_some_and(|code| *code != order.currency);
+    let mut stated = if payment.is_err() { &STATED[1..] } else { &STATED };
+    let payment = noted(payment, &mut notes);
+    let fulfillment = noted(fulfillment_status(order.fulfillment_status.as_deref()).map(Some), &mut notes);
     let note = known(order.note.take());
-    let mut order = placed(order)?;
+    let mut order = placed(order, &mut notes)?;
+    if seen && order.presentment.is_none() {
+        // It was left out, and is not gone.
+        stated = &stated[..stated.len() - 1];
+    }
     order.status = Some(status);
     order.payment_status = payment;
-    order.fulfillment_status = Some(fulfillment);
+    order.fulfillment_status = fulfillment;
     order.note = note;
-    let stated: &[_] = &[
-        "orderName",
-        "channel",
-        "note",
-        "customer",
-        "billingAddress",
-        "shippingAddress",
-        "presentment",
-        "paymentStatus",
-    ];
-    Ok(vec![OrderUpdated { order, stated }.at(occurred_at)])
+    Ok(vec![OrderUpdated { order, stated }.at(occurred_at).noting(notes)])
 }
+
+/// What an updated order states, by its absence as well. First and last are what may be left out with a note.
+const STATED: [&str; 8] = [
+    "paymentStatus",
+    "orderName",
+    "channel",
+    "note",
+    "customer",
+    "billingAddress",
+    "shippingAddress",
+    "presentment",
+];
 
 /// `orders/cancelled`: it happened at `cancelled_at`.
 ///
 /// # Errors
-/// Those of reading JSON, of times and of money, `not_cancelled`, `currency_mismatch`, `status_unknown` and
-/// `schema_version_unsupported`.
+/// Those of reading JSON and of times, `not_cancelled` and `schema_version_unsupported`.
 pub fn order_cancelled<'a>(meta: &Meta<'a>, payload: &'a [u8]) -> Mapped<OrderCancelled<'a>> {
     version_1(meta)?;
     cancelled::map(payload)

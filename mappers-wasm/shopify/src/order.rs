@@ -82,6 +82,13 @@ pub struct Order<'a> {
     #[serde(borrow)]
     pub total_price: Decimal<'a>,
     #[serde(borrow, default)]
+    pub original_total_additional_fees_set: Option<MoneySet<'a>>,
+    #[serde(borrow, default)]
+    pub total_cash_rounding_payment_adjustment_set: Option<MoneySet<'a>>,
+    /// What is left of `total_price` after edits, returns and refunds.
+    #[serde(borrow, default)]
+    pub current_total_price: Option<Decimal<'a>>,
+    #[serde(borrow, default)]
     pub total_price_set: Option<MoneySet<'a>>,
 }
 
@@ -140,8 +147,14 @@ pub struct LineItem<'a> {
     #[serde(borrow, default)]
     pub variant_title: Option<Text<'a>>,
     pub quantity: Integer,
+    /// What is left of `quantity` after edits, returns and refunds.
+    #[serde(default)]
+    pub current_quantity: Option<Integer>,
     #[serde(borrow)]
     pub price: Decimal<'a>,
+    /// Superseded by `discount_allocations`, which has the line's share of the order's discounts too.
+    #[serde(borrow, default)]
+    pub total_discount: Option<Decimal<'a>>,
     #[serde(borrow, default)]
     pub price_set: Option<MoneySet<'a>>,
     #[serde(borrow, default)]
@@ -168,6 +181,8 @@ pub struct ShippingLine<'a> {
     pub discount_allocations: Option<Vec<DiscountAllocation<'a>>>,
     #[serde(borrow, default)]
     pub tax_lines: Option<Vec<TaxLine<'a>>>,
+    #[serde(default)]
+    pub is_removed: Option<bool>,
 }
 
 #[derive(Deserialize)]

@@ -4,16 +4,24 @@
 //! customer saw are kept beside the shop's when the currency is another.
 //!
 //! Totals are the vendor's own and are not recomputed: duties, tips and cash rounding make the sum of the lines
-//! something else than what was charged. Quantities and totals are those that were ordered; what was paid back or edited
-//! away later shows in the payment's and the fulfilment's status.
+//! something else than what was charged. `quantity` and `total_price` are what was ordered; `current_quantity` and
+//! `current_total_price`, what is left after edits, returns and refunds, are stated where they differ.
+//!
+//! What the canonical order has as optional is left out with a note when it cannot be read: what the customer saw (a shop may
+//! show currencies outside ISO 4217, such as JEP) and the rate of a tax. What has no place in it is noted when it is not
+//! zero or false: cash rounding, and shipping that was taken off. Money and quantities of the shop's own are never left out: where they
+//! cannot be read, the order is refused.
 
 use mapper_sdk::MapError;
 use mapper_sdk::canonical::{self, OrderPlaced, Text};
-use mapper_sdk::json::Decimal;
+use mapper_sdk::json::{Decimal, Integer};
 use mapper_sdk::money::{self, Currency, MINOR_MAX, Minor};
 use mapper_sdk::text::known;
 
 use crate::order::{self, DiscountAllocation, MoneySet, Order, TaxLine};
+
+/// Longest rate of a tax, by the canonical schema.
+const RATE_CHARS_MAX: usize = 32;
 
 /// The currencies of one order: the shop's, and the customer's when it is another.
 struct Money {
@@ -21,15 +29,17 @@ struct Money {
     presentment: Option<Currency>,
 }
 
-/// The order, in the canonical form.
+/// The order, in the canonical form. `notes` gets what was left out.
 ///
 /// # Errors
-/// `currency_unknown`, `currency_mismatch`, `lines_missing`, `quantity_invalid`, `rate_invalid` and those of money.
-pub fn placed(order: Order<'_>) -> Result<OrderPlaced<'_>, MapError> {
+/// `currency_unknown`, `currency_mismatch`, `lines_missing`, `quantity_invalid` and those of money.
+pub fn placed<'a>(order: Order<'a>, notes: &mut Vec<MapError>) -> Result<OrderPlaced<'a>, MapError> {
     let money = Money {
         shop: Currency::parse(&order.currency, "/currency")?,
         presentment: match &order.presentment_currency {
-            Some(code) if *code != order.currency => Some(Currency::parse(code, "/presentment_currency")?),
+            Some(code) if *code != order.currency => {
+                noted(Currency::parse(code, "/presentment_currency").map(Some), notes)
+            }
             _ => None,
         },
     };
@@ -37,7 +47,18 @@ pub fn placed(order: Order<'_>) -> Result<OrderPlaced<'_>, MapError> {
         return Err(MapError::new("lines_missing", "/line_items", "an order has at least one line"));
     }
     let totals = money.totals(&order)?;
-    let presentment = money.presentment(&order)?;
+    let presentment = noted(money.presentment(&order), notes);
+    // An amount of the lines alone would be half of what the customer saw.
+    let money = Money { presentment: money.presentment.filter(|_| presentment.is_some()), ..money };
+    if let Some(set) = &order.total_cash_rounding_payment_adjustment_set
+        && money.in_shop(set, "/total_cash_rounding_payment_adjustment_set").is_ok_and(|amount| amount != 0)
+    {
+        notes.push(MapError::new(
+            "amount_not_placed",
+            "/total_cash_rounding_payment_adjustment_set",
+            format!("{} was rounded off in cash; no total has it", set.shop_money.amount.as_str()),
+        ));
+    }
     Ok(OrderPlaced {
         order_id: order.id,
         order_name: known(order.name),
@@ -54,10 +75,8 @@ pub fn placed(order: Order<'_>) -> Result<OrderPlaced<'_>, MapError> {
         customer: customer(order.customer, order.email, order.phone),
         billing_address: order.billing_address.and_then(address),
         shipping_address: order.shipping_address.and_then(address),
-        lines: numbered(order.line_items, |at, line| money.line(line, at))?,
-        shipping_lines: numbered(order.shipping_lines.unwrap_or_default(), |at, line| {
-            money.shipping_line(line, at)
-        })?,
+        lines: numbered(order.line_items, |at, line| money.line(line, at, notes))?,
+        shipping_lines: shipping(order.shipping_lines.unwrap_or_default(), &money, notes)?,
         discount_codes: numbered(order.discount_codes.unwrap_or_default(), |at, code| {
             Ok(canonical::DiscountCode {
                 amount_minor: money.shop.minor(&code.amount, || format!("/discount_codes/{at}/amount"))?,
@@ -65,7 +84,7 @@ pub fn placed(order: Order<'_>) -> Result<OrderPlaced<'_>, MapError> {
                 kind: known(code.kind),
             })
         })?,
-        tax_lines: numbered(order.tax_lines.unwrap_or_default(), |at, line| money.tax_line(line, at))?,
+        tax_lines: numbered(order.tax_lines.unwrap_or_default(), |at, line| money.tax_line(line, at, notes))?,
         totals,
         presentment,
     })
@@ -73,26 +92,43 @@ pub fn placed(order: Order<'_>) -> Result<OrderPlaced<'_>, MapError> {
 
 impl Money {
     fn totals(&self, order: &Order<'_>) -> Result<canonical::Totals, MapError> {
+        let total_minor = self.shop.minor(&order.total_price, || "/total_price".to_owned())?;
         Ok(canonical::Totals {
             subtotal_minor: self.shop.minor(&order.subtotal_price, || "/subtotal_price".to_owned())?,
             discount_minor: self.or_zero(order.total_discounts.as_ref(), "/total_discounts")?,
             shipping_minor: match &order.total_shipping_price_set {
                 Some(set) => self.in_shop(set, "/total_shipping_price_set")?,
                 None => money::sum(
-                    order.shipping_lines.iter().flatten().enumerate().map(|(at, line)| {
-                        self.shop.minor(&line.price, || format!("/shipping_lines/{at}/price"))
-                    }),
+                    order
+                        .shipping_lines
+                        .iter()
+                        .flatten()
+                        .enumerate()
+                        .filter(|(_, line)| line.is_removed != Some(true))
+                        .map(|(at, line)| {
+                            self.shop.minor(&line.price, || format!("/shipping_lines/{at}/price"))
+                        }),
                     || "/shipping_lines".to_owned(),
                 )?,
             },
-            fees_minor: None,
+            fees_minor: order
+                .original_total_additional_fees_set
+                .as_ref()
+                .map(|set| self.in_shop(set, "/original_total_additional_fees_set"))
+                .transpose()?,
             tax_minor: self.or_zero(order.total_tax.as_ref(), "/total_tax")?,
             tip_minor: self.or_zero(order.total_tip_received.as_ref(), "/total_tip_received")?,
             duties_minor: match &order.original_total_duties_set {
                 Some(set) => self.in_shop(set, "/original_total_duties_set")?,
                 None => 0,
             },
-            total_minor: self.shop.minor(&order.total_price, || "/total_price".to_owned())?,
+            total_minor,
+            current_total_minor: order
+                .current_total_price
+                .as_ref()
+                .map(|amount| self.shop.minor(amount, || "/current_total_price".to_owned()))
+                .transpose()?
+                .filter(|current| *current != total_minor),
         })
     }
 
@@ -123,7 +159,12 @@ impl Money {
         }))
     }
 
-    fn line<'a>(&self, line: order::LineItem<'a>, at: usize) -> Result<canonical::Line<'a>, MapError> {
+    fn line<'a>(
+        &self,
+        line: order::LineItem<'a>,
+        at: usize,
+        notes: &mut Vec<MapError>,
+    ) -> Result<canonical::Line<'a>, MapError> {
         let here = |member: &str| format!("/line_items/{at}/{member}");
         let quantity = line.quantity.get();
         if !(1..=MINOR_MAX).contains(&quantity) {
@@ -133,33 +174,35 @@ impl Money {
                 format!("{quantity} is no number of things ordered"),
             ));
         }
+        let current_quantity = line.current_quantity.map(Integer::get).unwrap_or(quantity);
+        if !(0..=quantity).contains(&current_quantity) {
+            let why = format!("{current_quantity} is not what is left of {quantity}");
+            return Err(MapError::new("quantity_invalid", here("current_quantity"), why));
+        }
         if let Some(set) = &line.price_set {
             same(self.shop, &set.shop_money.currency_code, || here("price_set/shop_money/currency_code"))?;
         }
-        let unit_price_minor = self.shop.minor(&line.price, || here("price"))?;
-        let discounts = line.discount_allocations.as_deref().unwrap_or_default();
+        let (unit_price_minor, subtotal) = self.shop.extended(&line.price, quantity, || here("price"))?;
         let taxes = line.tax_lines.as_deref().unwrap_or_default();
-        let discount_minor = self.discounts(discounts, || here("discount_allocations"))?;
-        let total_minor = unit_price_minor
-            .checked_mul(quantity)
-            .and_then(|total| total.checked_sub(discount_minor))
-            .filter(|total| (-MINOR_MAX..=MINOR_MAX).contains(total))
-            .ok_or_else(|| {
-                MapError::new("amount_out_of_range", here("price"), "price times quantity is too large")
-            })?;
+        let discount_minor = match &line.discount_allocations {
+            Some(discounts) => self.discounts(discounts, || here("discount_allocations"))?,
+            None => self.or_zero(line.total_discount.as_ref(), &here("total_discount"))?,
+        };
+        let discounts = line.discount_allocations.as_deref().unwrap_or_default();
+        let total_minor = money::sum([Ok(subtotal), Ok(-discount_minor)], || here("price"))?;
         let presentment = match (self.presentment, &line.price_set) {
             (Some(currency), Some(set)) => {
                 let discount_sets = discounts.iter().map(|discount| discount.amount_set.as_ref());
                 let tax_sets = taxes.iter().map(|tax| tax.price_set.as_ref());
-                let unit_price = seen(currency, set, || here("price_set"))?;
-                let discount = all_seen(currency, discount_sets, || here("discount_allocations"))?;
-                let tax = all_seen(currency, tax_sets, || here("tax_lines"))?;
-                match (unit_price, discount, tax) {
-                    (Some(unit_price_minor), Some(discount_minor), Some(tax_minor)) => {
-                        Some(canonical::LinePresentment { unit_price_minor, discount_minor, tax_minor })
-                    }
-                    _ => None,
-                }
+                let seen = || {
+                    let unit_price = seen(currency, set, || here("price_set"))?;
+                    let discount = all_seen(currency, discount_sets, || here("discount_allocations"))?;
+                    let tax = all_seen(currency, tax_sets, || here("tax_lines"))?;
+                    Ok(unit_price.zip(discount).zip(tax))
+                };
+                noted(seen(), notes).map(|((unit_price_minor, discount_minor), tax_minor)| {
+                    canonical::LinePresentment { unit_price_minor, discount_minor, tax_minor }
+                })
             }
             _ => None,
         };
@@ -172,9 +215,10 @@ impl Money {
             title: known(line.title),
             variant_title: known(line.variant_title),
             quantity,
+            current_quantity: Some(current_quantity).filter(|current| *current != quantity),
             unit: None,
-            unit_price_minor: Some(unit_price_minor),
-            subtotal_minor: None,
+            unit_price_minor,
+            subtotal_minor: unit_price_minor.is_none().then_some(subtotal),
             discount_minor,
             total_minor,
             requires_shipping: line.requires_shipping.unwrap_or(true),
@@ -204,20 +248,24 @@ impl Money {
         })
     }
 
-    fn tax_line<'a>(&self, line: TaxLine<'a>, at: usize) -> Result<canonical::TaxLine<'a>, MapError> {
-        if let Some(rate) = &line.rate
-            && !is_plain_decimal(rate.as_str())
-        {
-            return Err(MapError::new(
+    fn tax_line<'a>(
+        &self,
+        line: TaxLine<'a>,
+        at: usize,
+        notes: &mut Vec<MapError>,
+    ) -> Result<canonical::TaxLine<'a>, MapError> {
+        let rate = line.rate.map(|rate| match is_plain_decimal(rate.as_str()) {
+            true => Ok(Some(rate)),
+            false => Err(MapError::new(
                 "rate_invalid",
                 format!("/tax_lines/{at}/rate"),
-                format!("{:?} is not a plain decimal number", rate.as_str()),
-            ));
-        }
+                format!("{:?} is not a plain decimal number of at most 32 digits", rate.as_str()),
+            )),
+        });
         Ok(canonical::TaxLine {
             amount_minor: self.shop.minor(&line.price, || format!("/tax_lines/{at}/price"))?,
             title: known(line.title),
-            rate: line.rate,
+            rate: rate.and_then(|rate| noted(rate, notes)),
         })
     }
 
@@ -275,7 +323,36 @@ fn same(expected: Currency, code: &str, path: impl FnOnce() -> String) -> Result
     ))
 }
 
+/// A detail, or a note why there is none.
+pub(crate) fn noted<T>(detail: Result<Option<T>, MapError>, notes: &mut Vec<MapError>) -> Option<T> {
+    detail.unwrap_or_else(|left_out| {
+        notes.push(left_out);
+        None
+    })
+}
+
+/// The ways of shipping that the order still has.
+fn shipping<'a>(
+    lines: Vec<order::ShippingLine<'a>>,
+    money: &Money,
+    notes: &mut Vec<MapError>,
+) -> Result<Vec<canonical::ShippingLine<'a>>, MapError> {
+    let mut kept = Vec::with_capacity(lines.len());
+    for (at, line) in lines.into_iter().enumerate() {
+        if line.is_removed == Some(true) {
+            let why = format!("{} was taken off the order", line.price.as_str());
+            notes.push(MapError::new("shipping_line_removed", format!("/shipping_lines/{at}"), why));
+        } else {
+            kept.push(money.shipping_line(line, at)?);
+        }
+    }
+    Ok(kept)
+}
+
 fn is_plain_decimal(text: &str) -> bool {
+    if text.len() > RATE_CHARS_MAX {
+        return false;
+    }
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
     digits(whole) && digits(fraction)

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use mapper_sdk::json::{self, Integer};
+use mapper_sdk::text::{SKU_CHARS_MAX, WAREHOUSE_CHARS_MAX, identifier};
 use mapper_sdk::{CanonicalEvent, MapError, Mapped, Meta, quantity, time};
 use serde::{Deserialize, Serialize};
 
@@ -41,7 +42,8 @@ struct Level<'a> {
 /// The stock levels of one message.
 ///
 /// # Errors
-/// `payload_not_json`, `payload_invalid`, `timestamp_invalid` `quantity_negative`, `quantity_out_of_range` (of the SDK), `level_doubled`.
+/// `payload_not_json`, `payload_invalid`, `timestamp_invalid`, `quantity_negative`, `quantity_out_of_range` and those of identifiers
+/// (of the SDK), `level_doubled`.
 pub fn map<'a>(meta: &Meta<'a>, payload: &'a [u8]) -> Mapped<InventoryUpdated<'a>> {
     let Count { counted_at, levels } = json::read(payload)?;
     let occurred_at = match counted_at {
@@ -49,23 +51,20 @@ pub fn map<'a>(meta: &Meta<'a>, payload: &'a [u8]) -> Mapped<InventoryUpdated<'a
         None => time::utc(&meta.occurred_at, "")?,
     };
     let mut seen = BTreeSet::new();
-    for (index, level) in levels.iter().enumerate() {
-        if !seen.insert((&level.place, &level.article)) {
-            let message = format!("{} at {} is stated twice", level.article, level.place);
+    let mut events = Vec::with_capacity(levels.len());
+    for (index, Level { article, place, on_hand }) in levels.into_iter().enumerate() {
+        let here = |member: &str| format!("/levels/{index}/{member}");
+        let sku = identifier(article, SKU_CHARS_MAX, || here("article"))?;
+        let warehouse_id = identifier(place, WAREHOUSE_CHARS_MAX, || here("place"))?;
+        if !seen.insert((warehouse_id.clone(), sku.clone())) {
+            let message = format!("{sku} at {warehouse_id} is stated twice");
             return Err(MapError::new("level_doubled", format!("/levels/{index}"), message));
         }
+        let quantity_on_hand = quantity::not_negative(on_hand.get(), || here("onHand"))?;
+        let data = InventoryUpdated { warehouse_id, sku, quantity_on_hand };
+        events.push(CanonicalEvent::new("InventoryUpdated", "1.0", occurred_at.clone(), data));
     }
-    let events = levels.into_iter().enumerate().map(|(index, Level { article, place, on_hand })| {
-        let on_hand = quantity::not_negative(on_hand.get(), || format!("/levels/{index}/onHand"))?;
-        Ok(CanonicalEvent {
-            event_type: "InventoryUpdated",
-            schema_version: "1.0",
-            occurred_at: occurred_at.clone(),
-            notes: Vec::new(),
-            data: InventoryUpdated { warehouse_id: place, sku: article, quantity_on_hand: on_hand },
-        })
-    });
-    events.collect()
+    Ok(events)
 }
 
 mapper_sdk::export_mapper!(map);

@@ -4,12 +4,16 @@
 //! article, location and time become one event, in the order of the message. Source: Square, Inventory API, webhooks and
 //! `InventoryState`.
 //!
-//! - `IN_STOCK` is "on hand and available for sale": both quantities. It is less than zero when more was sold than counted;
-//!   then nothing is on hand, and less than nothing available.
+//! - Stock is kept of the catalog's item variations only. A count of another object, such as the `ITEM` that Square names when a
+//!   dish is sold out, is of no article: it is left out with a note.
+//! - `IN_STOCK` is "on hand and available for sale": what is available. It is less than zero when more was sold than counted. With it
+//!   goes what is on hand, of which what is reserved is a part: `IN_STOCK`, at least zero, and `RESERVED_FOR_SALE` if that is counted too.
+//!   Of a composed variation (`is_estimated`) nothing is on hand; what can be composed is available.
 //! - `RESERVED_FOR_SALE`, `ORDERED_FROM_VENDOR`, `IN_TRANSIT` (and `IN_TRANSIT_TO`), `WASTE` are the levels reserved, on order,
 //!   in transit, damaged.
-//! - Other states (`SOLD`, `RETURNED_BY_CUSTOMER`, …) say where pieces went, not what there is. They come beside the level that
-//!   changed, and are left out; a message with nothing else is refused.
+//! - Other states that Square documents (`SOLD`, `RETURNED_BY_CUSTOMER`, …) say where pieces went, not what there is. They come beside
+//!   the level that changed, and are left out with a note. A state that Square does not document is refused.
+//! - A message of which nothing is left is refused.
 //!
 //! Quantities are decimal text; a fraction, as of goods sold by weight, is refused.
 
@@ -41,6 +45,10 @@ struct Object<'a> {
 struct Count<'a> {
     #[serde(borrow)]
     catalog_object_id: Text<'a>,
+    #[serde(borrow, default)]
+    catalog_object_type: Option<Text<'a>>,
+    #[serde(default)]
+    is_estimated: Option<bool>,
     #[serde(borrow)]
     location_id: Text<'a>,
     #[serde(borrow)]
@@ -55,7 +63,7 @@ struct Count<'a> {
 ///
 /// # Errors
 /// Those of reading JSON, of times, of identifiers and of quantities; `schema_version_unsupported`, `count_doubled`,
-/// `counts_not_levels`.
+/// `state_unknown`, `counts_not_levels`.
 pub fn map<'a>(meta: &Meta<'a>, payload: &'a [u8]) -> Mapped<InventoryUpdated<'a>> {
     if meta.schema_version != "1" {
         let why = format!("payload schema version {:?}; this mapper reads 1", meta.schema_version);
@@ -63,9 +71,33 @@ pub fn map<'a>(meta: &Meta<'a>, payload: &'a [u8]) -> Mapped<InventoryUpdated<'a
     }
     let counts = json::read::<Notification<'a>>(payload)?.data.object.inventory_counts;
     let mut events: Vec<CanonicalEvent<InventoryUpdated<'a>>> = Vec::with_capacity(counts.len());
+    let mut notes = Vec::new();
     for (at, count) in counts.into_iter().enumerate() {
         let here = |member: &str| format!("/data/object/inventory_counts/{at}/{member}");
-        let Some(level) = Level::of(&count.state) else { continue };
+        match count.catalog_object_type.as_deref() {
+            None | Some("ITEM_VARIATION") => {}
+            Some(other) => {
+                let why = format!("{other:?}: stock is kept of an ITEM_VARIATION only");
+                notes.push(MapError::new("catalog_object_type", here("catalog_object_type"), why));
+                continue;
+            }
+        }
+        let level = match Level::of(&count.state) {
+            Some(level) => level,
+            None if NO_LEVELS.contains(&&*count.state) => {
+                let why = format!("{} of {} says where pieces went", count.state, count.quantity.as_str());
+                notes.push(MapError::new("state_no_level", here("state"), why));
+                continue;
+            }
+            None => {
+                let why = format!("{:?} is no state that Square documents", count.state);
+                return Err(MapError::new("state_unknown", here("state"), why));
+            }
+        };
+        let level = match (level, count.is_estimated) {
+            (Level::InStock, Some(true)) => Level::Available,
+            (level, _) => level,
+        };
         let pieces = level.quantity(&count.quantity, || here("quantity"))?;
         let occurred_at = time::utc(&count.calculated_at, &here("calculated_at"))?;
         let sku = identifier(count.catalog_object_id, SKU_CHARS_MAX, || here("catalog_object_id"))?;
@@ -85,19 +117,46 @@ pub fn map<'a>(meta: &Meta<'a>, payload: &'a [u8]) -> Mapped<InventoryUpdated<'a
             return Err(MapError::new("count_doubled", here("state"), why));
         }
     }
-    if events.is_empty() {
-        return Err(MapError::new(
+    for InventoryUpdated { quantity_on_hand, quantity_reserved, .. } in
+        events.iter_mut().map(|event| &mut event.data)
+    {
+        if let Some(in_stock) = *quantity_on_hand {
+            let on_hand = in_stock.saturating_add(quantity_reserved.unwrap_or(0));
+            *quantity_on_hand =
+                Some(quantity::in_range(on_hand, || "/data/object/inventory_counts".to_owned())?);
+        }
+    }
+    // They are the message's, and stand with its first event.
+    let mut events = events.into_iter();
+    match events.next() {
+        Some(first) => Ok(std::iter::once(first.noting(notes)).chain(events).collect()),
+        None => Err(MapError::new(
             "counts_not_levels",
             "/data/object/inventory_counts",
-            "no count is in a state that says what is in stock",
-        ));
+            notes.first().map_or("there is no count".into(), |left_out| {
+                format!("no count is a level: {}", left_out.message())
+            }),
+        )),
     }
-    Ok(events)
 }
+
+/// What Square documents, and is no level.
+const NO_LEVELS: [&str; 9] = [
+    "CUSTOM",
+    "SOLD",
+    "SOLD_ONLINE",
+    "RETURNED_BY_CUSTOMER",
+    "RECEIVED_FROM_VENDOR",
+    "UNLINKED_RETURN",
+    "COMPOSED",
+    "DECOMPOSED",
+    "NONE",
+];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Level {
     InStock,
+    Available,
     Reserved,
     OnOrder,
     InTransit,
@@ -118,7 +177,7 @@ impl Level {
 
     fn quantity(self, quantity: &Decimal<'_>, path: impl Fn() -> String) -> Result<i64, MapError> {
         match self {
-            Self::InStock => quantity::whole(quantity.as_str(), path),
+            Self::InStock | Self::Available => quantity::whole(quantity.as_str(), path),
             _ => quantity::level(quantity.as_str(), path),
         }
     }
@@ -130,6 +189,7 @@ impl Level {
                 data.quantity_on_hand = Some(pieces.max(0));
                 data.quantity_available.replace(pieces)
             }
+            Self::Available => data.quantity_available.replace(pieces),
             Self::Reserved => data.quantity_reserved.replace(pieces),
             Self::OnOrder => data.quantity_on_order.replace(pieces),
             Self::InTransit => data.quantity_in_transit.replace(pieces),

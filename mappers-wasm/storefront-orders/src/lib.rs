@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use mapper_sdk::json::{self, Integer};
 use mapper_sdk::money::{Currency, Minor, sum};
+use mapper_sdk::text::{SKU_CHARS_MAX, identifier};
 use mapper_sdk::{CanonicalEvent, MapError, Mapped, Meta, time};
 use serde::{Deserialize, Serialize};
 
@@ -107,7 +108,9 @@ pub fn map<'a>(_meta: &Meta<'a>, payload: &'a [u8]) -> Mapped<OrderPlaced<'a>> {
             channel: "storefront",
             test: false,
             taxes_included: true,
-            customer: Customer { customer_id },
+            customer: Customer {
+                customer_id: identifier(customer_id, SKU_CHARS_MAX, || "/customerId".to_owned())?,
+            },
             lines,
             shipping_lines: [],
             discount_codes: [],
@@ -126,7 +129,7 @@ fn order_line(index: usize, line: Line<'_>) -> Result<OrderLine<'_>, MapError> {
     })?;
     Ok(OrderLine {
         line_id: (index + 1).to_string(),
-        sku: line.sku,
+        sku: identifier(line.sku, SKU_CHARS_MAX, || path("sku"))?,
         quantity,
         unit_price_minor,
         discount_minor: 0,

@@ -10,6 +10,7 @@
 use std::borrow::Cow;
 
 use mapper_sdk::json::{self, Integer};
+use mapper_sdk::text::{SKU_CHARS_MAX, WAREHOUSE_CHARS_MAX, identifier};
 use mapper_sdk::{CanonicalEvent, MapError, Mapped, Meta, money, time};
 use serde::{Deserialize, Serialize};
 
@@ -49,7 +50,7 @@ struct Version2<'a> {
 ///
 /// # Errors
 /// `payload_not_json`, `payload_invalid`, `timestamp_invalid` (of the SDK), `schema_version_unsupported`,
-/// `identifier_blank`, `quantity_negative`, `quantity_out_of_range`.
+/// those of identifiers, `quantity_negative`, `quantity_out_of_range`.
 pub fn map<'a>(meta: &Meta<'a>, payload: &'a [u8]) -> Mapped<InventoryUpdated<'a>> {
     match &*meta.schema_version {
         "1" => {
@@ -113,20 +114,15 @@ fn event<'a>(
         occurred_at,
         notes: Vec::new(),
         data: InventoryUpdated {
-            warehouse_id: trimmed(warehouse_id)?,
-            sku: trimmed(sku)?,
+            warehouse_id: identified(warehouse_id, WAREHOUSE_CHARS_MAX)?,
+            sku: identified(sku, SKU_CHARS_MAX)?,
             quantity_on_hand: quantity,
         },
     }])
 }
 
-/// Identifiers are compared byte for byte downstream, so blanks around them would make a second stock level.
-fn trimmed((text, path): Text<'_>) -> Result<Cow<'_, str>, MapError> {
-    let trimmed = match text {
-        Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
-        Cow::Owned(text) => Cow::Owned(text.trim().to_owned()),
-    };
-    if trimmed.is_empty() { Err(MapError::new("identifier_blank", path, "is blank")) } else { Ok(trimmed) }
+fn identified((text, path): Text<'_>, chars_max: usize) -> Result<Cow<'_, str>, MapError> {
+    identifier(text, chars_max, || path.to_owned())
 }
 
 mapper_sdk::export_mapper!(map);

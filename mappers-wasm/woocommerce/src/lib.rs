@@ -10,6 +10,9 @@
 //!   after discounts, and always without tax, whatever `prices_include_tax` says: so `taxesIncluded` is false.
 //! - `subtotal` of several pieces is not always a whole number of cents for each; then there is no `unitPriceMinor`.
 //! - Fees are neither goods nor shipping: `totals.feesMinor`.
+//! - Lines and `total` are what was ordered. What was paid back is in `refunds`, by its total alone: `totals.currentTotalMinor`.
+//! - A plug-in may add states of an order. Such a word is `vendorStatus`; what it means for the order, the goods and the money is left
+//!   out with a note, unless a refund or a payment says it. So is the rate of a tax that cannot be read.
 //!
 //! Invariants: only version 1 of the payload is read; ids keep every digit; nothing is rounded.
 
@@ -28,12 +31,12 @@ use order::Order;
 /// `order.created`: it happened at `date_created_gmt`.
 ///
 /// # Errors
-/// Those of reading JSON, of times, of money and of quantities; `schema_version_unsupported`, `lines_missing`,
-/// `status_unknown`, `rate_invalid`.
+/// Those of reading JSON, of times, of money and of quantities; `schema_version_unsupported`, `lines_missing`.
 pub fn order_created<'a>(meta: &Meta<'a>, payload: &'a [u8]) -> Mapped<OrderPlaced<'a>> {
     let order = read(meta, payload)?;
     let occurred_at = time::utc_unsaid(&order.date_created_gmt, "/date_created_gmt")?;
-    Ok(vec![canonical(order)?.at(occurred_at)])
+    let mut notes = Vec::new();
+    Ok(vec![canonical(order, &mut notes)?.at(occurred_at).noting(notes)])
 }
 
 /// `order.updated`: it happened at `date_modified_gmt`.
@@ -44,7 +47,9 @@ pub fn order_updated<'a>(meta: &Meta<'a>, payload: &'a [u8]) -> Mapped<OrderUpda
     let order = read(meta, payload)?;
     let occurred_at = time::utc_unsaid(&order.date_modified_gmt, "/date_modified_gmt")?;
     let stated: &[_] = &["channel", "note", "customer", "billingAddress", "shippingAddress"];
-    Ok(vec![OrderUpdated { order: canonical(order)?, stated }.at(occurred_at)])
+    let mut notes = Vec::new();
+    let order = canonical(order, &mut notes)?;
+    Ok(vec![OrderUpdated { order, stated }.at(occurred_at).noting(notes)])
 }
 
 fn read<'a>(meta: &Meta<'a>, payload: &'a [u8]) -> Result<Order<'a>, MapError> {
@@ -55,21 +60,29 @@ fn read<'a>(meta: &Meta<'a>, payload: &'a [u8]) -> Result<Order<'a>, MapError> {
     json::read(payload)
 }
 
-fn canonical(order: Order<'_>) -> Result<OrderPlaced<'_>, MapError> {
+fn canonical<'a>(order: Order<'a>, notes: &mut Vec<MapError>) -> Result<OrderPlaced<'a>, MapError> {
     let currency = Currency::parse(&order.currency, "/currency")?;
     if order.line_items.is_empty() {
         return Err(MapError::new("lines_missing", "/line_items", "an order has at least one line"));
     }
-    let (status, fulfillment_status) = status(&order.status)?;
-    let payment_status = Some(payment_status(&order, currency)?);
-    let totals = totals(&order, currency)?;
+    let (status, fulfillment_status) = match status(&order.status) {
+        Some((status, fulfillment)) => (Some(status), Some(fulfillment)),
+        None => {
+            let why = format!("{:?} is no order status of WooCommerce's own", order.status);
+            notes.push(MapError::new("status_unknown", "/status", why));
+            (None, None)
+        }
+    };
+    let paid_back = paid_back(&order, currency)?;
+    let payment_status = payment_status(&order, paid_back, status.is_some());
+    let totals = totals(&order, currency, paid_back)?;
     Ok(OrderPlaced {
         order_id: order.id,
         order_name: known(order.number),
-        status: Some(status),
+        status,
         vendor_status: Some(order.status),
         payment_status,
-        fulfillment_status: Some(fulfillment_status),
+        fulfillment_status,
         currency: order.currency,
         channel: known(order.created_via),
         test: false,
@@ -97,52 +110,55 @@ fn canonical(order: Order<'_>) -> Result<OrderPlaced<'_>, MapError> {
                 kind: known(item.discount_type),
             })
         })?,
-        tax_lines: numbered(order.tax_lines, |at, item| tax_line(currency, item, at))?,
+        tax_lines: numbered(order.tax_lines, |at, item| tax_line(currency, item, at, notes))?,
         totals,
         presentment: None,
     })
 }
 
-/// The states that WooCommerce itself has. A shop's plug-in may add others: these are refused, so that a person decides what
-/// they mean.
-fn status(status: &str) -> Result<(Status, FulfillmentStatus), MapError> {
-    Ok(match status {
+/// The states that WooCommerce itself has.
+fn status(status: &str) -> Option<(Status, FulfillmentStatus)> {
+    Some(match status {
         "auto-draft" | "checkout-draft" | "pending" | "on-hold" | "processing" | "failed" => {
             (Status::Open, FulfillmentStatus::Unfulfilled)
         }
         "completed" => (Status::Closed, FulfillmentStatus::Fulfilled),
         "refunded" => (Status::Closed, FulfillmentStatus::Unfulfilled),
         "cancelled" | "trash" => (Status::Cancelled, FulfillmentStatus::Unfulfilled),
-        other => {
-            let why = format!("{other:?} is no order status of WooCommerce's own");
-            return Err(MapError::new("status_unknown", "/status", why));
-        }
+        _ => return None,
     })
 }
 
-fn payment_status(order: &Order<'_>, currency: Currency) -> Result<PaymentStatus, MapError> {
-    // WooCommerce writes what was paid back as less than zero.
+/// What was paid back so far. WooCommerce writes it as less than zero.
+fn paid_back(order: &Order<'_>, currency: Currency) -> Result<Minor, MapError> {
     let refunds = order.refunds.iter().enumerate();
     let refunds =
         refunds.map(|(at, refund)| currency.minor(&refund.total, || format!("/refunds/{at}/total")));
-    let paid_back = -money::sum(refunds, || "/refunds".to_owned())?;
+    Ok(-money::sum(refunds, || "/refunds".to_owned())?)
+}
+
+/// `known` is whether the order's status is one of WooCommerce's own: of another it is not known that nothing was paid.
+fn payment_status(order: &Order<'_>, paid_back: Minor, known: bool) -> Option<PaymentStatus> {
     let paid = order.date_paid_gmt.as_ref().is_some_and(|at| !at.is_empty());
-    Ok(match &*order.status {
+    Some(match &*order.status {
         "refunded" => PaymentStatus::Refunded,
         "failed" => PaymentStatus::Failed,
         _ if paid_back > 0 => PaymentStatus::PartiallyRefunded,
         _ if paid => PaymentStatus::Paid,
         "cancelled" | "trash" => PaymentStatus::Voided,
-        _ => PaymentStatus::Pending,
+        _ if known => PaymentStatus::Pending,
+        _ => return None,
     })
 }
 
-fn totals(order: &Order<'_>, currency: Currency) -> Result<Totals, MapError> {
+fn totals(order: &Order<'_>, currency: Currency, paid_back: Minor) -> Result<Totals, MapError> {
     let lines = order.line_items.iter().enumerate();
     let goods = lines.map(|(at, item)| currency.minor(&item.total, || format!("/line_items/{at}/total")));
     let fees = order.fee_lines.iter().enumerate();
     let fees = fees.map(|(at, fee)| currency.minor(&fee.total, || format!("/fee_lines/{at}/total")));
     let stated = |amount: &Decimal<'_>, path: &str| currency.minor(amount, || path.to_owned());
+    let total_minor = stated(&order.total, "/total")?;
+    let current = money::sum([Ok(total_minor), Ok(-paid_back)], || "/refunds".to_owned())?;
     Ok(Totals {
         subtotal_minor: money::sum(goods, || "/line_items".to_owned())?,
         discount_minor: stated(&order.discount_total, "/discount_total")?,
@@ -153,7 +169,8 @@ fn totals(order: &Order<'_>, currency: Currency) -> Result<Totals, MapError> {
         tax_minor: stated(&order.total_tax, "/total_tax")?,
         tip_minor: 0,
         duties_minor: 0,
-        total_minor: stated(&order.total, "/total")?,
+        total_minor,
+        current_total_minor: Some(current).filter(|current| *current != total_minor),
     })
 }
 
@@ -175,6 +192,7 @@ fn line(currency: Currency, item: order::LineItem<'_>, at: usize) -> Result<Line
         title: known(item.name),
         variant_title: None,
         quantity: pieces,
+        current_quantity: None,
         unit: None,
         unit_price_minor,
         subtotal_minor: Some(subtotal_minor),
@@ -188,22 +206,29 @@ fn line(currency: Currency, item: order::LineItem<'_>, at: usize) -> Result<Line
     })
 }
 
-fn tax_line(currency: Currency, item: order::TaxLine<'_>, at: usize) -> Result<TaxLine<'_>, MapError> {
+fn tax_line<'a>(
+    currency: Currency,
+    item: order::TaxLine<'a>,
+    at: usize,
+    notes: &mut Vec<MapError>,
+) -> Result<TaxLine<'a>, MapError> {
     let here = |member: &str| format!("/tax_lines/{at}/{member}");
     let amounts = [
         currency.minor(&item.tax_total, || here("tax_total")),
         or_zero(currency, item.shipping_tax_total.as_ref(), || here("shipping_tax_total")),
     ];
+    let rate = item.rate_percent.and_then(|percent| {
+        let rate = Decimal::from_percent(&percent);
+        if rate.is_none() {
+            let why = format!("{:?} is not a percentage", percent.as_str());
+            notes.push(MapError::new("rate_invalid", here("rate_percent"), why));
+        }
+        rate
+    });
     Ok(TaxLine {
         amount_minor: money::sum(amounts, || here("tax_total"))?,
-        rate: item.rate_percent.map(|percent| rate(&percent, || here("rate_percent"))).transpose()?,
+        rate,
         title: known(item.label).or(known(item.rate_code)),
-    })
-}
-
-fn rate<'a>(percent: &Decimal<'a>, path: impl FnOnce() -> String) -> Result<Decimal<'a>, MapError> {
-    Decimal::from_percent(percent).ok_or_else(|| {
-        MapError::new("rate_invalid", path(), format!("{:?} is not a percentage", percent.as_str()))
     })
 }
 

@@ -375,6 +375,7 @@ impl<'a> Heading<'a> {
             tip_minor: 0,
             duties_minor: 0,
             total_minor: all,
+            current_total_minor: None,
         })
     }
 }

@@ -237,6 +237,7 @@ impl<'a> LineParts<'a> {
             title: self.title,
             variant_title: None,
             quantity: self.quantity,
+            current_quantity: None,
             unit: self.unit.map(Text::from),
             subtotal_minor: self.price.is_none().then_some(self.subtotal),
             unit_price_minor: self.price,

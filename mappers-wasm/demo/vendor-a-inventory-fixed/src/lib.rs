@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 
 use mapper_sdk::json::{self, Integer};
+use mapper_sdk::text::{SKU_CHARS_MAX, WAREHOUSE_CHARS_MAX, identifier};
 use mapper_sdk::{CanonicalEvent, MapError, Mapped, Meta, money, time};
 use serde::{Deserialize, Serialize};
 
@@ -48,7 +49,11 @@ pub fn map<'a>(meta: &Meta<'a>, payload: &'a [u8]) -> Mapped<InventoryUpdated<'a
         schema_version: "1.0",
         occurred_at: time::utc(updated_at.as_deref().unwrap_or(&meta.occurred_at), "/updated_at")?,
         notes: Vec::new(),
-        data: InventoryUpdated { warehouse_id: warehouse, sku, quantity_on_hand: qty },
+        data: InventoryUpdated {
+            warehouse_id: identifier(warehouse, WAREHOUSE_CHARS_MAX, || "/warehouse".to_owned())?,
+            sku: identifier(sku, SKU_CHARS_MAX, || "/sku".to_owned())?,
+            quantity_on_hand: qty,
+        },
     }])
 }
 
