@@ -36,6 +36,7 @@ export {
   arrayEnd,
   eventBegin,
   eventEnd,
+  note,
   objectBegin,
   objectEnd,
   putBool,

@@ -3,6 +3,7 @@
 // Every function that can refuse returns null (or false) after it has noted the refusal; the first one stands. A mapper returns
 // false at once.
 
+import { spoilt, spoiltWhy } from "./identifier";
 import { Buffer, Text, isBlank, isDigit } from "./text";
 
 export const enum Kind {
@@ -33,6 +34,14 @@ const message: Buffer = new Buffer();
  */
 export function refuse(at: Json | null, member: string, code: string, why: string, quoted: Text | null = null): bool {
   if (refusal != null) return false;
+  const out = new Buffer();
+  say(out, at, member, code, why, quoted);
+  refusal = out.text();
+  return false;
+}
+
+/** Writes what is said of a place, as a refusal and a note are. */
+export function say(out: Buffer, at: Json | null, member: string, code: string, why: string, quoted: Text | null): void {
   const path = new Buffer();
   if (at) at.pointer(path);
   if (member.length > 0) step(path, Text.of(member));
@@ -43,7 +52,6 @@ export function refuse(at: Json | null, member: string, code: string, why: strin
     message.put('" ');
   }
   message.put(why);
-  const out = new Buffer();
   out.put('{"code":');
   out.quote(Text.of(code));
   out.put(',"path":');
@@ -51,8 +59,6 @@ export function refuse(at: Json | null, member: string, code: string, why: strin
   out.put(',"message":');
   out.quote(message.bounded(MESSAGE_BYTES_MAX));
   out.put("}");
-  refusal = out.text();
-  return false;
 }
 
 function step(path: Buffer, key: Text): void {
@@ -68,6 +74,11 @@ function step(path: Buffer, key: Text): void {
 /** A JSON value. `text` is a string without its escapes, a number as it was sent, or true and false. */
 export class Json {
   kind: Kind = Kind.Null;
+  /**
+   * An escape in the string is half of a surrogate pair, which is no character: RFC 8259 allows it (section 8.2), so a member that
+   * nobody reads may have it. The methods below refuse it in one that they read.
+   */
+  half: bool = false;
   text: Text = new Text(0, 0);
   key: Text = new Text(0, 0);
   index: i32 = 0;
@@ -129,12 +140,22 @@ export class Json {
   /** The same, of a kind. Refuses `payload_invalid`. */
   need(name: string, kind: Kind): Json | null {
     const found = this.there(name);
-    if (!found || found.kind == kind) return found;
+    if (!found) return null;
+    if (found.kind == kind) return found.isText() ? found : null;
     refuse(found, "", "payload_invalid", "is " + kindName(found.kind) + ", not " + kindName(kind));
     return null;
   }
 
-  /** An identifier: a string, or an integer of any size, whose every digit is kept. Refuses `payload_invalid`. */
+  /** Whether every escape of it is a character. Refuses `payload_invalid`. */
+  isText(): bool {
+    return !this.half || refuse(this, "", "payload_invalid", "has half a surrogate pair, which is no character");
+  }
+
+  /**
+   * An identifier: a string, or an integer of any size, whose every digit is kept. What a spreadsheet or an exporter made of one, such as
+   * `4.00638E+12`, `#N/A` or `NULL`, is none. Refuses `payload_invalid`, `identifier_scientific`, `identifier_error_value`,
+   * `identifier_marked`, `identifier_nothing`, `identifier_invisible`.
+   */
   id(name: string): Text | null {
     const found = this.there(name);
     if (!found) return null;
@@ -152,6 +173,12 @@ export class Json {
       refuse(found, "", "payload_invalid", "an identifier has 1 to 256 bytes that are not blank");
       return null;
     }
+    if (!found.isText()) return null;
+    const code = spoilt(text);
+    if (code.length > 0) {
+      refuse(found, "", code, spoiltWhy, text);
+      return null;
+    }
     return text;
   }
 
@@ -164,6 +191,7 @@ export class Json {
       refuse(found, "", "payload_invalid", "is " + kindName(found.kind) + ", not a string");
       return null;
     }
+    if (!found.isText()) return null;
     return found.text.trimmed().len > 0 ? found.text : null;
   }
 }
@@ -185,18 +213,21 @@ function kindName(kind: Kind): string {
   }
 }
 
-/** Reads a JSON text: RFC 8259, in UTF-8, at most 64 deep. Refuses `payload_not_json`. */
+/** Reads a JSON text: RFC 8259, in UTF-8, at most 64 deep; a byte order mark before it is skipped. Refuses `payload_not_json`. */
 export function parse(payload: Text): Json | null {
   if (!payload.isUtf8()) {
     refuse(null, "", "payload_not_json", "not UTF-8");
     return null;
   }
-  return new Reader(payload).whole();
+  const marked = payload.len >= 3 && payload.character(0) == 0xfeff;
+  return new Reader(marked ? payload.part(3, payload.len) : payload).whole();
 }
 
 class Reader {
   private at: i32 = 0;
   private depth: i32 = 0;
+  /** The string that was read last has half a surrogate pair. */
+  private half: bool = false;
 
   constructor(private source: Text) {}
 
@@ -247,6 +278,7 @@ class Reader {
         const text = this.string();
         if (!text) return false;
         out.text = text;
+        out.half = this.half;
         return true;
       }
       case 0x74:
@@ -339,6 +371,7 @@ class Reader {
 
   /** After the opening quote. A string without escapes is a part of the payload; others are copied. */
   private string(): Text | null {
+    this.half = false;
     const from = this.at;
     while (!this.ended()) {
       const byte = this.peek();
@@ -390,15 +423,20 @@ class Reader {
       case 0x75: {
         let code = this.hex4();
         if (code < 0) return this.not("an escape without four digits");
-        if (code >= 0xdc00 && code < 0xe000) return this.not("half a surrogate pair");
-        if (code >= 0xd800 && code < 0xdc00) {
-          if (this.peek() != 0x5c) return this.not("half a surrogate pair");
-          this.at++;
-          if (this.peek() != 0x75) return this.not("half a surrogate pair");
-          this.at++;
-          const low = this.hex4();
-          if (low < 0xdc00 || low > 0xdfff) return this.not("half a surrogate pair");
-          code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
+        if (code >= 0xd800 && code < 0xdc00 && this.peek() == 0x5c) {
+          const behind = this.at++;
+          if (this.peek() == 0x75) {
+            this.at++;
+            const low = this.hex4();
+            if (low < 0) return this.not("an escape without four digits");
+            if (low >= 0xdc00 && low < 0xe000) code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
+          }
+          // What follows is another escape.
+          if (code < 0x10000) this.at = behind;
+        }
+        if (code >= 0xd800 && code < 0xe000) {
+          this.half = true;
+          code = 0xfffd;
         }
         encode(out, code);
         return true;

@@ -43,10 +43,30 @@ export class Text {
   /** Without the blanks around it. */
   trimmed(): Text {
     let from = 0;
-    let to = this.len;
-    while (from < to && isBlank(this.byte(from))) from++;
-    while (to > from && isBlank(this.byte(to - 1))) to--;
-    return this.part(from, to);
+    let to = 0;
+    let at = 0;
+    while (at < this.len) {
+      const start = at;
+      const code = this.character(at);
+      at += bytesOf(code);
+      if (isWhite(code)) {
+        if (to == 0) from = at;
+      } else {
+        if (to == 0) from = start;
+        to = at;
+      }
+    }
+    return to == 0 ? this.part(0, 0) : this.part(from, to);
+  }
+
+  /** The character that begins at `at`. The text is UTF-8. */
+  character(at: i32): i32 {
+    const lead = <i32>this.byte(at);
+    if (lead < 0x80) return lead;
+    const more: i32 = lead >= 0xf0 ? 3 : lead >= 0xe0 ? 2 : 1;
+    let code = lead & (0x3f >> more);
+    for (let i = 1; i <= more && at + i < this.len; i++) code = (code << 6) | (<i32>this.byte(at + i) & 0x3f);
+    return code;
   }
 
   /** Its characters, not its bytes. */
@@ -78,6 +98,28 @@ export class Text {
     }
     return true;
   }
+}
+
+/** How many bytes a character has. */
+export function bytesOf(code: i32): i32 {
+  return code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+}
+
+/** Unicode's White_Space, no-break spaces included. */
+function isWhite(code: i32): bool {
+  return (
+    code == 0x20 ||
+    (code >= 0x09 && code <= 0x0d) ||
+    code == 0x85 ||
+    code == 0xa0 ||
+    code == 0x1680 ||
+    (code >= 0x2000 && code <= 0x200a) ||
+    code == 0x2028 ||
+    code == 0x2029 ||
+    code == 0x202f ||
+    code == 0x205f ||
+    code == 0x3000
+  );
 }
 
 export function isBlank(byte: u8): bool {

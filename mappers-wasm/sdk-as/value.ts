@@ -55,21 +55,72 @@ function scale(text: Text, exponent: i32): Scaled {
   return Scaled.Exact;
 }
 
+/** The integer that a JSON number is, if JSON Schema calls it one: 2, 2.0, 2e0 and 20e-1 are two (2020-12, validation, 6.1.1). */
+function integral(text: Text): Scaled {
+  const negative = text.byte(0) == 0x2d;
+  let end = 0;
+  let places = 0;
+  let count = 0;
+  let fraction = false;
+  let nonzero = false;
+  for (; end < text.len && (text.byte(end) | 0x20) != 0x65; end++) {
+    const byte = text.byte(end);
+    if (byte == 0x2e) fraction = true;
+    if (!isDigit(byte)) continue;
+    count++;
+    places += i32(fraction);
+    nonzero = nonzero || byte != 0x30;
+  }
+  scaledTo = 0;
+  if (!nonzero) return Scaled.Exact;
+  let power: i64 = 0;
+  let at = end + 1;
+  const below = at < text.len && text.byte(at) == 0x2d;
+  if (at < text.len && !isDigit(text.byte(at))) at++;
+  for (; at < text.len; at++) {
+    if (power < 1000000000) power = power * 10 + <i64>(text.byte(at) - 0x30);
+  }
+  let shift = (below ? -power : power) - <i64>places;
+  const kept: i64 = shift < 0 ? <i64>count + shift : <i64>count;
+  let total: i64 = 0;
+  let seen: i64 = 0;
+  let tooLarge = false;
+  for (let i = 0; i < end; i++) {
+    const byte = text.byte(i);
+    if (!isDigit(byte)) continue;
+    if (seen++ >= kept) {
+      if (byte != 0x30) return Scaled.TooPrecise;
+    } else if (!tooLarge) {
+      total = total * 10 + <i64>(byte - 0x30);
+      tooLarge = total > EXACT_MAX;
+    }
+  }
+  for (; shift > 0 && !tooLarge; shift--) {
+    total *= 10;
+    tooLarge = total > EXACT_MAX;
+  }
+  if (tooLarge) return Scaled.OutOfRange;
+  scaledTo = negative ? -total : total;
+  return Scaled.Exact;
+}
+
 function decimal(object: Json, name: string): Json | null {
   const found = object.there(name);
-  if (!found || found.kind == Kind.Number || found.kind == Kind.String) return found;
+  if (!found) return null;
+  if (found.kind == Kind.Number || found.kind == Kind.String) return found.isText() ? found : null;
   refuse(found, "", "payload_invalid", "a decimal number is a string or a number");
   return null;
 }
 
 /**
- * A whole number of pieces, from a number or from decimal text, within ±EXACT_MAX; i64.MIN_VALUE when it is refused with
+ * A whole number of pieces within ±EXACT_MAX, from a number that JSON Schema calls an integer (`12`, `12.0`, `12e0`) or from
+ * decimal text (`"12"`, `"12.000"`); i64.MIN_VALUE when it is refused with
  * `quantity_invalid`, `quantity_fraction` or `quantity_out_of_range`.
  */
 export function whole(object: Json, name: string): i64 {
   const found = decimal(object, name);
   if (!found) return i64.MIN_VALUE;
-  switch (scale(found.text, 0)) {
+  switch (found.kind == Kind.Number ? integral(found.text) : scale(found.text, 0)) {
     case Scaled.Exact:
       return scaledTo;
     case Scaled.Invalid:

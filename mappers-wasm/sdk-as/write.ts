@@ -1,5 +1,6 @@
 // Writing events. Members of `data` stand in the order in which they are put.
 
+import { Json, say } from "./json";
 import { Buffer, Text } from "./text";
 
 const out: Buffer = new Buffer();
@@ -37,7 +38,39 @@ export function eventBegin(eventType: string, schemaVersion: string, occurredAt:
 
 export function eventEnd(): void {
   shut(0x7d);
+  if (noted > NOTES_MAX) {
+    notes.len = notesButLast;
+    notes.put(',{"code":"notes_more","path":"","message":"');
+    notes.integer(noted - (NOTES_MAX - 1));
+    notes.put(' more details were left out"}');
+  }
+  if (noted > 0) {
+    out.put(',"notes":[');
+    out.push(notes.text());
+    out.byte(0x5d);
+  }
+  notes.len = 0;
+  noted = 0;
   shut(0x7d);
+}
+
+/** Most notes of one event; what is beyond is counted in the last. */
+const NOTES_MAX: i32 = 16;
+const notes: Buffer = new Buffer();
+/** How many notes the event that is begun has. */
+let noted: i32 = 0;
+/** Where the last note that there is room for begins. */
+let notesButLast: i32 = 0;
+
+/**
+ * Notes what the message states and the event that is begun leaves out: an optional detail that cannot be read, or that no member of
+ * the canonical type is for. The same arguments as of a refusal; the note is kept with the event.
+ */
+export function note(at: Json | null, member: string, code: string, why: string, quoted: Text | null = null): void {
+  if (++noted > NOTES_MAX) return;
+  if (noted == NOTES_MAX) notesButLast = notes.len;
+  if (noted > 1) notes.byte(0x2c);
+  say(notes, at, member, code, why, quoted);
 }
 
 export function putText(name: string, text: Text): void {

@@ -81,10 +81,108 @@ uint32_t sm_chars(sm_text text) {
 static bool blank(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 static bool digit(char c) { return c >= '0' && c <= '9'; }
 
+/* The character that begins at `at`, and behind it. `text` is UTF-8. */
+static uint32_t character(sm_text text, uint32_t *at) {
+    unsigned char lead = (unsigned char)text.at[(*at)++];
+    if (lead < 0x80) return lead;
+    uint32_t more = lead >= 0xF0 ? 3 : lead >= 0xE0 ? 2 : 1, code = lead & (0x3Fu >> more);
+    while (more-- > 0 && *at < text.len) code = code << 6 | ((unsigned char)text.at[(*at)++] & 0x3F);
+    return code;
+}
+
+/* Unicode's White_Space, no-break spaces included. */
+static bool white(uint32_t c) {
+    return c == ' ' || (c >= 0x09 && c <= 0x0D) || c == 0x85 || c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) ||
+           c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
+}
+
 sm_text sm_trimmed(sm_text text) {
-    while (text.len > 0 && blank(text.at[0])) text.at++, text.len--;
-    while (text.len > 0 && blank(text.at[text.len - 1])) text.len--;
-    return text;
+    uint32_t from = 0, to = 0, at = 0;
+    while (at < text.len) {
+        uint32_t start = at;
+        if (white(character(text, &at))) {
+            if (to == 0) from = at;
+        } else {
+            if (to == 0) from = start;
+            to = at;
+        }
+    }
+    return to == 0 ? (sm_text){text.at, 0} : (sm_text){text.at + from, to - from};
+}
+
+/* ---- what only looks like an identifier ---- */
+
+/* Control characters, and of those that are ignored when text is shown the ones that occur. */
+static bool invisible(uint32_t c) {
+    return c < 0x20 || (c >= 0x7F && c <= 0x9F) || c == 0xAD || c == 0x61C || c == 0x180E || (c >= 0x200B && c <= 0x200F) ||
+           (c >= 0x202A && c <= 0x202E) || (c >= 0x2060 && c <= 0x206F) || c == 0xFEFF;
+}
+
+static uint32_t digits_from(sm_text text, uint32_t at) {
+    uint32_t count = 0;
+    while (at + count < text.len && digit(text.at[at + count])) count++;
+    return count;
+}
+
+/* `4.00638E+12`, `1,23E+15`, `4E+12`, `4.00638E12`; not `4E12`, which may be a number of an article. */
+static bool scientific(sm_text text) {
+    uint32_t at = text.len > 0 && (text.at[0] == '+' || text.at[0] == '-'), whole = digits_from(text, at), fraction = 0;
+    if (whole < 1 || whole > 3) return false;
+    at += whole;
+    bool point = at < text.len && (text.at[at] == '.' || text.at[at] == ',');
+    if (point) {
+        fraction = digits_from(text, ++at);
+        if (fraction == 0) return false;
+        at += fraction;
+    }
+    if (at >= text.len || (text.at[at] | 0x20) != 'e') return false;
+    bool plus = ++at < text.len && text.at[at] == '+', minus = at < text.len && text.at[at] == '-';
+    at += plus || minus;
+    uint32_t power = digits_from(text, at);
+    return power >= 1 && power <= 3 && at + power == text.len && (point || plus);
+}
+
+/* The error value of a spreadsheet's cell: `#N/A`, `#REF!`, `#NAME?`, `####`. Letters outside ASCII are taken for capitals. */
+static bool error_value(sm_text text) {
+    if (text.len == 0 || text.at[0] != '#') return false;
+    if (sm_is(text, "#N/A") || sm_is(text, "#NV") || sm_is(text, "#N/V") || sm_is(text, "#\u041D/\u0414")) return true;
+    bool all = true, word = text.len > 2 && (text.at[text.len - 1] == '!' || text.at[text.len - 1] == '?');
+    for (uint32_t i = 1; i < text.len; i++) {
+        all &= text.at[i] == '#';
+        word &= !(text.at[i] >= 'a' && text.at[i] <= 'z') && !blank(text.at[i]);
+    }
+    return all || word;
+}
+
+/* As `sluice_formats::identifier` of the SDK in Rust: NULL when it may be an identifier, else the refusal's code. */
+static const char *spoilt(sm_text text, const char **why) {
+    static const char *const nothing_words[] = {"-", "--", "\u2013", "\u2014", "N/A", "n/a", "NULL", "null", "(null)",
+                                                "None", "NaN", "nan", "undefined", "[object Object]"};
+    for (uint32_t at = 0; at < text.len;) {
+        if (invisible(character(text, &at))) {
+            *why = "has a character that cannot be seen";
+            return "identifier_invisible";
+        }
+    }
+    if (scientific(text)) {
+        *why = "is a number in scientific notation, as a spreadsheet writes it: its digits are lost";
+        return "identifier_scientific";
+    }
+    if (error_value(text)) {
+        *why = "is an error value of a spreadsheet";
+        return "identifier_error_value";
+    }
+    if (text.len > 0 && (text.at[0] == '\'' || text.at[0] == '=')) {
+        *why = "begins with a mark for a spreadsheet";
+        return "identifier_marked";
+    }
+    for (uint32_t i = 0; i < sizeof nothing_words / sizeof *nothing_words; i++) {
+        if (sm_is(text, nothing_words[i])) {
+            *why = "is a word for nothing";
+            return "identifier_nothing";
+        }
+    }
+    return NULL;
 }
 
 sm_set sm_set_for(uint32_t count) {
@@ -121,6 +219,9 @@ typedef struct {
 
 static buffer events;
 static buffer refusal;
+static buffer notes;            /* of the event that is begun */
+static uint32_t noted;          /* how many */
+static uint32_t notes_but_last; /* where the last that there is room for begins */
 static bool begun; /* an item stands before, so a comma comes first */
 
 static void push(buffer *out, const char *bytes, uint32_t len) {
@@ -202,6 +303,19 @@ void sm_event_begin(const char *event_type, const char *schema_version, sm_text 
 
 void sm_event_end(void) {
     shut("}");
+    if (noted > SM_NOTES_MAX) {
+        notes.len = notes_but_last;
+        put(&notes, ",{\"code\":\"notes_more\",\"path\":\"\",\"message\":\"");
+        integer(&notes, (int64_t)noted - (SM_NOTES_MAX - 1));
+        put(&notes, " more details were left out\"}");
+    }
+    if (noted > 0) {
+        put(&events, ",\"notes\":[");
+        push(&events, notes.at, notes.len);
+        put(&events, "]");
+    }
+    notes = (buffer){0};
+    noted = 0;
     shut("}");
 }
 
@@ -255,20 +369,31 @@ static sm_text bounded(buffer text, uint32_t len_max) {
     return (sm_text){text.at, len};
 }
 
-bool sm_refuse_texts(const sm_json *at, const char *member, const char *code, const sm_text *texts) {
-    if (refusal.len != 0) return false;
+/* Writes what is said of a place, as a refusal and a note are. */
+static void say(buffer *out, const sm_json *at, const char *member, const char *code, const sm_text *texts) {
     buffer path = {0}, message = {0};
     pointer(&path, at);
     if (member != NULL) step(&path, (sm_text){member, length(member)});
     for (; texts->at != NULL; texts++) push(&message, texts->at, texts->len);
-    put(&refusal, "{\"code\":");
-    quote(&refusal, (sm_text){code, length(code)});
-    put(&refusal, ",\"path\":");
-    quote(&refusal, bounded(path, PATH_BYTES_MAX));
-    put(&refusal, ",\"message\":");
-    quote(&refusal, bounded(message, MESSAGE_BYTES_MAX));
-    put(&refusal, "}");
+    put(out, "{\"code\":");
+    quote(out, (sm_text){code, length(code)});
+    put(out, ",\"path\":");
+    quote(out, bounded(path, PATH_BYTES_MAX));
+    put(out, ",\"message\":");
+    quote(out, bounded(message, MESSAGE_BYTES_MAX));
+    put(out, "}");
+}
+
+bool sm_refuse_texts(const sm_json *at, const char *member, const char *code, const sm_text *texts) {
+    if (refusal.len == 0) say(&refusal, at, member, code, texts);
     return false;
+}
+
+void sm_note_texts(const sm_json *at, const char *member, const char *code, const sm_text *texts) {
+    if (++noted > SM_NOTES_MAX) return;
+    if (noted == SM_NOTES_MAX) notes_but_last = notes.len;
+    if (noted > 1) put(&notes, ",");
+    say(&notes, at, member, code, texts);
 }
 
 /* ---- reading JSON ---- */
@@ -347,7 +472,7 @@ static char *encode(char *to, uint32_t code) {
 }
 
 /* After the opening quote. A string without escapes is a part of the payload; others are copied. */
-static bool string(reader *in, sm_text *text) {
+static bool string(reader *in, sm_text *text, bool *half) {
     const char *from = in->at;
     while (in->at < in->end && *in->at != '"' && *in->at != '\\' && (unsigned char)*in->at >= 0x20) in->at++;
     if (in->at < in->end && *in->at == '"') {
@@ -387,15 +512,16 @@ static bool string(reader *in, sm_text *text) {
             case 't': *to++ = '\t'; break;
             case 'u':
                 if (!hex4(in, &code)) return not_json(in, "an escape without four digits");
-                if (code >= 0xD800 && code < 0xDC00) {
-                    if (in->end - in->at < 6 || in->at[0] != '\\' || in->at[1] != 'u') {
-                        return not_json(in, "half a surrogate pair");
-                    }
+                if (code >= 0xD800 && code < 0xDC00 && in->end - in->at >= 6 && in->at[0] == '\\' && in->at[1] == 'u') {
+                    const char *behind = in->at;
                     in->at += 2;
-                    if (!hex4(in, &low) || low < 0xDC00 || low > 0xDFFF) return not_json(in, "half a surrogate pair");
-                    code = 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00);
-                } else if (code >= 0xDC00 && code < 0xE000) {
-                    return not_json(in, "half a surrogate pair");
+                    if (!hex4(in, &low)) return not_json(in, "an escape without four digits");
+                    if (low >= 0xDC00 && low < 0xE000) code = 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00);
+                    else in->at = behind; /* another escape */
+                }
+                if (code >= 0xD800 && code < 0xE000) {
+                    *half = true;
+                    code = 0xFFFD;
                 }
                 to = encode(to, code);
                 break;
@@ -452,10 +578,11 @@ static bool items(reader *in, sm_json *out, char shut_by) {
         sm_json *one = sm_alloc(sizeof(sm_json), _Alignof(sm_json));
         *one = (sm_json){.parent = out, .index = out->count++};
         if (out->kind == SM_OBJECT) {
+            bool half = false; /* of a key: it is no name that anybody asks for */
             skip(in);
             if (in->at == in->end || *in->at != '"') return not_json(in, "no key");
             in->at++;
-            if (!string(in, &one->key)) return false;
+            if (!string(in, &one->key, &half)) return false;
             skip(in);
             if (in->at == in->end || *in->at != ':') return not_json(in, "no colon");
             in->at++;
@@ -480,7 +607,7 @@ static bool value(reader *in, sm_json *out) {
     switch (*in->at) {
         case '{': in->at++, out->kind = SM_OBJECT; return items(in, out, '}');
         case '[': in->at++, out->kind = SM_ARRAY; return items(in, out, ']');
-        case '"': in->at++, out->kind = SM_STRING; return string(in, &out->text);
+        case '"': in->at++, out->kind = SM_STRING; return string(in, &out->text, &out->half);
         case 't': out->kind = SM_BOOL; return word(in, "true", &out->text);
         case 'f': out->kind = SM_BOOL; return word(in, "false", &out->text);
         case 'n': out->kind = SM_NULL; return word(in, "null", &out->text);
@@ -492,6 +619,7 @@ static bool value(reader *in, sm_json *out) {
 }
 
 bool sm_parse(sm_text payload, const sm_json **root) {
+    if (payload.len >= 3 && sm_is((sm_text){payload.at, 3}, "\xEF\xBB\xBF")) payload.at += 3, payload.len -= 3;
     reader in = {payload.at, payload.at + payload.len, payload.at, 0};
     if (!utf8(payload)) return sm_refuse(NULL, NULL, "payload_not_json", SM_LITERAL("not UTF-8"));
     sm_json *whole = sm_alloc(sizeof(sm_json), _Alignof(sm_json));
@@ -536,8 +664,12 @@ static bool there(const sm_json *object, const char *name, const sm_json **found
     return true;
 }
 
+static bool whole_text(const sm_json *found) {
+    return !found->half || sm_refuse(found, NULL, "payload_invalid", SM_LITERAL("has half a surrogate pair, which is no character"));
+}
+
 static bool of_kind(const sm_json *found, sm_kind kind) {
-    if (found->kind == kind) return true;
+    if (found->kind == kind) return whole_text(found);
     return sm_refuse(found, NULL, "payload_invalid", SM_LITERAL("is "), kind_name(found->kind), SM_LITERAL(", not "),
                      kind_name(kind));
 }
@@ -556,6 +688,11 @@ bool sm_id(const sm_json *object, const char *name, sm_text *id) {
     }
     if (found->text.len == 0 || found->text.len > SM_ID_BYTES_MAX) {
         return sm_refuse(found, NULL, "payload_invalid", SM_LITERAL("an identifier has 1 to 256 bytes"));
+    }
+    if (!whole_text(found)) return false;
+    const char *why, *code = spoilt(sm_trimmed(found->text), &why);
+    if (code != NULL) {
+        return sm_refuse(found, NULL, code, SM_LITERAL("\""), found->text, SM_LITERAL("\" "), ((sm_text){why, length(why)}));
     }
     *id = found->text;
     return true;
@@ -614,9 +751,45 @@ static scaled_as scaled(sm_text text, int exponent, int64_t *out) {
     return EXACT;
 }
 
+/* The integer that a JSON number is, if JSON Schema calls it one: 2, 2.0, 2e0 and 20e-1 are two (2020-12, validation, 6.1.1). */
+static scaled_as integral(sm_text text, int64_t *out) {
+    uint32_t end = 0, places = 0, count = 0;
+    bool negative = text.at[0] == '-', fraction = false, nonzero = false;
+    for (; end < text.len && (text.at[end] | 0x20) != 'e'; end++) {
+        if (text.at[end] == '.') fraction = true;
+        if (!digit(text.at[end])) continue;
+        count++, places += fraction;
+        nonzero |= text.at[end] != '0';
+    }
+    *out = 0;
+    if (!nonzero) return EXACT;
+    int64_t power = 0;
+    uint32_t at = end + 1;
+    bool below = at < text.len && text.at[at] == '-';
+    for (at += at < text.len && !digit(text.at[at]); at < text.len; at++) {
+        if (power < 1000000000) power = power * 10 + (text.at[at] - '0');
+    }
+    int64_t shift = (below ? -power : power) - places, kept = shift < 0 ? count + shift : count;
+    int64_t total = 0;
+    bool too_large = false;
+    for (uint32_t i = 0, seen = 0; i < end; i++) {
+        if (!digit(text.at[i])) continue;
+        if (seen++ >= kept) {
+            if (text.at[i] != '0') return TOO_PRECISE;
+        } else if (!too_large) {
+            total = total * 10 + (text.at[i] - '0');
+            too_large = total > SM_EXACT_MAX;
+        }
+    }
+    for (; shift > 0 && !too_large; shift--) too_large = (total *= 10) > SM_EXACT_MAX;
+    if (too_large) return OUT_OF_RANGE;
+    *out = negative ? -total : total;
+    return EXACT;
+}
+
 static bool decimal(const sm_json *object, const char *name, const sm_json **found) {
     if (!there(object, name, found)) return false;
-    if ((*found)->kind == SM_NUMBER || (*found)->kind == SM_STRING) return true;
+    if ((*found)->kind == SM_NUMBER || (*found)->kind == SM_STRING) return whole_text(*found);
     return sm_refuse(*found, NULL, "payload_invalid", SM_LITERAL("a decimal number is a string or a number, not "),
                      kind_name((*found)->kind));
 }
@@ -624,7 +797,7 @@ static bool decimal(const sm_json *object, const char *name, const sm_json **fou
 bool sm_whole(const sm_json *object, const char *name, int64_t *pieces) {
     const sm_json *found;
     if (!decimal(object, name, &found)) return false;
-    switch (scaled(found->text, 0, pieces)) {
+    switch (found->kind == SM_NUMBER ? integral(found->text, pieces) : scaled(found->text, 0, pieces)) {
         case EXACT: return true;
         case INVALID:
             return sm_refuse(found, NULL, "quantity_invalid", SM_LITERAL("\""), found->text,

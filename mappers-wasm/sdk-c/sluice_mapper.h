@@ -52,9 +52,12 @@ typedef struct {
 
 typedef enum { SM_NULL, SM_BOOL, SM_NUMBER, SM_STRING, SM_ARRAY, SM_OBJECT } sm_kind;
 
-/* A JSON value. `text` is a string without its escapes, a number as it was sent, or `true` and `false`. */
+/* A JSON value. `text` is a string without its escapes, a number as it was sent, or `true` and `false`. `half` says that an escape
+ * in the string is half of a surrogate pair, which is no character: RFC 8259 allows it (section 8.2), so a member that nobody reads
+ * may have it, and the readers below refuse it in one that they read. */
 typedef struct sm_json {
     sm_kind kind;
+    bool half;
     sm_text text;
     sm_text key;                  /* of a member of an object */
     uint32_t index;               /* of an item of an array */
@@ -72,7 +75,8 @@ bool sm_map(const sm_json *meta, sm_text payload);
 
 /* ---- reading ---- */
 
-/* Reads a JSON text: RFC 8259, in UTF-8, at most SM_DEPTH_MAX deep. Refuses `payload_not_json`. */
+/* Reads a JSON text: RFC 8259, in UTF-8, at most SM_DEPTH_MAX deep; a byte order mark before it is skipped. Refuses
+ * `payload_not_json`. */
 bool sm_parse(sm_text payload, const sm_json **root);
 
 /* A member, or NULL when it is absent, null, or `object` is no object. Of a member that is there twice, `sm_need` and its kin
@@ -82,7 +86,9 @@ const sm_json *sm_get(const sm_json *object, const char *name);
 /* A member that must be there, once, and of that kind. Refuses `payload_invalid`. */
 bool sm_need(const sm_json *object, const char *name, sm_kind kind, const sm_json **found);
 
-/* An identifier: a string, or an integer of any size, whose every digit is kept. Refuses `payload_invalid`. */
+/* An identifier: a string, or an integer of any size, whose every digit is kept. What a spreadsheet or an exporter made of one, such
+ * as `4.00638E+12`, `#N/A` or `NULL`, is none. Refuses `payload_invalid`, `identifier_scientific`, `identifier_error_value`,
+ * `identifier_marked`, `identifier_nothing`, `identifier_invisible`. */
 bool sm_id(const sm_json *object, const char *name, sm_text *id);
 
 /* An identifier without the blanks around it, of at most `chars_max` characters. Refuses `identifier_blank`,
@@ -92,8 +98,8 @@ bool sm_identifier(const sm_json *object, const char *name, uint32_t chars_max, 
 /* Text of a member; `text->at` is NULL when it is absent, null or blank. Refuses `payload_invalid` when it is no string. */
 bool sm_optional_text(const sm_json *object, const char *name, sm_text *text);
 
-/* A whole number of pieces, from a number or from decimal text (`12`, `"12"`, `"12.000"`), within SM_EXACT_MAX. Refuses
- * `quantity_invalid`, `quantity_fraction`, `quantity_out_of_range`. */
+/* A whole number of pieces, within SM_EXACT_MAX: from a number that JSON Schema calls an integer (`12`, `12.0`, `12e0`), or from
+ * decimal text (`"12"`, `"12.000"`). Refuses `quantity_invalid`, `quantity_fraction`, `quantity_out_of_range`. */
 bool sm_whole(const sm_json *object, const char *name, int64_t *pieces);
 
 /* The same, and not below zero. Refuses `quantity_negative` too. */
@@ -133,6 +139,15 @@ bool sm_refuse_texts(const sm_json *at, const char *member, const char *code, co
 #define SM_END ((sm_text){NULL, 0})
 #define sm_refuse(at, member, code, ...) \
     sm_refuse_texts((at), (member), (code), (const sm_text[]){__VA_ARGS__, SM_END})
+
+/* ---- noting ---- */
+
+/* Notes what the message states and the event that is begun leaves out: an optional detail that cannot be read, or that no member of
+ * the canonical type is for. The same arguments as of a refusal; the note is kept with the event. At most SM_NOTES_MAX of one event;
+ * what is beyond is counted in the last. */
+void sm_note_texts(const sm_json *at, const char *member, const char *code, const sm_text *texts);
+#define sm_note(at, member, code, ...) sm_note_texts((at), (member), (code), (const sm_text[]){__VA_ARGS__, SM_END})
+#define SM_NOTES_MAX 16
 
 /* ---- writing ---- */
 

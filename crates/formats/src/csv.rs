@@ -8,6 +8,8 @@
 //!   quote within an unquoted field, text behind a closed quote and a quote that is not closed are refused, `csv_quote`.
 //! - A record has as many fields as the header. Excel pads some rows with empty fields, and leaves out empty ones at the end of
 //!   others (Microsoft, KB 77295): more fields are fine if they are empty, fewer if only columns without a name are missing.
+//! - The last line needs no line break (RFC 4180, section 2, rule 2). Where the file ends behind a separator it may have been cut
+//!   off, and a value be missing: `csv_cut_off`.
 //!
 //! [`cut`] finds the records of any text, and where each field stands in it, so that one can be replaced and the rest stays byte for
 //! byte; what it cannot read it takes as it stands. [`Reader`] refuses what `cut` could not read, and finds columns by the
@@ -85,11 +87,11 @@ impl<'a> Cut<'a> {
         if self.at == self.text.len() {
             return None;
         }
-        let mut record = Record { line: self.line, cells: Vec::new() };
+        let mut record = Record { line: self.line, cells: Vec::new(), ended: false };
         loop {
             record.cells.push(self.cell());
             if self.text.as_bytes().get(self.at) != Some(&self.separator) {
-                self.line_break();
+                record.ended = self.line_break();
                 return Some(record);
             }
             self.at += 1;
@@ -195,6 +197,8 @@ pub struct Record<'a> {
     pub line: usize,
     /// Its fields.
     pub cells: Vec<Cell<'a>>,
+    /// A line break is behind it.
+    ended: bool,
 }
 
 /// A column, found in the header.
@@ -303,10 +307,17 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// `csv_quote` where quotes stand where they may not, `csv_fields` where there are more or fewer fields than in the
-    /// header. After either, the record behind it can be read, but for a quote that is not closed, which ends the file.
+    /// header, `csv_cut_off` where the file ends behind a separator. After the first two, the record behind it can be read, but for a quote that is not closed, which ends the file.
     pub fn next_record(&mut self) -> Result<Option<Record<'a>>, Refusal> {
         let Some(record) = self.rows.next() else { return Ok(None) };
         let mut record = readable(record)?;
+        if !record.ended
+            && record.cells.last().is_some_and(|cell| cell.text.trim().is_empty() && !cell.quoted)
+        {
+            let line = record.line;
+            let why = format!("line {line}: the file ends behind a separator: it may be cut off");
+            return Err(Refusal::new("csv_cut_off", format!("/{line}"), why));
+        }
         let columns = self.header.len();
         let named = self.header.iter().rposition(|name| !name.is_empty()).map_or(0, |last| last + 1);
         let said =
@@ -334,6 +345,8 @@ fn readable(record: Record<'_>) -> Result<Record<'_>, Refusal> {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn rows(text: &str) -> Result<Vec<(usize, Vec<String>)>, Refusal> {
@@ -432,6 +445,7 @@ mod tests {
             ("a,b\n1,2,3\n", "csv_fields", "/2"),
             ("a,b\n\"1\n\",2\n3,\"4", "csv_quote", "/4"),
             ("a,b\r\"1\r\r\n\",2\r3,\"4", "csv_quote", "/5"),
+            ("a,b\n1,2\n3,", "csv_cut_off", "/3"),
         ] {
             let refused = rows(text).expect_err(text);
             assert_eq!((refused.code(), refused.path()), (code, path), "{text:?}");
@@ -456,5 +470,53 @@ mod tests {
         assert_eq!(&text[quoted.place.clone()], "x, \"\"y\"\"\nz");
         assert_eq!(quoted.written("a\"b"), "a\"\"b");
         assert_eq!((cut(text).separator(), records[2].cells[0].quoted), (',', false));
+    }
+
+    fn field() -> impl Strategy<Value = String> {
+        "[a-z0-9 ,;|\t\"\r\n\u{a0}é]{0,8}"
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_panics_and_both_readers_agree(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let text = String::from_utf8_lossy(&bytes);
+            let records: Vec<Record<'_>> = cut(&text).collect();
+            for cell in records.iter().flat_map(|record| &record.cells) {
+                let stands = &text[cell.place.clone()];
+                prop_assert_eq!(if cell.quoted { stands.replace("\"\"", "\"") } else { stands.to_owned() }, &*cell.text);
+            }
+            if let Ok(rows) = rows(&text) {
+                prop_assert_eq!(rows.len() + 1, records.len());
+            }
+            let _ = Reader::new(&bytes).map(|mut reader| while let Ok(Some(_)) = reader.next_record() {});
+        }
+
+        #[test]
+        fn what_is_written_with_quotes_is_read_back(
+            rows in proptest::collection::vec(proptest::collection::vec(field(), 3), 1..6),
+            separator in proptest::sample::select(vec![",", ";", "\t", "|"]),
+            blank in proptest::sample::select(vec!["", " ", "  "]),
+            end in proptest::sample::select(vec!["\n", "\r\n", "\r"]),
+        ) {
+            let quoted = |text: &String| format!("{blank}\"{}\"{blank}", text.replace('"', "\"\""));
+            let line = |row: &Vec<String>| row.iter().map(quoted).collect::<Vec<_>>().join(separator) + end;
+            let file = ["a", "b", "c"].join(separator) + end + &rows.iter().map(line).collect::<String>();
+            let says: Vec<&Vec<String>> =
+                rows.iter().filter(|row| row.iter().any(|field| !field.trim().is_empty())).collect();
+            let read = self::rows(&file).unwrap();
+            prop_assert_eq!(read.iter().map(|(_, row)| row).collect::<Vec<_>>(), says);
+        }
+
+        #[test]
+        fn a_file_that_is_cut_off_has_no_record_with_a_field_missing(at in 0..60_usize) {
+            const FILE: &str = "sku;place;qty;name\r\nA-1;NOR;12;\"Lamp; \"\"L\"\"\"\r\nB-2;SUD;7;Kettle\r\n";
+            let mut cut = at.min(FILE.len());
+            while !FILE.is_char_boundary(cut) {
+                cut -= 1;
+            }
+            for (_, row) in rows(&FILE[..cut]).unwrap_or_default() {
+                prop_assert!(row.len() == 4 && row.iter().all(|field| !field.is_empty()), "{row:?}");
+            }
+        }
     }
 }

@@ -23,3 +23,24 @@ fn what_is_too_much_for_one_message_is_refused_in_the_vendors_terms() {
         "{refused}"
     );
 }
+
+/// Far beyond what one message may have: read to the bound, in one pass.
+#[test]
+fn a_file_of_a_hundred_thousand_lines_is_mapped_or_refused_by_name() {
+    let cases = mapper_sdk::golden::cases(env!("CARGO_MANIFEST_DIR").as_ref());
+    let lines = (0..100_000).map(|line| format!("A-{line},R,{line},\"a, b\"\r\n,,,\r\n"));
+    let file: String =
+        std::iter::once("sku,warehouse,on_hand,description\r\n".to_owned()).chain(lines).collect();
+    let refused = csv_stock_feed::run(&cases[0].meta, file.as_bytes()).expect_err("too many lines");
+    let refused = String::from_utf8(refused).expect("it is JSON");
+    let line = 2 * csv_stock_feed::LINES_MAX + 2;
+    assert!(refused.starts_with(&format!(r#"{{"code":"lines_too_many","path":"/{line}""#)), "{refused}");
+    let mut reader = mapper_sdk::csv::Reader::new(file.as_bytes()).expect("a header");
+    let quantity = reader.required("on_hand").expect("a column");
+    let mut sum = 0;
+    while let Some(record) = reader.next_record().expect("a record") {
+        let text = record.required(quantity, "on_hand").expect("a quantity");
+        sum += mapper_sdk::quantity::whole(&text, String::new).expect("a number");
+    }
+    assert_eq!(sum, 100_000 * 99_999 / 2);
+}

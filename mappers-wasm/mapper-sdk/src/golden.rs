@@ -122,7 +122,10 @@ pub fn has_notes(bundle: &Path) -> bool {
     true
 }
 
-/// Runs every case of a bundle; says how many there were.
+/// Largest message that is cut at every byte.
+const CUT_BYTES_MAX: usize = 8_192;
+
+/// Runs every case of a bundle, and a mapped one also cut off at every byte; says how many there were.
 ///
 /// # Panics
 /// With every difference at once, or with what is wrong with the notes, so as to fail the test that calls it.
@@ -130,6 +133,9 @@ pub fn check(bundle: &Path, run: impl Fn(&[u8], &[u8]) -> Result<Vec<u8>, Vec<u8
     let bless = std::env::var_os("SLUICE_BLESS").is_some_and(|on| on == "1");
     let _ = has_notes(bundle);
     let cases = cases(bundle);
+    for case in cases.iter().filter(|case| case.payload.len() <= CUT_BYTES_MAX) {
+        case.check_cuts(&run);
+    }
     let differences: Vec<String> =
         cases.iter().filter_map(|case| case.compare(&run(&case.meta, &case.payload), bless).err()).collect();
     assert!(
@@ -143,6 +149,31 @@ pub fn check(bundle: &Path, run: impl Fn(&[u8], &[u8]) -> Result<Vec<u8>, Vec<u8
 }
 
 impl Case {
+    /// Runs the message cut off at every byte, if the whole is mapped. What is left of a JSON text is refused; of a file with lines, an
+    /// event that is left has every member that it has in the whole.
+    ///
+    /// # Panics
+    /// Where the mapper does, or where a value is missing.
+    pub fn check_cuts(&self, run: impl Fn(&[u8], &[u8]) -> Result<Vec<u8>, Vec<u8>>) {
+        let events = |json: &[u8]| serde_json::from_slice::<Vec<Value>>(json).unwrap_or_default();
+        let members = |event: &Value| -> Vec<String> {
+            event["data"].as_object().into_iter().flat_map(Map::keys).cloned().collect()
+        };
+        let Ok(whole) = run(&self.meta, &self.payload) else { return };
+        let whole = events(&whole);
+        let text = self.payload.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&self.payload);
+        let is_json = matches!(text.trim_ascii_start().first(), Some(b'{' | b'['));
+        let end = self.payload.trim_ascii_end().len();
+        for at in 0..end {
+            let Ok(cut) = run(&self.meta, &self.payload[..at]) else { continue };
+            assert!(!is_json, "{}: cut at byte {at}, it is mapped", self.name);
+            for (number, event) in events(&cut).iter().enumerate() {
+                let expected = whole.get(number).map(members);
+                assert_eq!(Some(members(event)), expected, "{}: cut at byte {at}, event {number}", self.name);
+            }
+        }
+    }
+
     /// Compares an outcome with the case's files, or writes them.
     ///
     /// # Errors

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use serde::de::{Deserialize, Deserializer, Error as _};
+use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use serde_path_to_error::{Path, Segment};
@@ -15,12 +15,13 @@ use crate::MapError;
 /// Reads a payload as `T`. Borrow from it where you can (`#[serde(borrow)]`): what is not copied costs nothing.
 ///
 /// # Errors
-/// `payload_not_json` when the bytes are no JSON text in UTF-8, else `payload_invalid` with the pointer of the first
+/// `payload_not_json` when the bytes are no JSON text in UTF-8 (a byte order mark before it is skipped), else `payload_invalid` with the pointer of the first
 /// member that is missing, doubled or of another type.
 pub fn read<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, MapError> {
     let text = str::from_utf8(payload).map_err(|e| {
         MapError::new("payload_not_json", "", format!("not UTF-8 after byte {}", e.valid_up_to()))
     })?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     serde_json::from_str(text).map_err(|_| explain::<T>(text))
 }
 
@@ -36,7 +37,9 @@ fn explain<'a, T: Deserialize<'a>>(text: &'a str) -> MapError {
         }
     };
     let cause = refused.inner();
-    if cause.is_syntax() || cause.is_eof() {
+    // Half a surrogate pair is JSON (RFC 8259, section 8.2), and no character: a fault of the member that is read.
+    let is_json = || serde_json::from_str::<IgnoredAny>(text).is_ok();
+    if (cause.is_syntax() || cause.is_eof()) && !is_json() {
         return MapError::new("payload_not_json", "", cause.to_string());
     }
     let message = cause.to_string();
@@ -373,6 +376,23 @@ mod tests {
         assert_eq!(refused(br#"{"lines":[]}"#), ("payload_invalid", String::new()));
         assert_eq!(refused(br#"{"id":1,"id":2}"#).0, "payload_invalid");
         assert_eq!(refused(br#"{"id":1,"lines":7}"#).1, "/lines");
+    }
+
+    #[test]
+    fn half_a_surrogate_pair_is_a_fault_only_of_a_member_that_is_read() {
+        let half = "\\ud83d";
+        let order = format!("{{\"note\":\"cut {half}\",\"id\":1,\"deep\":[{{\"x\":\"\\udc00\"}}]}}");
+        assert_eq!(read::<Order<'_>>(order.as_bytes()).unwrap().id.as_str(), "1");
+        let text = format!("{{\"id\":\"{half}\"}}");
+        assert_eq!(refused(text.as_bytes()), ("payload_invalid", "/id".to_owned()));
+        #[derive(Debug, serde::Deserialize)]
+        struct Note {
+            #[expect(dead_code, reason = "read only")]
+            note: String,
+        }
+        let refused = read::<Note>(br#"{"note":"\ud83dx"}"#).unwrap_err();
+        assert_eq!((refused.code(), refused.path()), ("payload_invalid", "/note"));
+        assert_eq!(read::<Order<'_>>("\u{feff}{\"id\":1}".as_bytes()).unwrap().id.as_str(), "1");
     }
 
     #[test]
