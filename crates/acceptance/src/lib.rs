@@ -15,12 +15,14 @@ use std::sync::Arc;
 
 use sluice_core::bundle::ActiveMapper;
 use sluice_core::canonical::count;
-use sluice_core::contract::{Format, Idempotency, NativePath, Signature, Validate};
+use sluice_core::contract::{
+    Format, Idempotency, NativePath, OtherEventType, Otherwise, Signature, Validate,
+};
 use sluice_core::digest::Sha256Hex;
 use sluice_core::envelope::{Envelope, Refusal};
 use sluice_core::fault::FieldFault;
 use sluice_core::id::{EventType, ExternalEventId, IngestId, SchemaVersion, VendorId};
-use sluice_core::intake::{Accepted, Answer, Decision, Request};
+use sluice_core::intake::{Accepted, Answer, Beside, Decision, Request};
 use sluice_core::jiff::Timestamp;
 use sluice_core::json::{self, Json};
 use sluice_core::limits::{BODY_BYTES_MAX, INFLATED_BYTES_MAX};
@@ -28,7 +30,7 @@ use sluice_core::payload::{InflateError, inflate};
 use sluice_core::port::{Clock, Freshness, Ledger, VendorDirectory};
 use sluice_core::problem::{Kind, Problem};
 use sluice_core::receipt::EventReceipt;
-use sluice_core::record::{Form, LedgerKey, LedgerRow, VendorProfile};
+use sluice_core::record::{Form, Hold, LedgerKey, LedgerRow, VendorProfile};
 use sluice_core::signature::{signs_envelopes, verify};
 use sluice_core::{Code, Fault};
 
@@ -68,6 +70,8 @@ pub struct Seen {
     pub event_type: Option<EventType>,
     /// The vendor's id of the event.
     pub external_event_id: Option<ExternalEventId>,
+    /// The sender's id of the delivery.
+    pub delivery_id: Option<String>,
     /// It was accepted before.
     pub duplicate: Option<Duplicate>,
 }
@@ -152,7 +156,8 @@ async fn envelope(deps: &Deps, request: &Request, seen: &mut Seen) -> Result<Dec
     let media_type = MediaType::of(request);
     media_type.require(&[Format::Json])?;
     let now = deps.clock.now();
-    if signs_envelopes(&profile.webhook_secrets) {
+    let signed = signs_envelopes(&profile.webhook_secrets);
+    if signed {
         verify(&Signature::StandardWebhooks, request, &body, &profile.webhook_secrets, now)
             .map_err(|error| Problem::new(Kind::SignatureInvalid, format!("{error} (Standard Webhooks)")))?;
     }
@@ -192,9 +197,18 @@ async fn envelope(deps: &Deps, request: &Request, seen: &mut Seen) -> Result<Dec
     };
     let contract = &active.contract;
     seen.event_type = Some(contract.event_type.clone());
+    // What the vendor's own messages must prove, an envelope must prove as well: an API key alone does not stand in for it.
+    if let Some(scheme) = contract.signature.as_ref().filter(|scheme| !signed && **scheme != Signature::None)
+    {
+        verify(scheme, request, &body, &profile.webhook_secrets, now).map_err(|error| {
+            let detail = format!("{error} ({:?} is signed on every path)", envelope.event_type);
+            Problem::new(Kind::SignatureInvalid, detail)
+        })?;
+    }
     // An envelope says all that acceptance needs, but it carries JSON only, and has an identity of its own.
     if let Some(native) = &contract.envelope
-        && (contract.payload.format != Format::Json || contract.idempotency != Idempotency::ExternalEventId)
+        && (contract.payload.format != Format::Json
+            || matches!(contract.idempotency, Idempotency::PayloadHash { .. }))
     {
         let message =
             format!("{:?} is sent to {}, without an envelope", envelope.event_type, native.path.as_str());
@@ -210,9 +224,12 @@ async fn envelope(deps: &Deps, request: &Request, seen: &mut Seen) -> Result<Dec
     let message = Message {
         external_event_id: envelope.external_event_id,
         schema_version: version,
-        occurred_at: envelope.occurred_at,
+        occurred_at: Some(envelope.occurred_at),
         payload_sha256: envelope.payload_sha256,
+        message_sha256: None,
         form: Form::Envelope,
+        delivery_id: None,
+        refusal: None,
     };
     decide(deps, &Received { request, body: &body, media_type: &media_type }, &active, message, seen).await
 }
@@ -221,9 +238,15 @@ async fn envelope(deps: &Deps, request: &Request, seen: &mut Seen) -> Result<Dec
 struct Message {
     external_event_id: ExternalEventId,
     schema_version: SchemaVersion,
-    occurred_at: Timestamp,
+    /// `None`: it cannot be told.
+    occurred_at: Option<Timestamp>,
     payload_sha256: Sha256Hex,
+    /// Of a native message: of the message alone, whatever its event type.
+    message_sha256: Option<Sha256Hex>,
     form: Form,
+    delivery_id: Option<String>,
+    /// Why it cannot be taken as it is.
+    refusal: Option<Hold>,
 }
 
 /// A request whose body is at hand.
@@ -242,51 +265,88 @@ async fn decide(
     seen: &mut Seen,
 ) -> Result<Decision, Stop> {
     let contract = &active.contract;
-    let mut key =
+    let key =
         LedgerKey { vendor_id: contract.vendor_id.clone(), external_event_id: message.external_event_id };
     let (ingest_id, received_at) = deps.clock.mint();
-    let mut conflicts = false;
-    let window_seconds = match contract.idempotency {
-        Idempotency::ExternalEventId => {
-            if let Some(row) = deps.ledger.find(&key).await? {
-                if row.payload_sha256 == message.payload_sha256 {
-                    return Ok(duplicate(&row, received_at, seen));
-                }
-                // Recorded as a divergence by `PersistRaw`, which may write.
-                conflicts = true;
-            }
-            None
-        }
-        Idempotency::PayloadHash { window_seconds } => {
-            if let Some(row) = deps.ledger.find_last(&key).await? {
-                if row.is_within_window(window_seconds, received_at) {
-                    return Ok(duplicate(&row, received_at, seen));
-                }
-                key = row.key.next_generation()?;
-            }
-            Some(window_seconds)
-        }
-    };
     let content_encoding = content_encoding(received.request);
-    Ok(Decision::Accepted(Box::new(Accepted {
+    let mut accepted = Accepted {
         ingest_id,
-        vendor_id: key.vendor_id,
-        external_event_id: key.external_event_id,
+        vendor_id: key.vendor_id.clone(),
+        external_event_id: key.external_event_id.clone(),
         event_type: contract.event_type.clone(),
         schema_version: message.schema_version,
-        occurred_at: message.occurred_at,
+        occurred_at: message.occurred_at.unwrap_or(received_at),
         received_at,
         raw_sha256: Sha256Hex::of(received.body),
         raw_bytes: received.body.len() as u64,
         payload_sha256: message.payload_sha256,
+        message_sha256: message.message_sha256,
+        other_event_type: OtherEventType::default(),
         form: message.form,
-        window_seconds,
+        delivery_id: message.delivery_id,
+        hold: None,
+        on_conflict: Otherwise::Refuse,
+        window_seconds: None,
         content_type: received.media_type.stated.to_owned(),
         content_encoding: content_encoding
             .filter(|encoding| !encoding.eq_ignore_ascii_case("identity"))
             .map(str::to_ascii_lowercase),
-        conflicts,
-    })))
+        conflicts: false,
+    };
+    let mut own_key = None;
+    match contract.idempotency {
+        Idempotency::ExternalEventId { on_conflict, other_event_type } => {
+            accepted.on_conflict = on_conflict;
+            accepted.other_event_type = other_event_type;
+            if let Some(row) = deps.ledger.find(&key).await? {
+                match accepted.beside(&row) {
+                    Beside::Duplicate => return Ok(duplicate(&row, received_at, seen)),
+                    Beside::Another => own_key = Some(key.of_conflict(&accepted.payload_sha256)),
+                    Beside::Conflict => {
+                        own_key = Some(key.of_conflict(&accepted.payload_sha256));
+                        // Recorded as a divergence by `PersistRaw`, which may write.
+                        accepted.conflicts = true;
+                    }
+                }
+            }
+        }
+        Idempotency::PayloadHash { window_seconds } => {
+            accepted.window_seconds = Some(window_seconds);
+            if let Some(row) = deps.ledger.find_last(&key).await? {
+                if row.is_within_window(window_seconds, received_at) {
+                    return Ok(duplicate(&row, received_at, seen));
+                }
+                accepted.external_event_id = row.key.next_generation()?.external_event_id;
+            }
+        }
+    }
+    if let Some(refusal) = &message.refusal
+        && contract.envelope.as_ref().is_none_or(|native| native.on_refusal == Otherwise::Refuse)
+    {
+        let problem = Problem::new(Kind::MessageInvalid, refusal.message.clone());
+        return Err(problem.with_errors(refusal.errors.clone()).into());
+    }
+    if message.refusal.is_some() {
+        own_key = Some(message_key(&key.vendor_id, &accepted.payload_sha256));
+    }
+    // What was kept before under a key of its own, or made an event by a person, is known.
+    if let Some(own_key) = &own_key
+        && let Some(row) = deps.ledger.find(own_key).await?
+    {
+        return Ok(duplicate(&row, received_at, seen));
+    }
+    if let (Some(refusal), Some(own_key)) = (message.refusal, own_key) {
+        // It claims no identity: the event itself may still come.
+        accepted.external_event_id = own_key.external_event_id;
+        (accepted.hold, accepted.conflicts, accepted.window_seconds) = (Some(refusal), false, None);
+    }
+    Ok(Decision::Accepted(Box::new(accepted)))
+}
+
+/// The key of a message that is kept without an identity: that of its content and its event type.
+fn message_key(vendor_id: &VendorId, payload_sha256: &Sha256Hex) -> LedgerKey {
+    LedgerKey { vendor_id: vendor_id.clone(), external_event_id: ExternalEventId::of_digest(payload_sha256) }
+        .of_conflict(payload_sha256)
 }
 
 fn duplicate(row: &LedgerRow, again: Timestamp, seen: &mut Seen) -> Decision {
@@ -314,6 +374,9 @@ async fn receipt(deps: &Deps, request: &Request, text: &str, seen: &mut Seen) ->
 /// The vendor that the API key is bound to. A key is looked up by its digest, so nothing is compared that time could tell of.
 async fn authenticate(deps: &Deps, request: &Request) -> Result<VendorProfile, Stop> {
     let unknown = |detail: &str| Stop::from(Problem::new(Kind::Unauthenticated, detail));
+    if request.repeats_header("x-api-key") {
+        return Err(unknown("the header x-api-key came more than once: send it once"));
+    }
     let key = api_key(request);
     if key.is_empty() {
         return Err(unknown("send the vendor's API key in the header x-api-key"));

@@ -10,9 +10,9 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 use sluice_core::bundle::ActiveMapper;
-use sluice_core::canonical::count;
 use sluice_core::contract::{Format, NativeEnvelope, NativePath, Signature, Validate};
 use sluice_core::fault::FieldFault;
+use sluice_core::id::ExternalEventId;
 use sluice_core::intake::{Answer, Decision, Request};
 use sluice_core::native::{Document, Native, Unreadable, describe, event_type};
 use sluice_core::problem::{Kind, Problem};
@@ -208,19 +208,21 @@ async fn take(
     {
         satisfies(deps, active, &contract.payload.default_version, json, "")?;
     }
-    let native = Native::judge(contract, candidate.envelope, request, document, deps.clock.now()).map_err(
-        |faults| {
-            let detail = format!("the message has {}", count(faults.len(), "fault"));
-            Problem::new(Kind::MessageInvalid, detail).with_errors(faults)
-        },
-    )?;
-    seen.external_event_id = Some(native.external_event_id.clone());
+    let native = Native::read(contract, candidate.envelope, request, document, deps.clock.now());
+    let refusal = native.refusal();
+    seen.external_event_id.clone_from(&native.external_event_id);
+    seen.delivery_id.clone_from(&native.delivery_id);
     let message = Message {
-        external_event_id: native.external_event_id,
+        external_event_id: native
+            .external_event_id
+            .unwrap_or_else(|| ExternalEventId::of_digest(&native.message_sha256)),
         schema_version: contract.payload.default_version.clone(),
         occurred_at: native.occurred_at,
         payload_sha256: native.payload_sha256,
+        message_sha256: Some(native.message_sha256),
         form: Form::Native,
+        delivery_id: native.delivery_id,
+        refusal,
     };
     decide(deps, &Received { request, body, media_type: &media_type }, active, message, seen).await
 }

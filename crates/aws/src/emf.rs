@@ -172,6 +172,7 @@ mod tests {
             ingest_id: "01",
             vendor_id: "v",
             external_event_id: "e",
+            delivery_id: None,
             status,
             started: Instant::now(),
         });

@@ -16,6 +16,8 @@ pub struct Stage<'a> {
     pub vendor_id: &'a str,
     /// The vendor's id.
     pub external_event_id: &'a str,
+    /// The sender's id of the delivery, where the contract says what that is.
+    pub delivery_id: Option<&'a str>,
     /// How it ended: a life-cycle status, an answer's HTTP status, or a detail type.
     pub status: &'a str,
     /// When the stage began.
@@ -31,6 +33,7 @@ pub fn log(stage: &Stage<'_>) {
         ingestId = stage.ingest_id,
         vendorId = stage.vendor_id,
         externalEventId = stage.external_event_id,
+        deliveryId = stage.delivery_id,
         status = stage.status,
         latencyMs = (latency_ms * 1_000.0).round() / 1_000.0,
         "stage"

@@ -5,12 +5,16 @@
 //! so that acceptance never meets one.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sluice_formats::x12::Element;
 
 use crate::id::{CanonicalType, EventType, SchemaVersion, VendorId};
 use crate::limits::{ACCEPT_SCHEMAS_BYTES_MAX, IDEMPOTENCY_WINDOW_SECONDS_MAX, INFLATED_BYTES_MAX};
+use crate::signature::HEADER_ID;
 
 /// One vendor, one event type.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -131,11 +135,124 @@ pub struct NativeEnvelope {
     pub path: NativePath,
     /// The message is of this contract when this equals the contract's `eventType`.
     pub event_type: Source,
-    /// The vendor's id of the event.
-    #[serde(default = "Source::digest", skip_serializing_if = "Source::is_digest")]
-    pub external_event_id: Source,
+    /// What makes two messages one event.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub external_event_id: Identity,
     /// When it happened.
     pub occurred_at: Source,
+    /// The sender's id of the delivery, which is kept for correlation and never an identity: no signature need cover it, and a
+    /// sender may give one event several, or several events one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery_id: Option<Source>,
+    /// What a message of this event type shows in its body. One that shows something else contradicts its event type.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub expect: Vec<Expectation>,
+    /// What becomes of a proved message that contradicts its event type, or lacks its id or its time.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub on_refusal: Otherwise,
+}
+
+/// What becomes of a message of a proved sender that cannot be taken as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Otherwise {
+    /// It is refused with a 4xx that says why: the sender can act on it.
+    #[default]
+    Refuse,
+    /// It is answered 202, kept and quarantined: for senders that only repeat what is refused, and then switch off.
+    Keep,
+}
+
+/// What the body of a message shows if it is of its event type. A value that is absent or null is not stated.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Expectation {
+    /// JSON pointer into the body.
+    pub pointer: String,
+    /// Whether it is stated. `None`: either.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub present: Option<bool>,
+    /// If it is stated, it is one of these texts, or a number written so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub one_of: Vec<String>,
+    /// If it is stated, it is a text that starts with this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub starts_with: Option<String>,
+    /// If both are stated, its value is not the one at this pointer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub differs_from: Option<String>,
+    /// If both are stated, both are times, and this near to each other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub near: Option<Near>,
+}
+
+/// A time in the body, and how far another may be from it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Near {
+    /// JSON pointer into the body.
+    pub pointer: String,
+    /// Before or after it.
+    pub seconds: u32,
+}
+
+/// What makes two messages one event: the text of one place, or the texts of several, told apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity(Vec<Source>);
+
+impl Identity {
+    /// The places, at least one, in their order.
+    pub fn sources(&self) -> &[Source] {
+        &self.0
+    }
+
+    /// Whether the message itself is the identity.
+    pub fn is_digest(&self) -> bool {
+        matches!(self.0.as_slice(), [Source { place: Place::Digest, .. }])
+    }
+}
+
+impl Default for Identity {
+    fn default() -> Self {
+        Self(vec![Source { place: Place::Digest, zone: None }])
+    }
+}
+
+impl Serialize for Identity {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0.as_slice() {
+            [one] => one.serialize(serializer),
+            several => several.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Identity {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Places;
+
+        impl<'de> Visitor<'de> for Places {
+            type Value = Identity;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a place in the message, or a list of places")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Identity, A::Error> {
+                Source::deserialize(MapAccessDeserializer::new(map)).map(|source| Identity(vec![source]))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Identity, A::Error> {
+                let sources = Vec::<Source>::deserialize(SeqAccessDeserializer::new(seq))?;
+                if sources.is_empty() {
+                    return Err(A::Error::invalid_length(0, &"at least one place"));
+                }
+                Ok(Identity(sources))
+            }
+        }
+
+        deserializer.deserialize_any(Places)
+    }
 }
 
 /// The paths at which native messages are taken. A closed set: API Gateway has a resource for each.
@@ -183,6 +300,8 @@ pub enum Place {
     Constant(String),
     /// The digest of the canonical message: the message is its own identity.
     Digest,
+    /// The digest of what stands at these JSON pointers, whatever its type.
+    DigestOf(Vec<String>),
     /// The moment of acceptance.
     Received,
 }
@@ -195,18 +314,8 @@ pub enum Zone {
     Utc,
 }
 
-impl Source {
-    fn digest() -> Self {
-        Self { place: Place::Digest, zone: None }
-    }
-
-    fn is_digest(&self) -> bool {
-        self.place == Place::Digest
-    }
-}
-
-/// `{ header = "…" }`, `{ pointer = "…", zone = "utc" }`, `{ x12 = "GS04+GS05" }`, `{ constant = "…" }`, `{ digest = true }` or
-/// `{ received = true }`.
+/// `{ header = "…" }`, `{ pointer = "…", zone = "utc" }`, `{ x12 = "GS04+GS05" }`, `{ constant = "…" }`, `{ digest = true }`,
+/// `{ digestOf = ["/…"] }` or `{ received = true }`.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct SourceText {
@@ -221,6 +330,8 @@ struct SourceText {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     digest: Option<bool>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    digest_of: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     received: Option<bool>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     zone: Option<Zone>,
@@ -230,7 +341,7 @@ struct SourceText {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 enum InvalidSource {
     #[error(
-        "a place in a message is exactly one of header = \"…\", pointer = \"/…\", x12 = \"ST01\", constant = \"…\", digest = true, received = true"
+        "a place in a message is exactly one of header = \"…\", pointer = \"/…\", x12 = \"ST01\", constant = \"…\", digest = true, digestOf = [\"/…\"], received = true"
     )]
     NotOne,
     #[error("{0:?} is not a header name")]
@@ -247,18 +358,13 @@ impl TryFrom<SourceText> for Source {
     type Error = InvalidSource;
 
     fn try_from(text: SourceText) -> Result<Self, InvalidSource> {
-        let SourceText { header, pointer, x12, constant, digest, received, zone } = text;
+        let SourceText { header, pointer, x12, constant, digest, digest_of, received, zone } = text;
         let digest = digest.filter(|it| *it);
         let received = received.filter(|it| *it);
-        let place = match (header, pointer, x12, constant, digest, received) {
-            (Some(name), None, None, None, None, None) => Place::Header(header_name(&name)?),
-            (None, Some(pointer), None, None, None, None) => {
-                if !pointer.starts_with('/') {
-                    return Err(InvalidSource::Pointer(pointer));
-                }
-                Place::Pointer(pointer)
-            }
-            (None, None, Some(text), None, None, None) => {
+        let place = match (header, pointer, x12, constant, digest, digest_of, received) {
+            (Some(name), None, None, None, None, None, None) => Place::Header(header_name(&name)?),
+            (None, Some(pointer), None, None, None, None, None) => Place::Pointer(member_pointer(pointer)?),
+            (None, None, Some(text), None, None, None, None) => {
                 let invalid = || InvalidSource::X12(text.clone());
                 let (first, second) = text
                     .split_once('+')
@@ -266,9 +372,12 @@ impl TryFrom<SourceText> for Source {
                 let element = |text: &str| text.parse::<Element>().map_err(|_| invalid());
                 Place::X12(element(first)?, second.map(element).transpose()?)
             }
-            (None, None, None, Some(text), None, None) => Place::Constant(text),
-            (None, None, None, None, Some(_), None) => Place::Digest,
-            (None, None, None, None, None, Some(_)) => Place::Received,
+            (None, None, None, Some(text), None, None, None) => Place::Constant(text),
+            (None, None, None, None, Some(_), None, None) => Place::Digest,
+            (None, None, None, None, None, Some(pointers), None) if !pointers.is_empty() => {
+                Place::DigestOf(pointers.into_iter().map(member_pointer).collect::<Result<_, _>>()?)
+            }
+            (None, None, None, None, None, None, Some(_)) => Place::Received,
             _ => return Err(InvalidSource::NotOne),
         };
         Ok(Self { place, zone })
@@ -285,10 +394,15 @@ impl From<Source> for SourceText {
             Place::X12(first, Some(second)) => text.x12 = Some(format!("{first}+{second}")),
             Place::Constant(constant) => text.constant = Some(constant),
             Place::Digest => text.digest = Some(true),
+            Place::DigestOf(pointers) => text.digest_of = Some(pointers),
             Place::Received => text.received = Some(true),
         }
         text
     }
+}
+
+fn member_pointer(pointer: String) -> Result<String, InvalidSource> {
+    if pointer.starts_with('/') { Ok(pointer) } else { Err(InvalidSource::Pointer(pointer)) }
 }
 
 fn header_name(name: &str) -> Result<String, InvalidSource> {
@@ -346,17 +460,45 @@ pub struct CanonicalRef {
 }
 
 /// How a resubmission is recognised.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "policy", rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
 pub enum Idempotency {
     /// By `(vendorId, externalEventId)`, for ever.
-    #[default]
-    ExternalEventId,
+    ExternalEventId {
+        /// What becomes of another payload under an id that was accepted.
+        #[serde(default, skip_serializing_if = "is_default")]
+        on_conflict: Otherwise,
+        /// What the message of an event is that was accepted under another event type.
+        #[serde(default, skip_serializing_if = "is_default")]
+        other_event_type: OtherEventType,
+    },
     /// By the canonical message itself, within a window that starts when the first is accepted; after it the same is a new event.
     PayloadHash {
         /// Length of the window.
         window_seconds: u32,
     },
+}
+
+impl Default for Idempotency {
+    fn default() -> Self {
+        Self::ExternalEventId {
+            on_conflict: Otherwise::default(),
+            other_event_type: OtherEventType::default(),
+        }
+    }
+}
+
+/// What a message is that was accepted under another event type, with the same identity and the same content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum OtherEventType {
+    /// A conflict.
+    #[default]
+    Conflict,
+    /// An event of its own: what the contract expects of the body proves this event type whatever the message names.
+    Event,
+    /// A duplicate: this event type says nothing that the message does not say by itself.
+    Duplicate,
 }
 
 /// Bounds of a contract, within those of the system.
@@ -416,6 +558,24 @@ pub enum InvalidContract {
         /// Why not.
         problem: &'static str,
     },
+    /// Nothing in the body proves the event type.
+    #[error(
+        "idempotency.otherEventType = \"event\" needs [[envelope.expect]]: what the body shows must prove the event type"
+    )]
+    UnprovedEventType,
+    /// An identity that whoever captures a message can change.
+    #[error(
+        "envelope.externalEventId = {{ header = {0:?} }} cannot be: the signature does not cover this header, so a captured message could be sent again as another event. Take members of the body ({{ pointer = \"/…\" }}), or {{ digest = true }}, and keep the header as envelope.deliveryId"
+    )]
+    UnsignedIdentity(String),
+    /// An event type that whoever captures a message can change.
+    #[error(
+        "envelope.eventType = {{ header = {0:?} }} is not covered by the signature, so a captured message could be sent again under another event type. Take it from the body if the body says it; if not, say in [[envelope.expect]] what the body of this event type shows, e.g. {{ pointer = \"/cancelled_at\", present = true }}"
+    )]
+    UnsignedEventType(String),
+    /// An expectation that nothing, or everything, satisfies.
+    #[error("envelope.expect at {0:?}: {1}")]
+    Expectation(String, &'static str),
     /// A constant that is not the event type.
     #[error("envelope.eventType is the constant {0:?}, which never equals the contract's eventType {1}")]
     Constant(String, EventType),
@@ -478,6 +638,12 @@ impl Contract {
             (None, _) => {}
         }
         self.signature.as_ref().map_or(Ok(()), Signature::check)?;
+        let proves_its_type = self.envelope.as_ref().is_some_and(|envelope| !envelope.expect.is_empty());
+        if let Idempotency::ExternalEventId { other_event_type: OtherEventType::Event, .. } = self.idempotency
+            && !proves_its_type
+        {
+            return Err(InvalidContract::UnprovedEventType);
+        }
         if let Idempotency::PayloadHash { window_seconds } = self.idempotency {
             if !self.envelope.as_ref().is_some_and(|envelope| envelope.external_event_id.is_digest()) {
                 return Err(InvalidContract::PayloadHash);
@@ -490,18 +656,22 @@ impl Contract {
     }
 
     fn check_envelope(&self, envelope: &NativeEnvelope) -> Result<(), InvalidContract> {
-        let fields = [
-            ("eventType", &envelope.event_type),
-            ("externalEventId", &envelope.external_event_id),
-            ("occurredAt", &envelope.occurred_at),
-        ];
+        let identity = envelope.external_event_id.sources();
+        let fields = [("eventType", &envelope.event_type), ("occurredAt", &envelope.occurred_at)]
+            .into_iter()
+            .chain(identity.iter().map(|source| ("externalEventId", source)))
+            .chain(envelope.delivery_id.iter().map(|source| ("deliveryId", source)));
         for (field, source) in fields {
             let refuse = |place, problem| Err(InvalidContract::Place { field, place, problem });
             let is_time = field == "occurredAt";
+            let is_identity = field == "externalEventId";
             if source.zone.is_some() && !is_time {
                 return refuse("zone", "only a time has a zone");
             }
             match &source.place {
+                Place::Header(name) if is_identity && !self.signs_header(name) => {
+                    return Err(InvalidContract::UnsignedIdentity(name.clone()));
+                }
                 Place::Header(_) => {}
                 Place::Pointer(_) if self.payload.format != Format::Json => {
                     return refuse("pointer", "only payload.format json has JSON pointers");
@@ -517,14 +687,68 @@ impl Contract {
                         return Err(InvalidContract::Constant(constant.clone(), self.event_type.clone()));
                     }
                 }
+                Place::Constant(_) if is_identity && identity.len() > 1 => {}
                 Place::Constant(_) => return refuse("constant", "it differs from message to message"),
-                Place::Digest if field == "externalEventId" => {}
+                Place::Digest if is_identity => {}
                 Place::Digest => return refuse("digest", "a digest says which message it is, nothing else"),
+                Place::DigestOf(_) if !is_identity => {
+                    return refuse("digestOf", "a digest says which message it is, nothing else");
+                }
+                Place::DigestOf(_) if self.payload.format != Format::Json => {
+                    return refuse("digestOf", "only payload.format json has JSON pointers");
+                }
+                Place::DigestOf(_) => {}
                 Place::Received if is_time => {}
                 Place::Received => return refuse("received", "that is a time"),
             }
         }
-        Ok(())
+        if identity.iter().all(|source| matches!(source.place, Place::Constant(_))) {
+            let problem = "a list of constants is the same for every message";
+            return Err(InvalidContract::Place { field: "externalEventId", place: "constant", problem });
+        }
+        if let Place::Header(name) = &envelope.event_type.place
+            && !self.signs_header(name)
+            && envelope.expect.is_empty()
+        {
+            return Err(InvalidContract::UnsignedEventType(name.clone()));
+        }
+        envelope.expect.iter().try_for_each(|expectation| self.check_expectation(expectation))
+    }
+
+    fn check_expectation(&self, expectation: &Expectation) -> Result<(), InvalidContract> {
+        let Expectation { pointer, present, one_of, starts_with, differs_from, near } = expectation;
+        let refuse = |problem| Err(InvalidContract::Expectation(pointer.clone(), problem));
+        if self.payload.format != Format::Json {
+            return refuse("only payload.format json has JSON pointers");
+        }
+        let pointers = [Some(pointer), differs_from.as_ref(), near.as_ref().map(|near| &near.pointer)];
+        if pointers.into_iter().flatten().any(|pointer| !pointer.starts_with('/')) {
+            return refuse("a JSON pointer to a member starts with '/' (RFC 6901)");
+        }
+        let binds_the_value =
+            !one_of.is_empty() || starts_with.is_some() || differs_from.is_some() || near.is_some();
+        match present {
+            None if !binds_the_value => {
+                refuse("say what is expected: present, oneOf, startsWith, differsFrom or near")
+            }
+            Some(false) if binds_the_value => refuse("what is not there has no value"),
+            None | Some(_) => Ok(()),
+        }
+    }
+
+    /// Whether what proves the sender proves this header as well. A body's MAC proves no header; an API key proves the sender of the
+    /// whole request, which nobody can capture without the key.
+    fn signs_header(&self, name: &str) -> bool {
+        match &self.signature {
+            None | Some(Signature::None) => true,
+            Some(Signature::StandardWebhooks) => name == HEADER_ID,
+            Some(
+                Signature::Shopify
+                | Signature::Woocommerce
+                | Signature::Square { .. }
+                | Signature::Hmac { .. },
+            ) => false,
+        }
     }
 
     /// Whether every message of one of these two contracts would be one of the other as well.
@@ -582,8 +806,9 @@ mod tests {
     fn native() -> Value {
         json!({"vendorId": "shop", "eventType": "orders/create",
             "payload": {"versions": {"1": "schema/1.schema.json"}},
-            "envelope": {"eventType": {"header": "X-Shopify-Topic"}, "externalEventId": {"header": "x-shopify-webhook-id"},
-                "occurredAt": {"pointer": "/updated_at", "zone": "utc"}},
+            "envelope": {"eventType": {"header": "X-Shopify-Topic"}, "externalEventId": [{"pointer": "/id"}, {"digest": true}],
+                "deliveryId": {"header": "X-Shopify-Webhook-Id"}, "occurredAt": {"pointer": "/updated_at", "zone": "utc"},
+                "expect": [{"pointer": "/cancelled_at", "present": false}]},
             "signature": {"scheme": "hmac", "header": "X-Sig", "encoding": "hex", "prefix": "sha256="},
             "canonical": {"type": "OrderPlaced", "version": "1.0"}})
     }
@@ -612,6 +837,18 @@ mod tests {
             changed("/envelope/path", json!("/v1/orders")),
             changed("/signature", json!({"scheme": "square", "url": "https://x.test/hook"})),
             changed("/signature", json!({"scheme": "none"})),
+            changed("/envelope/externalEventId", json!({"digestOf": ["/id", "/lines"]})),
+            changed("/envelope/externalEventId", json!([{"constant": "order"}, {"pointer": "/id"}])),
+            changed("/envelope/onRefusal", json!("keep")),
+            changed(
+                "/envelope/expect",
+                json!([{"pointer": "/a", "present": true, "oneOf": ["1", "2"]}, {"pointer": "/b", "startsWith": "gid"},
+                    {"pointer": "/c", "differsFrom": "/d"}, {"pointer": "/e", "near": {"pointer": "/f", "seconds": 60}}]),
+            ),
+            changed(
+                "/idempotency",
+                json!({"policy": "externalEventId", "onConflict": "keep", "otherEventType": "duplicate"}),
+            ),
         ] {
             let contract: Contract = serde_json::from_value(contract).unwrap();
             contract.check().unwrap();
@@ -652,6 +889,28 @@ mod tests {
             ("/envelope/eventType", json!({"received": true}), "that is a time"),
             ("/envelope/eventType", json!({"header": "a", "zone": "utc"}), "only a time has a zone"),
             ("/envelope/externalEventId", json!({"constant": "x"}), "differs from message to message"),
+            ("/envelope/externalEventId", json!([{"constant": "x"}, {"constant": "y"}]), "list of constants"),
+            ("/envelope/externalEventId", json!([]), "at least one place"),
+            ("/envelope/externalEventId", json!("/id"), "a place in the message, or a list"),
+            ("/envelope/externalEventId", json!([{"pointer": "/id"}, {"heder": "x"}]), "heder"),
+            ("/envelope/externalEventId", json!([{"pointer": "/id"}, {"received": true}]), "that is a time"),
+            ("/envelope/externalEventId", json!({"digestOf": []}), "exactly one of"),
+            ("/envelope/externalEventId", json!({"digestOf": ["id"]}), "starts with '/'"),
+            ("/envelope/externalEventId", json!({"header": "X-Shopify-Webhook-Id"}), "envelope.deliveryId"),
+            (
+                "/envelope/externalEventId",
+                json!([{"pointer": "/id"}, {"header": "x-event"}]),
+                "does not cover",
+            ),
+            ("/envelope/eventType", json!({"digestOf": ["/id"]}), "nothing else"),
+            ("/envelope/deliveryId", json!({"constant": "x"}), "differs from message to message"),
+            ("/envelope/deliveryId", json!({"digest": true}), "nothing else"),
+            ("/envelope/expect", json!([]), "[[envelope.expect]]"),
+            ("/envelope/expect", json!([{"pointer": "/a"}]), "say what is expected"),
+            ("/envelope/expect", json!([{"pointer": "a", "present": true}]), "starts with '/'"),
+            ("/envelope/expect", json!([{"pointer": "/a", "differsFrom": "b"}]), "starts with '/'"),
+            ("/envelope/expect", json!([{"pointer": "/a", "present": false, "oneOf": ["1"]}]), "no value"),
+            ("/idempotency", json!({"policy": "externalEventId", "onConflict": "drop"}), "drop"),
             ("/envelope/occurredAt", json!({"pointer": "/t", "zone": "cet"}), "cet"),
             ("/envelope/path", json!("/v1/other"), "/v1/other"),
             ("/signature", json!({"scheme": "square", "url": "x.test"}), "registered with Square"),
@@ -669,6 +928,25 @@ mod tests {
             let said = refused(changed(pointer, value.clone()));
             assert!(said.contains(words), "{pointer} {value}: {said}");
         }
+        let mut unsigned = changed("/envelope/externalEventId", json!({"header": "x-event"}));
+        for scheme in [
+            json!({"scheme": "shopify"}),
+            json!({"scheme": "woocommerce"}),
+            json!({"scheme": "square", "url": "https://x.test"}),
+            json!({"scheme": "standardWebhooks"}),
+        ] {
+            unsigned["signature"] = scheme;
+            assert!(refused(unsigned.clone()).contains("x-event"), "{unsigned}");
+        }
+        unsigned["signature"] = json!({"scheme": "none"});
+        serde_json::from_value::<Contract>(unsigned.clone()).unwrap().check().unwrap();
+        unsigned["signature"] = json!({"scheme": "standardWebhooks"});
+        unsigned["envelope"]["externalEventId"] = json!({"header": "Webhook-Id"});
+        serde_json::from_value::<Contract>(unsigned).unwrap().check().unwrap();
+        let mut unproved =
+            changed("/idempotency", json!({"policy": "externalEventId", "otherEventType": "event"}));
+        unproved["envelope"] = json!({"eventType": {"pointer": "/type"}, "occurredAt": {"received": true}});
+        assert!(refused(unproved).contains("must prove the event type"));
         let mut window = changed("/idempotency", json!({"policy": "payloadHash", "windowSeconds": 0}));
         window["envelope"]["externalEventId"] = json!({"digest": true});
         assert!(refused(window).contains("windowSeconds is 0"));
@@ -680,6 +958,12 @@ mod tests {
         assert!(refused(enveloped).contains("an envelope cannot carry"));
         let mut csv = changed("/payload", json!({"format": "csv"}));
         assert!(refused(csv.clone()).contains("only payload.format json has JSON pointers"));
+        csv["envelope"] = json!({"eventType": {"constant": "orders/create"}, "occurredAt": {"received": true},
+            "expect": [{"pointer": "/a", "present": true}]});
+        assert!(refused(csv.clone()).contains("only payload.format json has JSON pointers"));
+        csv["envelope"] = json!({"eventType": {"constant": "orders/create"}, "occurredAt": {"received": true},
+            "externalEventId": {"digestOf": ["/a"]}});
+        assert!(refused(csv.clone()).contains("digestOf"));
         csv["payload"]["validate"] = "accept".into();
         assert!(refused(csv).contains("only json has schemas"));
     }

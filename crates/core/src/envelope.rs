@@ -160,7 +160,7 @@ fn text<'a>(document: &'a Json, key: &str) -> Option<&'a str> {
 }
 
 /// Digest of event type, stated version and canonical payload: the same whether the payload came in an envelope or alone.
-pub(crate) fn payload_digest(
+pub fn payload_digest(
     event_type: &EventType,
     schema_version: Option<&SchemaVersion>,
     canonical: &Sha256Hex,

@@ -110,6 +110,13 @@ codes! {
     OutputShapeInvalid = "output_shape_invalid", Rejected;
     /// An event in the mapper's output does not satisfy its canonical schema.
     CanonicalSchemaViolation = "canonical_schema_violation", Rejected;
+    /// The message came under the identity of an event that was accepted with another payload; it waits until a person accepts it as
+    /// an event of its own.
+    IdentityConflict = "identity_conflict", Rejected;
+    /// The body is not that of an event of the type that the message names; it waits until a person accepts it.
+    EventTypeContradicted = "event_type_contradicted", Rejected;
+    /// The message lacks its id or its time, or they cannot be read; it waits until a person accepts it.
+    MessageIncomplete = "message_incomplete", Rejected;
     /// The canonical state of an entity would be larger than a table's item may be.
     StateTooLarge = "state_too_large", Rejected;
 

@@ -168,6 +168,30 @@ impl ExternalEventId {
         Self(format!("{DIGEST_PREFIX}{digest}"))
     }
 
+    /// The id that several texts are together. `|` joins them; in each of them `%`, `|` and control characters are escaped as in
+    /// a URL, so that no two lists are one id. What would be too long, or of the reserved form, is the digest of the texts.
+    pub fn of_parts(parts: &[String]) -> Self {
+        let mut text = String::new();
+        for (index, part) in parts.iter().enumerate() {
+            if index > 0 {
+                text.push('|');
+            }
+            for c in part.chars() {
+                if c == '%' || c == '|' || c.is_control() {
+                    for byte in c.encode_utf8(&mut [0; 4]).bytes() {
+                        text.push_str(&format!("%{byte:02X}"));
+                    }
+                } else {
+                    text.push(c);
+                }
+            }
+        }
+        Self::from_vendor(&text).unwrap_or_else(|_| {
+            let parts: Vec<&[u8]> = parts.iter().map(String::as_bytes).collect();
+            Self::of_digest(&Sha256Hex::of_parts(&parts))
+        })
+    }
+
     /// The id under which the same message is accepted once more, after its window; `None` if this is no digest, or the last number.
     pub fn next_generation(&self) -> Option<Self> {
         let rest = self.0.strip_prefix(DIGEST_PREFIX)?;
@@ -286,6 +310,8 @@ pub mod millis {
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test's own constants")]
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -329,6 +355,32 @@ mod tests {
         assert_eq!("evt-1".parse::<ExternalEventId>().unwrap().next_generation(), None);
         assert!(ExternalEventId::from_vendor(first.as_str()).is_err());
         assert!(ExternalEventId::from_vendor("evt-1").is_ok());
+    }
+
+    proptest! {
+        /// No separator, escape, control character, length or reserved prefix in a part makes two lists one id.
+        #[test]
+        fn ids_of_several_parts_do_not_collide(
+            one in proptest::collection::vec(r"[a-c|%,:\\ 2357C\x01é]{0,5}|sha256:[ab]{0,2}|x{200}", 1..4),
+            other in proptest::collection::vec(r"[a-c|%,:\\ 2357C\x01é]{0,5}|sha256:[ab]{0,2}|x{200}", 1..4),
+        ) {
+            let (id, other_id) = (ExternalEventId::of_parts(&one), ExternalEventId::of_parts(&other));
+            prop_assert_eq!(one == other, id == other_id, "{:?} {:?}", id, other_id);
+            prop_assert_eq!(id.as_str().parse::<ExternalEventId>().unwrap(), id);
+        }
+    }
+
+    #[test]
+    fn ids_of_several_parts_are_readable() {
+        let id = |parts: &[&str]| {
+            ExternalEventId::of_parts(&parts.iter().map(ToString::to_string).collect::<Vec<_>>()).to_string()
+        };
+        assert_eq!(id(&["5101", "2026-11-28T10:00:00"]), "5101|2026-11-28T10:00:00");
+        assert_eq!(id(&["a|b", "50%", "\n"]), "a%7Cb|50%25|%0A");
+        assert_eq!(id(&["ABC", ""]), "ABC|");
+        assert!(id(&["sha256:abc", "x"]).starts_with("sha256:"));
+        assert_eq!(id(&["é".repeat(255).as_str(), ""]).chars().count(), 256);
+        assert_eq!(id(&["é".repeat(256).as_str(), ""]).len(), "sha256:".len() + 64);
     }
 
     #[test]

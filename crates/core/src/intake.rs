@@ -7,9 +7,11 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::contract::{OtherEventType, Otherwise};
 use crate::digest::Sha256Hex;
+use crate::envelope::payload_digest;
 use crate::id::{EventType, ExternalEventId, IngestId, SchemaVersion, VendorId, raw_key, rfc3339};
-use crate::record::Form;
+use crate::record::{Form, Hold, LedgerKey, LedgerRow};
 
 /// One HTTP request, as the mapping template of API Gateway builds it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,10 +37,21 @@ impl Request {
         self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
+    /// Whether a header came under several spellings of its name.
+    pub fn repeats_header(&self, name: &str) -> bool {
+        self.headers.keys().filter(|key| key.eq_ignore_ascii_case(name)).count() > 1
+    }
+
     /// The exact bytes; `None` if the template did not give base64.
     pub fn body_bytes(&self) -> Option<Vec<u8>> {
         STANDARD.decode(&self.body).ok()
     }
+}
+
+/// Whether a header of this name, in lower case, proves a sender. It must come once: of two, one reader may take the first and
+/// another the last.
+pub fn proves_sender(name: &str) -> bool {
+    name == "x-api-key" || name.starts_with("webhook-") || name.contains("signature") || name.contains("hmac")
 }
 
 /// What `Accept` hands on: an answer, or an event to persist. In JSON `{"answer": …}` or `{"accepted": …}`.
@@ -77,9 +90,24 @@ pub struct Accepted {
     pub raw_bytes: u64,
     /// As [`crate::envelope::Envelope::payload_sha256`], or of a native message likewise.
     pub payload_sha256: Sha256Hex,
+    /// Of a native message: digest of the message alone, whatever its event type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message_sha256: Option<Sha256Hex>,
+    /// What it is if the same message was accepted under another event type.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub other_event_type: OtherEventType,
     /// What the body is.
     #[serde(default, skip_serializing_if = "Form::is_envelope")]
     pub form: Form,
+    /// The sender's id of the delivery, for correlation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery_id: Option<String>,
+    /// Why it waits for a person once it is stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Hold>,
+    /// What becomes of it if another payload has its key.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub on_conflict: Otherwise,
     /// Present if the message is its own identity within a window: then `external_event_id` is the generation to be tried first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window_seconds: Option<u32>,
@@ -93,7 +121,43 @@ pub struct Accepted {
     pub conflicts: bool,
 }
 
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// What an event is beside the row that has its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beside {
+    /// Accepted before.
+    Duplicate,
+    /// An event of its own, under a key of its own ([`LedgerKey::of_conflict`]).
+    Another,
+    /// Another payload under the same identity.
+    Conflict,
+}
+
 impl Accepted {
+    /// The key that it claims.
+    pub fn key(&self) -> LedgerKey {
+        LedgerKey { vendor_id: self.vendor_id.clone(), external_event_id: self.external_event_id.clone() }
+    }
+
+    /// What it is beside the row that has its key.
+    pub fn beside(&self, row: &LedgerRow) -> Beside {
+        if row.payload_sha256 == self.payload_sha256 {
+            return Beside::Duplicate;
+        }
+        let same_message = self
+            .message_sha256
+            .as_ref()
+            .is_some_and(|message| row.payload_sha256 == payload_digest(&row.event_type, None, message));
+        match self.other_event_type {
+            OtherEventType::Duplicate if same_message => Beside::Duplicate,
+            OtherEventType::Event if same_message => Beside::Another,
+            OtherEventType::Conflict | OtherEventType::Duplicate | OtherEventType::Event => Beside::Conflict,
+        }
+    }
+
     /// Where its raw bytes belong.
     pub fn raw_key(&self) -> String {
         raw_key(&self.vendor_id, self.received_at, self.ingest_id)

@@ -10,14 +10,17 @@ use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
 use sluice_formats::{Refusal, x12};
 
-use crate::contract::{Contract, Format, NativeEnvelope, Place, Source};
+use crate::Code;
+use crate::canonical::count;
+use crate::contract::{Contract, Expectation, Format, Identity, NativeEnvelope, Place, Source};
 use crate::digest::Sha256Hex;
 use crate::envelope::{in_future, payload_digest};
 use crate::fault::FieldFault;
 use crate::id::ExternalEventId;
 use crate::intake::Request;
 use crate::json::{self, Json, JsonError};
-use crate::limits::QUOTED_CHARS_MAX;
+use crate::limits::{EXTERNAL_EVENT_ID_CHARS_MAX, QUOTED_CHARS_MAX};
+use crate::record::Hold;
 
 /// A body, read as far as its format allows.
 #[derive(Debug, Clone)]
@@ -69,39 +72,205 @@ impl<'a> Document<'a> {
 /// What acceptance needs to know of a native message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Native {
-    /// The vendor's id of the event, or the digest of the message.
-    pub external_event_id: ExternalEventId,
-    /// UTC.
-    pub occurred_at: Timestamp,
+    /// What makes it one event; `None` if it lacks that.
+    pub external_event_id: Option<ExternalEventId>,
+    /// UTC; `None` if it lacks that.
+    pub occurred_at: Option<Timestamp>,
     /// As [`crate::envelope::Envelope::payload_sha256`], with the whole message for a payload.
     pub payload_sha256: Sha256Hex,
+    /// SHA-256 of the canonical form of the message alone, whatever its event type.
+    pub message_sha256: Sha256Hex,
+    /// The sender's id of the delivery.
+    pub delivery_id: Option<String>,
+    /// What is missing, or cannot be read.
+    faults: Vec<FieldFault>,
+    /// How the body contradicts the event type that the message names.
+    contradictions: Vec<FieldFault>,
 }
+
+/// The code of a fault that says that a body is not of the event type that the message names.
+pub const CONTRADICTS: &str = "contradicts_event_type";
 
 impl Native {
     /// Takes the message's facts from where the contract says they are; every fault at once. `now` is the moment of acceptance.
-    pub fn judge(
+    pub fn read(
         contract: &Contract,
         envelope: &NativeEnvelope,
         request: &Request,
         document: &Document<'_>,
         now: Timestamp,
-    ) -> Result<Self, Vec<FieldFault>> {
-        let payload_sha256 = payload_digest(&contract.event_type, None, &document.canonical_digest());
-        let external_event_id = match &envelope.external_event_id.place {
-            Place::Digest => Ok(ExternalEventId::of_digest(&payload_sha256)),
-            place => text(place, request, document, "externalEventId").and_then(|text| {
-                ExternalEventId::from_vendor(&text).map_err(|error| {
-                    fault(place, "invalid", format!("cannot be an externalEventId: {error}"))
-                })
-            }),
-        };
-        let occurred_at = occurred_at(&envelope.occurred_at, request, document, now);
-        match (external_event_id, occurred_at) {
-            (Ok(external_event_id), Ok(occurred_at)) => {
-                Ok(Self { external_event_id, occurred_at, payload_sha256 })
-            }
-            (id, at) => Err(id.err().into_iter().chain(at.err()).collect()),
+    ) -> Self {
+        let message_sha256 = document.canonical_digest();
+        let mut faults = Vec::new();
+        let external_event_id =
+            match identity(&envelope.external_event_id, request, document, &message_sha256) {
+                Ok(id) => Some(id),
+                Err(missing) => {
+                    faults.extend(missing);
+                    None
+                }
+            };
+        let occurred_at = occurred_at(&envelope.occurred_at, request, document, now)
+            .map_err(|fault| faults.push(fault))
+            .ok();
+        Self {
+            external_event_id,
+            occurred_at,
+            payload_sha256: payload_digest(&contract.event_type, None, &message_sha256),
+            message_sha256,
+            delivery_id: delivery_id(envelope, request, document),
+            faults,
+            contradictions: contradictions(contract, envelope, document),
         }
+    }
+
+    /// Why it cannot be taken as it is; `None` if it can.
+    pub fn refusal(&self) -> Option<Hold> {
+        let errors: Vec<FieldFault> = self.contradictions.iter().chain(&self.faults).cloned().collect();
+        let code = match (self.contradictions.is_empty(), self.faults.is_empty()) {
+            (true, true) => return None,
+            (false, _) => Code::EventTypeContradicted,
+            (true, false) => Code::MessageIncomplete,
+        };
+        let message = format!("the message has {}", count(errors.len(), "fault"));
+        Some(Hold { code, message, errors, claims: None, accepted: None })
+    }
+}
+
+/// What makes this message the event that it is, from where the contract says. The event type is no part of it: a message that is
+/// sent again under another type is the same message.
+fn identity(
+    identity: &Identity,
+    request: &Request,
+    document: &Document<'_>,
+    message: &Sha256Hex,
+) -> Result<ExternalEventId, Vec<FieldFault>> {
+    if let [source] = identity.sources() {
+        return match &source.place {
+            Place::Digest => Ok(ExternalEventId::of_digest(message)),
+            Place::DigestOf(pointers) => {
+                digest_of(pointers, document).map(|it| ExternalEventId::of_digest(&it))
+            }
+            place => text(place, request, document, "externalEventId")
+                .and_then(|text| {
+                    ExternalEventId::from_vendor(&text).map_err(|error| {
+                        fault(place, "invalid", format!("cannot be an externalEventId: {error}"))
+                    })
+                })
+                .map_err(|fault| vec![fault]),
+        };
+    }
+    let (mut parts, mut faults) = (Vec::new(), Vec::new());
+    for Source { place, .. } in identity.sources() {
+        let part = match place {
+            Place::Digest => Ok(message.to_string()),
+            Place::DigestOf(pointers) => digest_of(pointers, document).map(String::from),
+            place => text(place, request, document, "externalEventId")
+                .and_then(|text| match text.is_empty() {
+                    true => Err(fault(place, "invalid", "is empty, and is part of the identity".into())),
+                    false => Ok(text.into_owned()),
+                })
+                .map_err(|fault| vec![fault]),
+        };
+        match part {
+            Ok(part) => parts.push(part),
+            Err(missing) => faults.extend(missing),
+        }
+    }
+    if faults.is_empty() { Ok(ExternalEventId::of_parts(&parts)) } else { Err(faults) }
+}
+
+/// The digest of what stands at these places, each with its pointer.
+fn digest_of(pointers: &[String], document: &Document<'_>) -> Result<Sha256Hex, Vec<FieldFault>> {
+    let (mut parts, mut faults) = (Vec::new(), Vec::new());
+    for pointer in pointers {
+        let value = match document {
+            Document::Json(json) => json.pointer(pointer),
+            Document::X12(..) | Document::Csv(_) => None,
+        };
+        match value {
+            Some(value) => parts.extend([pointer.clone(), value.canonical_digest().into()]),
+            None => faults.push(FieldFault {
+                pointer: pointer.clone(),
+                code: "required".into(),
+                message: "is missing: it is part of the externalEventId of this vendor's messages".into(),
+            }),
+        }
+    }
+    let parts: Vec<&[u8]> = parts.iter().map(String::as_bytes).collect();
+    if faults.is_empty() { Ok(Sha256Hex::of_parts(&parts)) } else { Err(faults) }
+}
+
+/// The sender's id of the delivery, cut to what a row and a log line hold; nothing is refused for want of it.
+fn delivery_id(envelope: &NativeEnvelope, request: &Request, document: &Document<'_>) -> Option<String> {
+    let place = &envelope.delivery_id.as_ref()?.place;
+    let text = text(place, request, document, "deliveryId").ok()?;
+    let clean: String = text.chars().filter(|c| !c.is_control()).take(EXTERNAL_EVENT_ID_CHARS_MAX).collect();
+    (!clean.is_empty()).then_some(clean)
+}
+
+/// How the body contradicts the event type that the message names; empty if it does not.
+fn contradictions(
+    contract: &Contract,
+    envelope: &NativeEnvelope,
+    document: &Document<'_>,
+) -> Vec<FieldFault> {
+    let Document::Json(json) = document else { return Vec::new() };
+    let contradiction = |expectation: &Expectation| {
+        expectation.contradicted_by(json).map(|what| FieldFault {
+            pointer: expectation.pointer.clone(),
+            code: CONTRADICTS.into(),
+            message: format!("{what}, so this is not the body of an event of type {}", contract.event_type),
+        })
+    };
+    envelope.expect.iter().filter_map(contradiction).collect()
+}
+
+impl Expectation {
+    /// What is wrong, if it is.
+    fn contradicted_by(&self, body: &Json) -> Option<String> {
+        let stated = |pointer: &str| body.pointer(pointer).filter(|value| **value != Json::Null);
+        let Some(value) = stated(&self.pointer) else {
+            return (self.present == Some(true)).then(|| "is not stated".to_owned());
+        };
+        if self.present == Some(false) {
+            return Some("is stated".to_owned());
+        }
+        let said = scalar(value);
+        let shown = || match said {
+            Some(said) => format!("is {:?}", said.chars().take(QUOTED_CHARS_MAX).collect::<String>()),
+            None => format!("is a JSON {}", value.type_name()),
+        };
+        let is_one_of = |texts: &[String]| said.is_some_and(|said| texts.iter().any(|text| text == said));
+        if !self.one_of.is_empty() && !is_one_of(&self.one_of) {
+            return Some(format!("{}, not one of {}", shown(), self.one_of.join(", ")));
+        }
+        if let Some(start) = &self.starts_with
+            && !said.is_some_and(|said| said.starts_with(start.as_str()))
+        {
+            return Some(format!("{} and does not start with {start:?}", shown()));
+        }
+        if let Some(near) = &self.near
+            && let Some(other) = stated(&near.pointer)
+        {
+            let at = |value: &Json| scalar(value).and_then(|text| time(text, true));
+            let apart = at(value).zip(at(other)).map(|(at, other)| at.duration_since(other).unsigned_abs());
+            if apart.is_none_or(|apart| apart.as_secs() > u64::from(near.seconds)) {
+                return Some(format!("{}, not within {} s of {}", shown(), near.seconds, near.pointer));
+            }
+        }
+        let other = self.differs_from.as_ref().filter(|other| stated(other) == Some(value))?;
+        Some(format!("{}, the same as {other}", shown()))
+    }
+}
+
+/// A text, a number by its digits, or a truth value.
+fn scalar(value: &Json) -> Option<&str> {
+    match value {
+        Json::String(text) | Json::Number(text) => Some(text),
+        Json::Bool(true) => Some("true"),
+        Json::Bool(false) => Some("false"),
+        Json::Null | Json::Array(_) | Json::Object(_) => None,
     }
 }
 
@@ -123,6 +292,7 @@ pub fn describe(place: &Place) -> String {
         Place::X12(first, Some(second)) => format!("the elements {first} and {second}"),
         Place::Constant(text) => format!("the contract ({text})"),
         Place::Digest => "the digest of the message".to_owned(),
+        Place::DigestOf(pointers) => format!("the digest of {}", pointers.join(", ")),
         Place::Received => "the moment of acceptance".to_owned(),
     }
 }
@@ -147,7 +317,12 @@ fn text<'d>(
     match (place, document) {
         (Place::Header(name), _) => {
             let value = request.header(name).map(str::trim).filter(|value| !value.is_empty());
-            value.map(Cow::Borrowed).ok_or_else(missing)
+            let value = value.ok_or_else(missing)?;
+            // Bytes that are no UTF-8 became this: two values could be one.
+            if value.contains('\u{FFFD}') {
+                return Err(fault(place, "invalid", "has bytes that are not UTF-8".to_owned()));
+            }
+            Ok(Cow::Borrowed(value))
         }
         (Place::Pointer(pointer), Document::Json(json)) => match json.pointer(pointer) {
             None | Some(Json::Null) => Err(missing()),
@@ -167,7 +342,9 @@ fn text<'d>(
         }
         (Place::Constant(text), _) => Ok(Cow::Borrowed(text)),
         // `Contract::check` lets no contract through that asks for these.
-        (Place::Pointer(_) | Place::X12(..) | Place::Digest | Place::Received, _) => Err(missing()),
+        (Place::Pointer(_) | Place::X12(..) | Place::Digest | Place::DigestOf(_) | Place::Received, _) => {
+            Err(missing())
+        }
     }
 }
 
@@ -249,6 +426,7 @@ fn x12_time(text: &str) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test's own constants")]
     use super::*;
     use proptest::prelude::*;
 
@@ -285,6 +463,47 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(x12_time(text).map(|at| at.to_string()).as_deref(), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_body_shows_what_is_expected_or_contradicts() {
+        let body = json::parse(
+            br#"{"id":7,"gid":"gid://shop/Order/7","open":true,"none":null,"created":"2026-01-10T14:03:22-05:00",
+            "updated":"2026-01-10T19:04:22Z","lines":[],"same":7.0}"#,
+        )
+        .unwrap();
+        for (expectation, contradiction) in [
+            (r#"{"pointer":"/id","present":true}"#, None),
+            (r#"{"pointer":"/none","present":true}"#, Some("is not stated")),
+            (r#"{"pointer":"/absent","present":true}"#, Some("is not stated")),
+            (r#"{"pointer":"/none","present":false}"#, None),
+            (r#"{"pointer":"/lines","present":false}"#, Some("is stated")),
+            (r#"{"pointer":"/id","oneOf":["6","7"]}"#, None),
+            (r#"{"pointer":"/id","oneOf":["8"]}"#, Some(r#"is "7", not one of 8"#)),
+            (r#"{"pointer":"/open","oneOf":["false"]}"#, Some(r#"is "true", not one of false"#)),
+            (r#"{"pointer":"/lines","oneOf":["8"]}"#, Some("is a JSON array, not one of 8")),
+            (r#"{"pointer":"/absent","oneOf":["8"]}"#, None),
+            (r#"{"pointer":"/gid","startsWith":"gid://shop/Order/"}"#, None),
+            (
+                r#"{"pointer":"/gid","startsWith":"gid://shop/Refund/"}"#,
+                Some(r#"is "gid://shop/Order/7" and does not start with "gid://shop/Refund/""#),
+            ),
+            (r#"{"pointer":"/created","differsFrom":"/updated"}"#, None),
+            (r#"{"pointer":"/id","differsFrom":"/id"}"#, Some(r#"is "7", the same as /id"#)),
+            (r#"{"pointer":"/updated","near":{"pointer":"/created","seconds":60}}"#, None),
+            (
+                r#"{"pointer":"/updated","near":{"pointer":"/created","seconds":59}}"#,
+                Some(r#"is "2026-01-10T19:04:22Z", not within 59 s of /created"#),
+            ),
+            (r#"{"pointer":"/updated","near":{"pointer":"/absent","seconds":0}}"#, None),
+            (
+                r#"{"pointer":"/id","near":{"pointer":"/created","seconds":4294967295}}"#,
+                Some(r#"is "7", not within 4294967295 s of /created"#),
+            ),
+        ] {
+            let read: Expectation = serde_json::from_str(expectation).unwrap();
+            assert_eq!(read.contradicted_by(&body).as_deref(), contradiction, "{expectation}");
         }
     }
 

@@ -116,6 +116,9 @@ fn concerns_the_message(code: Code) -> bool {
         | Code::PayloadSchemaViolation
         | Code::SchemaVersionUnknown
         | Code::PayloadTooLarge
+        | Code::IdentityConflict
+        | Code::EventTypeContradicted
+        | Code::MessageIncomplete
         | Code::MapperRefused => true,
         Code::Throttled
         | Code::TimedOut

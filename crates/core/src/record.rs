@@ -79,6 +79,20 @@ pub struct LedgerKey {
 }
 
 impl LedgerKey {
+    /// The key under which a message is kept whose own key another payload has: the same message has the same one, and no vendor
+    /// can state it.
+    pub fn of_conflict(&self, payload_sha256: &Sha256Hex) -> Self {
+        let parts = [
+            b"conflict".as_slice(),
+            self.external_event_id.as_str().as_bytes(),
+            payload_sha256.as_str().as_bytes(),
+        ];
+        Self {
+            vendor_id: self.vendor_id.clone(),
+            external_event_id: ExternalEventId::of_digest(&Sha256Hex::of_parts(&parts)),
+        }
+    }
+
     /// The key under which the same message is accepted once more, after its window.
     pub fn next_generation(&self) -> Result<Self, Fault> {
         match self.external_event_id.next_generation() {
@@ -125,6 +139,12 @@ pub struct LedgerRow {
     /// What the raw object is.
     #[serde(default, skip_serializing_if = "Form::is_envelope")]
     pub form: Form,
+    /// The sender's id of the delivery, for correlation; no signature need cover it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery_id: Option<String>,
+    /// Why a person must let it go on before it is normalized.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Hold>,
     /// As sent.
     pub content_type: String,
     /// As sent.
@@ -145,10 +165,7 @@ impl LedgerRow {
     /// The row that commits an acceptance.
     pub fn received(accepted: &Accepted, raw_ref: ObjectRef) -> Self {
         Self {
-            key: LedgerKey {
-                vendor_id: accepted.vendor_id.clone(),
-                external_event_id: accepted.external_event_id.clone(),
-            },
+            key: accepted.key(),
             ingest_id: accepted.ingest_id,
             event_type: accepted.event_type.clone(),
             schema_version: accepted.schema_version.clone(),
@@ -161,12 +178,20 @@ impl LedgerRow {
             raw_bytes: accepted.raw_bytes,
             payload_sha256: accepted.payload_sha256.clone(),
             form: accepted.form,
+            delivery_id: accepted.delivery_id.clone(),
+            hold: accepted.hold.clone(),
             content_type: accepted.content_type.clone(),
             content_encoding: accepted.content_encoding.clone(),
             normalized: None,
             quarantine: None,
             updated_at: accepted.received_at,
         }
+    }
+
+    /// Why it may not be normalized yet; `None` if nothing holds it, or a person let it go on.
+    pub fn held_for(&self) -> Option<Fault> {
+        let hold = self.hold.as_ref().filter(|hold| hold.accepted.is_none())?;
+        Some(Fault::new(hold.code, hold.message.clone()).with_errors(hold.errors.clone()))
     }
 
     /// Whether the window that began with this row is still open at `at`. A clock that runs behind this row's is within it.
@@ -186,10 +211,61 @@ impl LedgerRow {
             raw_ref: self.raw_ref.clone(),
             raw_sha256: self.raw_sha256.clone(),
             form: self.form,
+            held: self.hold.is_some(),
             content_encoding: self.content_encoding.clone(),
             replay: 0,
             normalized: self.normalized.clone(),
             quarantine: self.quarantine.clone().map(|note| QuarantineNote { errors: Vec::new(), ..note }),
+        }
+    }
+}
+
+/// Why an event that was accepted waits for a person before it is normalized.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Hold {
+    /// What is the matter.
+    pub code: Code,
+    /// One sentence.
+    pub message: String,
+    /// The faults of the message.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<FieldFault>,
+    /// The identity that the message claims, if another event has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claims: Option<Claim>,
+    /// Who let it go on, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted: Option<Resolution>,
+}
+
+/// An identity that was taken when a message came with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Claim {
+    /// The vendor's id.
+    pub external_event_id: ExternalEventId,
+    /// The event that has it.
+    pub held_by: IngestId,
+}
+
+impl Hold {
+    /// Of a message that came under the identity of `held` with other content.
+    pub fn of_conflict(held: &LedgerRow) -> Self {
+        Self {
+            code: Code::IdentityConflict,
+            message: format!(
+                "externalEventId {:?} was accepted at {} as {} with another payload: send a change as an event with an id of its own",
+                held.key.external_event_id,
+                crate::id::rfc3339(held.received_at),
+                held.ingest_id
+            ),
+            errors: Vec::new(),
+            claims: Some(Claim {
+                external_event_id: held.key.external_event_id.clone(),
+                held_by: held.ingest_id,
+            }),
+            accepted: None,
         }
     }
 }
@@ -262,6 +338,9 @@ pub struct EventDetail {
     /// What it is.
     #[serde(default, skip_serializing_if = "Form::is_envelope")]
     pub form: Form,
+    /// The ledger's row says why it waits, or who let it go on ([`LedgerRow::hold`]).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub held: bool,
     /// As sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_encoding: Option<String>,
@@ -391,6 +470,15 @@ pub struct Divergence {
     /// When.
     #[serde(with = "crate::id::millis")]
     pub at: Timestamp,
+    /// What it would have been accepted as, so that it still can be. Rows of before 0.2 have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<Box<Accepted>>,
+    /// It was kept as an event of its own, which waits in quarantine, rather than refused.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub kept: bool,
+    /// Who made it an event after all, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted: Option<Resolution>,
 }
 
 /// A row of the divergence table, as its readers meet it.
@@ -404,6 +492,14 @@ pub enum DivergenceRow {
 }
 
 impl Divergence {
+    /// The submission's own id, by which it is accepted.
+    pub fn submission(&self) -> Option<IngestId> {
+        match &self.refused {
+            Some(refused) => Some(refused.ingest_id),
+            None => crate::id::ingest_id_of_key(&self.refused_raw_ref.key),
+        }
+    }
+
     /// Key of the row for a conflicting submission.
     pub fn conflict_key(key: &LedgerKey, refused: &Sha256Hex) -> (String, String) {
         (format!("ledger#{}#{}", key.vendor_id, key.external_event_id), format!("conflict#{refused}"))

@@ -46,6 +46,9 @@ pub enum SignatureError {
     /// A header that the scheme needs.
     #[error("the header {0} is missing: this vendor's requests must be signed")]
     Missing(String),
+    /// Which of them counts?
+    #[error("the header {0} came more than once: send it once")]
+    Repeated(String),
     /// Not a time.
     #[error("the header webhook-timestamp must be a whole number of seconds since 1970")]
     TimestampMalformed,
@@ -138,6 +141,9 @@ pub fn verify(
 }
 
 fn header<'a>(request: &'a Request, name: &str) -> Result<&'a str, SignatureError> {
+    if request.repeats_header(name) {
+        return Err(SignatureError::Repeated(name.to_owned()));
+    }
     request
         .header(name)
         .filter(|value| !value.is_empty())

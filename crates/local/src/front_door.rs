@@ -17,7 +17,7 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body, Incoming};
-use sluice_core::intake::Answer;
+use sluice_core::intake::{Answer, proves_sender};
 use sluice_core::limits::{BODY_BYTES_MAX, HEADERS_BYTES_MAX};
 use sluice_core::problem::{Kind, Problem};
 use tokio::sync::Semaphore;
@@ -173,6 +173,9 @@ impl FrontDoor {
             return refuse(Problem::new(Kind::HeadersTooLarge, detail), body);
         }
         let mut body = body;
+        if let Some(problem) = repeated(&parts.headers) {
+            return refuse(problem, body);
+        }
         if let Err(problem) = self.usage_plan.admit(parts.uri.path(), &parts.headers).await {
             return refuse(problem, body);
         }
@@ -204,6 +207,16 @@ impl FrontDoor {
             }
         })
     }
+}
+
+/// 401, if a header that proves the sender came more than once: the usage plan and `Accept` must read the same one.
+fn repeated(headers: &HeaderMap) -> Option<Problem> {
+    let name = headers
+        .keys()
+        .map(HeaderName::as_str)
+        .find(|name| proves_sender(name) && headers.get_all(*name).iter().nth(1).is_some())?;
+    let kind = if name == "x-api-key" { Kind::Unauthenticated } else { Kind::SignatureInvalid };
+    Some(Problem::new(kind, format!("the header {name} came more than once: send it once")))
 }
 
 /// Reads no more than the limit and one frame.
@@ -291,6 +304,28 @@ fn trace_id() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_proves_the_sender_comes_once() {
+        for (name, refused) in [
+            ("x-api-key", true),
+            ("webhook-id", true),
+            ("x-shopify-hmac-sha256", true),
+            ("x-wc-webhook-signature", true),
+            ("x-signature", true),
+            ("accept", false),
+            ("x-shopify-topic", false),
+        ] {
+            let name = HeaderName::from_static(name);
+            let mut headers = HeaderMap::new();
+            headers.append(name.clone(), HeaderValue::from_static("a"));
+            assert!(repeated(&headers).is_none(), "{name}");
+            headers.append(name.clone(), HeaderValue::from_static("a"));
+            let problem = repeated(&headers);
+            assert_eq!(problem.is_some(), refused, "{name}");
+            assert!(problem.is_none_or(|problem| problem.into_answer().status_code == 401));
+        }
+    }
 
     #[test]
     fn a_path_is_one_of_the_routes_or_nothing() {

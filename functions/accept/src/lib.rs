@@ -73,6 +73,7 @@ pub async fn handle(deps: &Deps, input: Value) -> Result<Value, Fault> {
         ingest_id: ingest_id.as_deref().unwrap_or_default(),
         vendor_id: seen.vendor_id.as_ref().map(|id| id.as_str()).unwrap_or_default(),
         external_event_id: seen.external_event_id.as_ref().map(|id| id.as_str()).unwrap_or_default(),
+        delivery_id: seen.delivery_id.as_deref(),
         status: &status,
         started,
     });

@@ -192,6 +192,7 @@ pub async fn handle(deps: &Deps, input: Value) -> Result<Value, Fault> {
             ingest_id: &ingest_id,
             vendor_id: detail.map_or("", |detail| detail.event.key.vendor_id.as_str()),
             external_event_id: detail.map_or("", |detail| detail.event.key.external_event_id.as_str()),
+            delivery_id: None,
             status,
             started,
         });

@@ -1,6 +1,8 @@
 //! `Normalize`: raw bytes → the vendor's payload schema → the WASM mapper → the canonical schema → the normalized document →
 //! the ledger.
 //!
+//! An event that is held waits in quarantine until a person lets it go on (`sluice conflicts accept`), however often it is run.
+//!
 //! Deterministic: the document depends on the raw object and the bundle alone, so a replay writes the same bytes (B3). Whatever
 //! fails is a classified [`Fault`]; the raw object stays, so every failure can be run again.
 
@@ -115,6 +117,7 @@ pub async fn handle(deps: &Deps, input: Value) -> Result<Value, Fault> {
         ingest_id: &event.ingest_id.to_string(),
         vendor_id: event.key.vendor_id.as_str(),
         external_event_id: event.key.external_event_id.as_str(),
+        delivery_id: None,
         status: result.as_ref().map_or_else(|fault| fault.code.as_str(), |_| "NORMALIZED"),
         started,
     });
@@ -134,6 +137,13 @@ async fn normalize(
     event: &EventDetail,
     freshness: Freshness,
 ) -> Result<(Normalized, Option<LedgerRow>), Fault> {
+    if event.held {
+        let row = deps.ledger.find(&event.key).await?.filter(|row| row.ingest_id == event.ingest_id);
+        let lags = || Fault::new(Code::ConcurrentWrite, "the ledger does not show the event yet");
+        if let Some(fault) = row.ok_or_else(lags)?.held_for() {
+            return Err(fault);
+        }
+    }
     let active = deps
         .vendors
         .active_mapper(&event.key.vendor_id, &event.event_type, freshness)

@@ -5,6 +5,9 @@
 //! of a message are a window apart at least, whatever races, whatever the clocks say, and all of them stay
 //! (docs/adr/0012-a-window-is-a-chain-of-rows.md).
 //!
+//! Another payload under a key that is taken is a conflict: refused, with its bytes and a divergence row, or, if the contract says so,
+//! kept under a key of its own as an event that waits for a person ([`Hold`]).
+//!
 //! A crash before the write leaves an orphan object, which is harmless; there is no pending row that could turn a retry into a
 //! silent loss. A retry of this function with the same input finds its own object and its own row, and gives the same answer.
 
@@ -18,12 +21,13 @@ use serde_json::{Value, json};
 use sluice_aws::SdkConfig;
 use sluice_aws::config::ConfigError;
 use sluice_aws::stage::{Stage, log};
+use sluice_core::contract::Otherwise;
 use sluice_core::digest::Sha256Hex;
 use sluice_core::id::ObjectRef;
-use sluice_core::intake::{Accepted, Answer, Persist};
+use sluice_core::intake::{Accepted, Answer, Beside, Persist};
 use sluice_core::port::{Commit, DivergenceStore, Ledger, RawHeaders, RawStore};
 use sluice_core::problem::{Kind, Problem};
-use sluice_core::record::{Divergence, LedgerKey, LedgerRow};
+use sluice_core::record::{Divergence, Hold, LedgerKey, LedgerRow};
 use sluice_core::{Code, Fault};
 
 pub use config::Config;
@@ -85,6 +89,7 @@ pub async fn handle(deps: &Deps, input: Value) -> Result<Value, Fault> {
         ingest_id: &accepted.ingest_id.to_string(),
         vendor_id: accepted.vendor_id.as_str(),
         external_event_id: accepted.external_event_id.as_str(),
+        delivery_id: accepted.delivery_id.as_deref(),
         status,
         started,
     });
@@ -101,17 +106,19 @@ enum Outcome {
 }
 
 async fn persist_event(deps: &Deps, accepted: &Accepted, body: Bytes) -> Result<Outcome, Fault> {
-    let key = LedgerKey {
-        vendor_id: accepted.vendor_id.clone(),
-        external_event_id: accepted.external_event_id.clone(),
-    };
+    let key = accepted.key();
     if accepted.conflicts {
         // A storm of one conflict is kept once: its bytes and its row are there since the first time.
         let (subject, id) = Divergence::conflict_key(&key, &accepted.payload_sha256);
-        if deps.divergence.contains(&subject, &id).await?
-            && let Some(row) = deps.ledger.find(&key).await?
-        {
-            return Ok(Outcome::Conflict(Box::new(row)));
+        if deps.divergence.contains(&subject, &id).await? {
+            if let Some(row) = deps.ledger.find(&key.of_conflict(&accepted.payload_sha256)).await? {
+                return Ok(Outcome::Duplicate(Box::new(row)));
+            }
+            if accepted.on_conflict == Otherwise::Refuse
+                && let Some(row) = deps.ledger.find(&key).await?
+            {
+                return Ok(Outcome::Conflict(Box::new(row)));
+            }
         }
     }
     let headers = RawHeaders {
@@ -121,21 +128,34 @@ async fn persist_event(deps: &Deps, accepted: &Accepted, body: Bytes) -> Result<
     };
     let raw_ref = deps.raw.put_if_absent(&accepted.raw_key(), body, &headers).await?;
     let mut row = LedgerRow::received(accepted, raw_ref.clone());
+    let mut conflicts_with: Option<Box<LedgerRow>> = None;
     for _ in 0..GENERATIONS_TRIED_MAX {
         match deps.ledger.commit(&row).await? {
-            Commit::Committed => return Ok(Outcome::Committed),
-            Commit::Exists(held) if held.ingest_id == accepted.ingest_id => return Ok(Outcome::Committed),
-            Commit::Exists(held) if held.payload_sha256 != accepted.payload_sha256 => {
-                deps.divergence.record(&divergence(&key, &held, accepted, raw_ref)).await?;
-                return Ok(Outcome::Conflict(held));
-            }
-            Commit::Exists(held) => match accepted.window_seconds {
-                // Its window is over: the same message is a new event, under the next key.
-                Some(window) if !held.is_within_window(window, accepted.received_at) => {
-                    row.key = held.key.next_generation()?;
+            Commit::Exists(held) if held.ingest_id != accepted.ingest_id => match accepted.beside(&held) {
+                Beside::Duplicate => match accepted.window_seconds {
+                    // Its window is over: the same message is a new event, under the next key.
+                    Some(window) if !held.is_within_window(window, accepted.received_at) => {
+                        row.key = held.key.next_generation()?;
+                    }
+                    _ => return Ok(Outcome::Duplicate(held)),
+                },
+                Beside::Another => row.key = key.of_conflict(&accepted.payload_sha256),
+                Beside::Conflict if accepted.on_conflict == Otherwise::Refuse => {
+                    deps.divergence.record(&divergence(&key, &held, accepted, raw_ref)).await?;
+                    return Ok(Outcome::Conflict(held));
                 }
-                _ => return Ok(Outcome::Duplicate(held)),
+                Beside::Conflict => {
+                    row.key = key.of_conflict(&accepted.payload_sha256);
+                    row.hold = Some(Hold::of_conflict(&held));
+                    conflicts_with = Some(held);
+                }
             },
+            Commit::Committed | Commit::Exists(_) => {
+                if let Some(held) = conflicts_with {
+                    deps.divergence.record(&divergence(&key, &held, accepted, raw_ref)).await?;
+                }
+                return Ok(Outcome::Committed);
+            }
         }
     }
     // More were accepted since `Accept` looked than there can be in that time; a new look may find the last one.
@@ -161,17 +181,14 @@ fn divergence(
         refused_payload_sha256: refused.payload_sha256.clone(),
         refused_raw_ref,
         at: refused.received_at,
+        kept: refused.on_conflict == Otherwise::Keep,
+        refused: Some(Box::new(refused.clone())),
+        accepted: None,
     }
 }
 
 fn conflict(held: &LedgerRow) -> Answer {
-    let detail = format!(
-        "externalEventId {:?} was accepted at {} as {} with another payload: send a change as an event with an id of its own",
-        held.key.external_event_id,
-        sluice_core::id::rfc3339(held.received_at),
-        held.ingest_id
-    );
-    Problem::new(Kind::Conflict, detail).with_ingest_id(held.ingest_id).into_answer()
+    Problem::new(Kind::Conflict, Hold::of_conflict(held).message).with_ingest_id(held.ingest_id).into_answer()
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
+use sluice_core::contract::OtherEventType;
 use sluice_core::id::{ExternalEventId, IngestId};
 use sluice_core::port::Clock as _;
 use sluice_core::record::{Form, Status};
@@ -32,7 +33,12 @@ fn accepted(world: &World, external_event_id: &str, body: &[u8]) -> Accepted {
         raw_sha256: Sha256Hex::of(body),
         raw_bytes: body.len() as u64,
         payload_sha256: Sha256Hex::of(body),
+        message_sha256: None,
+        other_event_type: OtherEventType::Conflict,
         form: Form::Envelope,
+        delivery_id: None,
+        hold: None,
+        on_conflict: Otherwise::Refuse,
         window_seconds: None,
         content_type: "application/json".into(),
         content_encoding: None,
@@ -79,6 +85,72 @@ async fn accepted_duplicate_and_conflict() {
     let refused = &state.divergence.values().next().unwrap().refused_raw_ref;
     assert_eq!(&state.raw[&refused.key].0[..], b"two", "the refused bytes are kept");
     assert_eq!(state.raw.values().filter(|(bytes, _)| &bytes[..] == b"two").count(), 1, "once");
+}
+
+#[tokio::test]
+async fn a_conflict_is_kept_as_an_event_of_its_own_if_the_contract_says_so() {
+    let world = World::new();
+    let first = accepted(&world, "evt-1", b"one");
+    persist(&world, &first, b"one").await.unwrap();
+    let kept = |conflicts: bool| Accepted {
+        conflicts,
+        on_conflict: Otherwise::Keep,
+        ..accepted(&world, "evt-1", b"two")
+    };
+    // `Accept` saw it, or did not see it yet; a retry finds its own row.
+    let second = kept(false);
+    for _ in 0..2 {
+        assert_eq!(persist(&world, &second, b"two").await.unwrap(), (202, second.ingest_id.to_string()));
+    }
+    for conflicts in [true, false, true] {
+        let again = persist(&world, &kept(conflicts), b"two").await.unwrap();
+        assert_eq!(again, (200, second.ingest_id.to_string()), "a storm is kept once");
+    }
+    let third =
+        Accepted { conflicts: true, on_conflict: Otherwise::Keep, ..accepted(&world, "evt-1", b"three") };
+    assert_eq!(persist(&world, &third, b"three").await.unwrap(), (202, third.ingest_id.to_string()));
+    let state = world.state();
+    assert_eq!((state.ledger.len(), state.divergence.len()), (3, 2), "each is a row of its own");
+    let row = state.ledger.values().find(|row| row.ingest_id == second.ingest_id).unwrap();
+    let hold = row.hold.clone().unwrap();
+    assert_eq!((hold.code, hold.accepted), (Code::IdentityConflict, None));
+    let claims = hold.claims.unwrap();
+    assert_eq!((claims.external_event_id.as_str(), claims.held_by), ("evt-1", first.ingest_id));
+    assert!(row.detail().held && row.held_for().is_some());
+    let divergence = state.divergence.values().find(|it| it.submission() == Some(second.ingest_id)).unwrap();
+    assert!(divergence.kept && divergence.ingest_id == first.ingest_id);
+    assert_eq!(divergence.refused.as_deref(), Some(&second));
+}
+
+#[tokio::test]
+async fn the_same_message_of_another_type_is_what_its_contract_says() {
+    let world = World::new();
+    let typed = |event_type: &str, other_event_type: OtherEventType, message: &[u8]| Accepted {
+        event_type: event_type.parse().unwrap(),
+        payload_sha256: sluice_core::envelope::payload_digest(
+            &event_type.parse().unwrap(),
+            None,
+            &Sha256Hex::of(message),
+        ),
+        message_sha256: Some(Sha256Hex::of(message)),
+        other_event_type,
+        ..accepted(&world, "evt-1", b"order")
+    };
+    let send = async |event: &Accepted| persist(&world, event, b"order").await.unwrap();
+    let first = typed("orders/updated", OtherEventType::Conflict, b"order");
+    send(&first).await;
+    let twin = typed("orders/paid", OtherEventType::Duplicate, b"order");
+    assert_eq!(send(&twin).await, (200, first.ingest_id.to_string()));
+    assert_eq!(send(&typed("orders/paid", OtherEventType::Conflict, b"order")).await.0, 409);
+    for other in [OtherEventType::Duplicate, OtherEventType::Event] {
+        assert_eq!(send(&typed("orders/paid", other, b"another message")).await.0, 409, "{other:?}");
+    }
+    let proved = typed("orders/create", OtherEventType::Event, b"order");
+    assert_eq!(send(&proved).await, (202, proved.ingest_id.to_string()));
+    assert_eq!(send(&proved).await, (202, proved.ingest_id.to_string()), "a retry");
+    let again = typed("orders/create", OtherEventType::Event, b"order");
+    assert_eq!(send(&again).await, (200, proved.ingest_id.to_string()));
+    assert!(world.state().ledger.values().all(|row| row.hold.is_none()));
 }
 
 #[tokio::test]

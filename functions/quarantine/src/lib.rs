@@ -78,6 +78,7 @@ pub async fn handle(deps: &Deps, input: Value) -> Result<Value, Fault> {
         ingest_id: &event.ingest_id.to_string(),
         vendor_id: event.key.vendor_id.as_str(),
         external_event_id: event.key.external_event_id.as_str(),
+        delivery_id: None,
         status: output["status"].as_str().unwrap_or_default(),
         started,
     });

@@ -85,6 +85,7 @@ pub async fn handle(deps: &Deps, input: Value) -> Result<Value, Fault> {
             ingest_id: &event.detail.ingest_id.to_string(),
             vendor_id: event.detail.key.vendor_id.as_str(),
             external_event_id: event.detail.key.external_event_id.as_str(),
+            delivery_id: None,
             status,
             started,
         });

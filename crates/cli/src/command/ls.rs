@@ -36,6 +36,8 @@ struct Event {
     ingest_id: IngestId,
     vendor_id: String,
     external_event_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delivery_id: Option<String>,
     event_type: String,
     schema_version: String,
     status: Status,
@@ -64,6 +66,7 @@ impl From<LedgerRow> for Event {
             ingest_id: row.ingest_id,
             vendor_id: row.key.vendor_id.into(),
             external_event_id: row.key.external_event_id.into(),
+            delivery_id: row.delivery_id,
             event_type: row.event_type.into(),
             schema_version: row.schema_version.into(),
             status: row.status,

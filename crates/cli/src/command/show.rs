@@ -10,7 +10,7 @@ use sluice_core::digest::Sha256Hex;
 use sluice_core::fault::Cause;
 use sluice_core::id::{IngestId, ObjectRef};
 use sluice_core::port::{CanonicalStore as _, RawStore as _};
-use sluice_core::record::{LedgerRow, QuarantineRow, QuarantineStatus, Status};
+use sluice_core::record::{Hold, LedgerRow, QuarantineRow, QuarantineStatus, Status};
 use sluice_core::state::Entity;
 use sluice_core::{Code, Fault};
 
@@ -31,6 +31,8 @@ struct Shown {
     ingest_id: IngestId,
     vendor_id: String,
     external_event_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delivery_id: Option<String>,
     event_type: String,
     schema_version: String,
     status: Status,
@@ -41,6 +43,9 @@ struct Shown {
     #[serde(serialize_with = "millis")]
     updated_at: Timestamp,
     payload_sha256: Sha256Hex,
+    /// Why a person must let it go on, or who did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hold: Option<Hold>,
     lifecycle: Vec<Step>,
     raw: Raw,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -246,6 +251,7 @@ fn assemble(
         ingest_id: row.ingest_id,
         vendor_id: row.key.vendor_id.to_string(),
         external_event_id: row.key.external_event_id.to_string(),
+        delivery_id: row.delivery_id,
         event_type: row.event_type.to_string(),
         schema_version: row.schema_version.to_string(),
         status: row.status,
@@ -253,6 +259,7 @@ fn assemble(
         received_at: row.received_at,
         updated_at: row.updated_at,
         payload_sha256: row.payload_sha256,
+        hold: row.hold,
         lifecycle,
         raw: Raw {
             at: row.raw_ref,
@@ -313,6 +320,13 @@ fn lifecycle(row: &LedgerRow, held: Option<&QuarantineRow>, execution: Option<&E
         }),
         (None, None) => {}
     }
+    if let Some(accepted) = row.hold.as_ref().and_then(|hold| hold.accepted.as_ref()) {
+        steps.push(Step {
+            at: accepted.at,
+            stage: "accepted",
+            detail: format!("by {}: {}", accepted.by, accepted.reason),
+        });
+    }
     if let Some(execution) = execution
         && let Some(at) = execution.redriven_at
     {
@@ -357,16 +371,18 @@ impl View for Shown {
             paint(Tone::Strong, self.ingest_id.to_string()),
             paint(tone, self.status.as_str())
         );
-        text.push_str(&fields([
-            ("vendor", self.vendor_id.clone()),
-            ("external id", printable(&self.external_event_id)),
+        let mut list =
+            vec![("vendor", self.vendor_id.clone()), ("external id", printable(&self.external_event_id))];
+        list.extend(self.delivery_id.as_ref().map(|id| ("delivery id", printable(id))));
+        list.extend([
             ("type", format!("{} {}", self.event_type, self.schema_version)),
             ("occurred", format!("{}  ({})", time(self.occurred_at), page.ago(self.occurred_at))),
-        ]));
+        ]);
+        text.push_str(&fields(list));
 
         let steps = self.lifecycle.iter().map(|step| {
             let tone = match step.stage {
-                "normalized" | "released" => Tone::Good,
+                "normalized" | "released" | "accepted" => Tone::Good,
                 "quarantined" => Tone::Bad,
                 _ => Tone::Plain,
             };
@@ -404,11 +420,15 @@ impl View for Shown {
             text.push_str(&section("Recovery", &fields(list)));
             if page.terminal && execution.redrivable {
                 let local = if self.local { " --local" } else { "" };
-                text.push_str(&format!(
-                    "\n{} mend the cause, then sluice{local} redrive {} --wait\n",
-                    paint(Tone::Dim, "next:"),
-                    self.ingest_id
-                ));
+                let next = paint(Tone::Dim, "next:");
+                let id = self.ingest_id;
+                let held = self.hold.as_ref().is_some_and(|hold| hold.accepted.is_none());
+                text.push_str(&match held {
+                    true => format!(
+                        "\n{next} sluice{local} conflicts accept {id} --reason …, or quarantine discard {id} --reason …\n"
+                    ),
+                    false => format!("\n{next} mend the cause, then sluice{local} redrive {id} --wait\n"),
+                });
             }
         }
         text

@@ -327,8 +327,9 @@ impl Plan {
             Format::X12 => native(
                 format,
                 "eventType = { x12 = \"ST01\" }\n\
-                 # The interchange control number is unique for a sender.\n\
-                 externalEventId = { x12 = \"ISA13\" }\noccurredAt = { x12 = \"GS04+GS05\", zone = \"utc\" }\n",
+                 # From whom, to whom, which number; numbers start again, so the content is part of it.\n\
+                 externalEventId = [{ x12 = \"ISA06\" }, { x12 = \"ISA08\" }, { x12 = \"ISA13\" }, { digest = true }]\n\
+                 occurredAt = { x12 = \"GS04+GS05\", zone = \"utc\" }\n",
             ),
         };
         let about = match language {
