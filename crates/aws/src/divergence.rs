@@ -4,12 +4,13 @@ use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::types::ReturnValue;
 use sluice_core::Fault;
 use sluice_core::port::DivergenceStore;
-use sluice_core::record::{Divergence, DivergenceRow};
+use sluice_core::record::{Divergence, DivergenceRow, Resolution};
 
 use crate::error::fault;
-use crate::item::{rows, text, to_item};
+use crate::item::{from_item, rows, text, to_item, to_value};
 
 /// The table.
 #[derive(Debug, Clone)]
@@ -51,6 +52,34 @@ impl DynamoDivergence {
                 };
                 rows(action, &self.table, scan.into_paginator().items().send()).await
             }
+        }
+    }
+
+    /// Records who made a submission an event after all, and gives who did first. A row that is not there is success.
+    pub async fn accept(&self, subject: &str, id: &str, by: &Resolution) -> Result<Resolution, Fault> {
+        let result = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key("subject", text(subject))
+            .key("id", text(id))
+            .condition_expression("attribute_exists(subject)")
+            .update_expression("SET #accepted = if_not_exists(#accepted, :by)")
+            .expression_attribute_names("#accepted", "accepted")
+            .expression_attribute_values(":by", to_value(by)?)
+            .return_values(ReturnValue::AllNew)
+            .send()
+            .await;
+        match result {
+            Ok(answer) => {
+                let row: Option<Divergence> =
+                    answer.attributes.map(|item| from_item(&self.table, item)).transpose()?;
+                Ok(row.and_then(|row| row.accepted).unwrap_or_else(|| by.clone()))
+            }
+            Err(SdkError::ServiceError(service)) if service.err().is_conditional_check_failed_exception() => {
+                Ok(by.clone())
+            }
+            Err(error) => Err(fault("accept the divergence row", error)),
         }
     }
 }

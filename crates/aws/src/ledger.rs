@@ -12,7 +12,7 @@ use aws_sdk_dynamodb::operation::update_item::{UpdateItemError, UpdateItemOutput
 use aws_sdk_dynamodb::types::{ReturnValuesOnConditionCheckFailure, Select};
 use sluice_core::id::{IngestId, rfc3339};
 use sluice_core::port::{Commit, Ledger, Marked};
-use sluice_core::record::{LedgerKey, LedgerRow, Normalized, QuarantineNote, Status};
+use sluice_core::record::{LedgerKey, LedgerRow, Normalized, QuarantineNote, Resolution, Status};
 use sluice_core::{Code, Fault};
 
 use crate::error::fault;
@@ -88,6 +88,24 @@ impl DynamoLedger {
             total += u64::try_from(page.count).unwrap_or(0);
         }
         Ok(total)
+    }
+
+    /// Lets a held event go on, and records who and why. `Ok(false)`: somebody did before, or it is not held.
+    pub async fn accept_held(&self, row: &LedgerRow, by: &Resolution) -> Result<bool, Fault> {
+        let result = self
+            .update(&row.key)
+            .condition_expression(
+                "ingestId = :id AND attribute_exists(#hold) AND attribute_not_exists(#hold.#accepted)",
+            )
+            .update_expression("SET #hold.#accepted = :by, updatedAt = :at")
+            .expression_attribute_names("#hold", "hold")
+            .expression_attribute_names("#accepted", "accepted")
+            .expression_attribute_values(":id", text(row.ingest_id))
+            .expression_attribute_values(":by", to_value(by)?)
+            .expression_attribute_values(":at", text(rfc3339(by.at)))
+            .send()
+            .await;
+        Ok(condition_failed(result)?.is_ok())
     }
 
     fn update(&self, key: &LedgerKey) -> UpdateItemFluentBuilder {

@@ -110,6 +110,9 @@ pub enum Command {
     /// Where statements of vendors contradict each other.
     #[command(subcommand)]
     Divergence(DivergenceCommand),
+    /// Messages that came under an identity which another payload has.
+    #[command(subcommand)]
+    Conflicts(ConflictsCommand),
     /// Prove that nothing was lost: accepted = normalized + quarantined + in flight.
     Balance(BalanceArgs),
     /// Compare ledger, raw objects, normalized documents, quarantine and canonical state, object by object, digests included.
@@ -584,6 +587,35 @@ pub enum DivergenceCommand {
         /// Most rows listed.
         #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
         limit: u32,
+    },
+}
+
+/// `sluice conflicts`.
+#[derive(Debug, Subcommand)]
+pub enum ConflictsCommand {
+    /// List conflicts that wait for a decision, refused or kept, newest first. The divergence table is scanned.
+    Ls {
+        /// Only this vendor's.
+        #[arg(long, value_name = "ID")]
+        vendor: Option<VendorId>,
+        /// Those that were accepted too.
+        #[arg(long)]
+        all: bool,
+        /// Most rows listed.
+        #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        limit: u32,
+    },
+    /// Make conflicts events of their own, or let events go on that are held; record who and why. Accepting twice changes nothing.
+    Accept {
+        /// Which.
+        #[arg(value_name = "INGEST_ID", required = true)]
+        ingest_ids: Vec<IngestId>,
+        /// Why, for the record.
+        #[arg(long, value_name = "TEXT", value_parser = parse_reason)]
+        reason: String,
+        /// Who decides.
+        #[command(flatten)]
+        by: By,
     },
 }
 

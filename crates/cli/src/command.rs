@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod balance;
+pub mod conflicts;
 pub mod dev;
 pub mod divergence;
 pub mod dlq;
@@ -46,6 +47,7 @@ pub async fn run(command: Command, global: &Global, output: &Output) -> Result<(
         Command::Divergence(command) => {
             divergence::run(command, &Cloud::connect(global).await?, output).await
         }
+        Command::Conflicts(command) => conflicts::run(command, &Cloud::connect(global).await?, output).await,
         Command::Balance(args) => balance::run(&args, &Cloud::connect(global).await?, output).await,
         Command::Audit(args) => audit::run(&args, &Cloud::connect(global).await?, output).await,
         Command::Vendors(command) => vendors::run(command, &Cloud::connect(global).await?, output).await,

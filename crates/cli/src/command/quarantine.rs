@@ -138,7 +138,8 @@ async fn grouped(cloud: &Cloud, rows: &[QuarantineRow]) -> Result<Vec<Group>, Cl
     Ok(groups(rows, &notes))
 }
 
-fn resolution(reason: String, by: &By) -> Result<Resolution, CliError> {
+/// A decision, for the record.
+pub(crate) fn resolution(reason: String, by: &By) -> Result<Resolution, CliError> {
     Ok(Resolution { by: who(by)?, reason, at: jiff::Timestamp::now() })
 }
 

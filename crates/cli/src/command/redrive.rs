@@ -15,10 +15,11 @@ use sluice_core::fault::Cause;
 use sluice_core::id::IngestId;
 
 use super::dlq;
-use crate::args::RedriveArgs;
+use crate::args::{Cli, Command, RedriveArgs};
 use crate::cloud::Cloud;
 use crate::error::{CliError, ExitKind};
 use crate::output::{Cell, Output, Page, Tone, View, paint};
+use clap::Parser as _;
 use plan::Plan;
 use run::{Budget, Pace, Stopped};
 
@@ -82,7 +83,7 @@ impl Outcome {
     }
 
     /// Whether it counts against the error budget.
-    fn is_failure(self) -> bool {
+    pub(crate) fn is_failure(self) -> bool {
         matches!(self, Self::FailedAgain | Self::NotRedrivable | Self::Error)
     }
 }
@@ -207,6 +208,30 @@ pub async fn run(args: &RedriveArgs, cloud: &Cloud, output: &Output) -> Result<(
     let redrives = Redrives { plan, redrives, summary: Some(summary) };
     output.document(&redrives)?;
     redrives.verdict()
+}
+
+/// Runs one quarantined event again, as `sluice redrive <ingestId>` does, and waits for its end.
+pub(crate) async fn event(
+    cloud: &Cloud,
+    ingest_id: IngestId,
+    wait: Duration,
+) -> Result<(Outcome, String), CliError> {
+    let line = ["sluice".to_owned(), "redrive".to_owned(), ingest_id.to_string()];
+    // The defaults of `redrive` are said in one place.
+    let Ok(Command::Redrive(args)) = Cli::try_parse_from(line).map(|cli| cli.command) else {
+        unreachable!("the line is a redrive of one event")
+    };
+    let (plan, given_up) = Plan::make(&args, cloud, |_| ()).await?;
+    let redrive = match (given_up.into_iter().next(), plan.entries.first()) {
+        (Some(given_up), _) => given_up,
+        (None, Some(entry)) => pursuit::pursue(cloud, entry, Some(wait)).await,
+        (None, None) => Redrive::new(ingest_id, Outcome::NotQuarantined, "the event is not in quarantine"),
+    };
+    if redrive.outcome == Outcome::Released {
+        // Of use, but not what was asked for: what cannot be removed now, `sluice dlq drain` removes.
+        let _ = dlq::drain(cloud, dlq::AUTOMATIC_LOOKS_MAX, false).await;
+    }
+    Ok((redrive.outcome, redrive.message))
 }
 
 /// To a person a line that moves, to a log a line now and then.
