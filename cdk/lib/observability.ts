@@ -23,6 +23,7 @@ export const METRICS = {
   "ingest.duplicate": undefined,
   "ingest.failed_validation": "reason",
   "normalize.success": undefined,
+  "normalize.nothing": undefined,
   "normalize.failed": "reason",
   "pipeline.latency_ms": "stage",
   "ledger.oldest_received_age_s": undefined,
@@ -177,7 +178,7 @@ export class Observability extends Construct {
     });
     this.alarm({
       name: "unaccounted",
-      what: "The balance does not add up: accepted is not normalized + quarantined + in flight.",
+      what: "The balance does not add up: accepted is not normalized + nothing to state + quarantined + in flight.",
       todo: "Run `sluice balance` and `sluice audit`: they name the events that are not accounted for.",
       metric: this.own("balance.unaccounted", MAX),
       threshold: 1,
@@ -293,7 +294,10 @@ export class Observability extends Construct {
       graph("Answers", [gateway("Count", "Sum"), gateway("4XXError", "Sum"), gateway("5XXError", "Sum")]),
     );
     dashboard.addWidgets(
-      graph("Normalized", [this.own("normalize.success", SUM)]),
+      graph("Normalized; nothing to state", [
+        this.own("normalize.success", SUM),
+        this.own("normalize.nothing", SUM),
+      ]),
       graph("Not normalized, by reason", [search("normalize.failed", "Sum")]),
       graph("Unaccounted; age of the oldest RECEIVED", [
         this.own("balance.unaccounted", MAX),

@@ -24,11 +24,11 @@
 // Build by `sluice mapper build`, which tells the compiler where `sdk-as` is (`--path mappers-wasm`), with the `asconfig.json` of a bundle: the stub runtime (an instance lives for one call, nothing is collected), no import of
 // `abort` (a failed assertion is a trap), and the start function exported as `_initialize`.
 
-import { Json, parse, refusal, refuse } from "./json";
+import { Json, nothing, parse, refusal, refuse } from "./json";
 import { Text } from "./text";
-import { written } from "./write";
+import { hasEvents, written } from "./write";
 
-export { Json, Kind, parse, refusal, refuse } from "./json";
+export { Json, Kind, parse, refusal, refuse, stateNothing } from "./json";
 export { Buffer, Text } from "./text";
 export { EXACT_MAX, currencyExponent, level, minor, utc, whole } from "./value";
 export {
@@ -63,9 +63,12 @@ export function run(
   mapper: (meta: Json, payload: Text) => bool,
 ): usize {
   const known = parse(new Text(meta, metaLen));
-  const mapped = known != null && mapper(known, new Text(payload, payloadLen));
+  let mapped = known != null && mapper(known, new Text(payload, payloadLen));
+  if (mapped && nothing != null && hasEvents()) {
+    mapped = refuse(null, "", "events_and_nothing", "the mapper wrote events and says that nothing is stated");
+  }
   if (!mapped) refuse(null, "", "refused", "the mapper gave no reason");
-  const out = mapped ? written() : <Text>refusal;
+  const out = !mapped ? <Text>refusal : nothing != null ? <Text>nothing : written();
   const result = heap.alloc(12);
   store<u8>(result, mapped ? 0 : 1);
   store<u32>(result, <u32>out.at, 4);

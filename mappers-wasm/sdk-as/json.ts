@@ -46,12 +46,7 @@ export function say(out: Buffer, at: Json | null, member: string, code: string, 
   if (at) at.pointer(path);
   if (member.length > 0) step(path, Text.of(member));
   message.len = 0;
-  if (quoted) {
-    message.byte(0x22);
-    message.push(quoted);
-    message.put('" ');
-  }
-  message.put(why);
+  said(message, why, quoted);
   out.put('{"code":');
   out.quote(Text.of(code));
   out.put(',"path":');
@@ -59,6 +54,36 @@ export function say(out: Buffer, at: Json | null, member: string, code: string, 
   out.put(',"message":');
   out.quote(message.bounded(MESSAGE_BYTES_MAX));
   out.put("}");
+}
+
+/** The JSON that says why nothing is stated, once there is one. */
+export let nothing: Text | null = null;
+
+/**
+ * Says that the message is understood and states nothing, such as a draft, and returns true. `code` is a snake_case constant;
+ * `quoted`, what the vendor sent, stands in quotes before `why`. A mapper that writes events as well is refused.
+ */
+export function stateNothing(code: string, why: string, quoted: Text | null = null): bool {
+  if (nothing != null) return true;
+  const reason = new Buffer();
+  said(reason, why, quoted);
+  const out = new Buffer();
+  out.put('{"nothing":{"code":');
+  out.quote(Text.of(code));
+  out.put(',"message":');
+  out.quote(reason.bounded(MESSAGE_BYTES_MAX));
+  out.put("}}");
+  nothing = out.text();
+  return true;
+}
+
+function said(out: Buffer, why: string, quoted: Text | null): void {
+  if (quoted) {
+    out.byte(0x22);
+    out.push(quoted);
+    out.put('" ');
+  }
+  out.put(why);
 }
 
 function step(path: Buffer, key: Text): void {

@@ -120,6 +120,11 @@ export function arrayEnd(): void {
   shut(0x5d);
 }
 
+/** Whether an event was begun. */
+export function hasEvents(): bool {
+  return out.len > 0;
+}
+
 /** All events, as the host takes them. */
 export function written(): Text {
   if (out.len == 0) out.byte(0x5b);

@@ -222,6 +222,7 @@ static buffer refusal;
 static buffer notes;            /* of the event that is begun */
 static uint32_t noted;          /* how many */
 static uint32_t notes_but_last; /* where the last that there is room for begins */
+static buffer nothing; /* why nothing is stated */
 static bool begun; /* an item stands before, so a comma comes first */
 
 static void push(buffer *out, const char *bytes, uint32_t len) {
@@ -369,12 +370,17 @@ static sm_text bounded(buffer text, uint32_t len_max) {
     return (sm_text){text.at, len};
 }
 
+static buffer joined(const sm_text *texts) {
+    buffer message = {0};
+    for (; texts->at != NULL; texts++) push(&message, texts->at, texts->len);
+    return message;
+}
+
 /* Writes what is said of a place, as a refusal and a note are. */
 static void say(buffer *out, const sm_json *at, const char *member, const char *code, const sm_text *texts) {
-    buffer path = {0}, message = {0};
+    buffer path = {0}, message = joined(texts);
     pointer(&path, at);
     if (member != NULL) step(&path, (sm_text){member, length(member)});
-    for (; texts->at != NULL; texts++) push(&message, texts->at, texts->len);
     put(out, "{\"code\":");
     quote(out, (sm_text){code, length(code)});
     put(out, ",\"path\":");
@@ -394,6 +400,16 @@ void sm_note_texts(const sm_json *at, const char *member, const char *code, cons
     if (noted == SM_NOTES_MAX) notes_but_last = notes.len;
     if (noted > 1) put(&notes, ",");
     say(&notes, at, member, code, texts);
+}
+
+bool sm_nothing_texts(const char *code, const sm_text *texts) {
+    if (nothing.len != 0) return true;
+    put(&nothing, "{\"nothing\":{\"code\":");
+    quote(&nothing, (sm_text){code, length(code)});
+    put(&nothing, ",\"message\":");
+    quote(&nothing, bounded(joined(texts), MESSAGE_BYTES_MAX));
+    put(&nothing, "}}");
+    return true;
 }
 
 /* ---- reading JSON ---- */
@@ -979,9 +995,12 @@ EXPORT("map") const uint32_t *map(const char *meta_at, uint32_t meta_len, const 
     static uint32_t result[3];
     const sm_json *meta;
     bool mapped = sm_parse((sm_text){meta_at, meta_len}, &meta) && sm_map(meta, (sm_text){payload_at, payload_len});
+    if (mapped && nothing.len != 0 && events.len != 0) {
+        mapped = sm_refuse(NULL, NULL, "events_and_nothing", SM_LITERAL("the mapper wrote events and says that nothing is stated"));
+    }
     if (!mapped) sm_refuse(NULL, NULL, "refused", SM_LITERAL("the mapper gave no reason"));
-    if (mapped) put(&events, events.len == 0 ? "[]" : "]");
-    const buffer *out = mapped ? &events : &refusal;
+    if (mapped && nothing.len == 0) put(&events, events.len == 0 ? "[]" : "]");
+    const buffer *out = !mapped ? &refusal : nothing.len != 0 ? &nothing : &events;
     result[0] = mapped ? 0 : 1;
     result[1] = (uint32_t)(uintptr_t)out->at;
     result[2] = out->len;

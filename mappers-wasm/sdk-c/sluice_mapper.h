@@ -69,8 +69,8 @@ typedef struct sm_json {
 
 /* ---- what a mapper defines ---- */
 
-/* Maps one message. `meta` is the object of `wit/mapper.wit`. Writes events and returns true, or notes a refusal and returns
- * false. */
+/* Maps one message. `meta` is the object of `wit/mapper.wit`. Writes events, or says that nothing is stated, and returns true;
+ * or notes a refusal and returns false. */
 bool sm_map(const sm_json *meta, sm_text payload);
 
 /* ---- reading ---- */
@@ -148,6 +148,13 @@ bool sm_refuse_texts(const sm_json *at, const char *member, const char *code, co
 void sm_note_texts(const sm_json *at, const char *member, const char *code, const sm_text *texts);
 #define sm_note(at, member, code, ...) sm_note_texts((at), (member), (code), (const sm_text[]){__VA_ARGS__, SM_END})
 #define SM_NOTES_MAX 16
+
+/* ---- nothing to state ---- */
+
+/* Says that the message is understood and states nothing, such as a draft, and returns true. `code` is a snake_case constant; the
+ * message is the texts up to a NULL `at`, as of `sm_refuse`. A mapper that writes events as well is refused. */
+bool sm_nothing_texts(const char *code, const sm_text *texts);
+#define sm_nothing(code, ...) sm_nothing_texts((code), (const sm_text[]){__VA_ARGS__, SM_END})
 
 /* ---- writing ---- */
 

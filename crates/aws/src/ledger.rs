@@ -12,7 +12,7 @@ use aws_sdk_dynamodb::operation::update_item::{UpdateItemError, UpdateItemOutput
 use aws_sdk_dynamodb::types::{ReturnValuesOnConditionCheckFailure, Select};
 use sluice_core::id::{IngestId, rfc3339};
 use sluice_core::port::{Commit, Ledger, Marked};
-use sluice_core::record::{LedgerKey, LedgerRow, Normalized, QuarantineNote, Resolution, Status};
+use sluice_core::record::{LedgerKey, LedgerRow, QuarantineNote, Resolution, Stated, Status};
 use sluice_core::{Code, Fault};
 
 use crate::error::fault;
@@ -58,8 +58,8 @@ impl DynamoLedger {
     }
 
     /// How many rows have a status: a count over the index's shards, eventually consistent.
-    pub async fn count(&self, status: Status) -> Result<u64, Fault> {
-        let mut total = 0;
+    pub async fn count(&self, status: Status) -> Result<Counted, Fault> {
+        let mut counted = Counted::default();
         for shard in status.shards() {
             let query = self
                 .client
@@ -68,14 +68,16 @@ impl DynamoLedger {
                 .index_name(BY_STATUS)
                 .select(Select::Count)
                 .key_condition_expression("statusShard = :shard")
+                .filter_expression("attribute_exists(nothing)")
                 .expression_attribute_values(":shard", text(&shard));
             let mut pages = query.into_paginator().send();
             while let Some(page) = pages.next().await {
                 let page = page.map_err(|error| fault("count the ledger by status", error))?;
-                total += u64::try_from(page.count).unwrap_or(0);
+                counted.rows += u64::try_from(page.scanned_count).unwrap_or(0);
+                counted.nothing += u64::try_from(page.count).unwrap_or(0);
             }
         }
-        Ok(total)
+        Ok(counted)
     }
 
     /// How many rows there are: a count over the table itself, so that it can disagree with the index if something is wrong.
@@ -116,6 +118,15 @@ impl DynamoLedger {
             .key("externalEventId", text(&key.external_event_id))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
     }
+}
+
+/// Rows of one status.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// All of them.
+    pub rows: u64,
+    /// Of those, events that state nothing.
+    pub nothing: u64,
 }
 
 /// An update whose condition failed, with the row as it was.
@@ -203,20 +214,26 @@ impl Ledger for DynamoLedger {
         &self,
         key: &LedgerKey,
         ingest_id: IngestId,
-        normalized: &Normalized,
+        stated: &Stated,
     ) -> Result<(), Fault> {
+        let (member, other, value) = match stated {
+            Stated::Document(normalized) => ("normalized", "nothing", to_value(normalized)?),
+            Stated::Nothing(nothing) => ("nothing", "normalized", to_value(nothing)?),
+        };
         let result = self
             .update(key)
             .condition_expression("ingestId = :id")
             .update_expression(
-                "SET #status = :status, statusShard = :shard, normalized = :normalized, updatedAt = :at",
+                "SET #status = :status, statusShard = :shard, #member = :value, updatedAt = :at REMOVE #other",
             )
+            .expression_attribute_names("#member", member)
+            .expression_attribute_names("#other", other)
             .expression_attribute_names("#status", "status")
             .expression_attribute_values(":id", text(ingest_id))
             .expression_attribute_values(":status", text(Status::Normalized.as_str()))
             .expression_attribute_values(":shard", text(Status::Normalized.shard(ingest_id)))
-            .expression_attribute_values(":normalized", to_value(normalized)?)
-            .expression_attribute_values(":at", text(rfc3339(normalized.at)))
+            .expression_attribute_values(":value", value)
+            .expression_attribute_values(":at", text(rfc3339(stated.at())))
             .send()
             .await;
         condition_failed(result)?.map_err(|_| missing(key, ingest_id))

@@ -50,6 +50,7 @@ pub(crate) fn metric<'a>(stage: &str, status: &'a str) -> Option<(&'static str, 
         ("persist-raw", "202" | "ACCEPTED" | "RECEIVED") => Some(("ingest.accepted", None)),
         ("persist-raw", refused) => Some(("ingest.failed_validation", Some(refused))),
         ("normalize", "NORMALIZED") => Some(("normalize.success", None)),
+        ("normalize", "NOTHING_TO_STATE") => Some(("normalize.nothing", None)),
         ("normalize", code) => Some(("normalize.failed", Some(code))),
         _ => None,
     }

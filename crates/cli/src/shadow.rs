@@ -20,10 +20,10 @@ use sluice_aws::error::fault;
 use sluice_core::digest::Sha256Hex;
 use sluice_core::id::{EventType, IngestId, ObjectRef, VendorId, rfc3339};
 use sluice_core::port::{Freshness, RawStore as _, VendorDirectory as _};
-use sluice_core::record::{EventDetail, LedgerRow};
+use sluice_core::record::{EventDetail, LedgerRow, Nothing};
 use sluice_core::{Class, Code, Fault};
 use sluice_mapper_host::Host;
-use sluice_mapping::{Bundle, Mapped, Message, Output, execute, finish};
+use sluice_mapping::{Bundle, Mapped, Message, Outcome, Output, execute, finish};
 
 use crate::cloud::Cloud;
 use crate::error::CliError;
@@ -473,14 +473,18 @@ impl Pair {
         let judged = |output: Result<Output, Fault>, bundle: &Bundle| finish(event, bundle, &output?);
         let before = match &self.active {
             Some(side) => judged(before, &side.bundle),
-            None => before.map(|_| Mapped { bytes: Vec::new(), events: 0, fuel: 0 }),
+            None => {
+                before.map(|_| Mapped { outcome: Outcome::Events { bytes: Vec::new(), events: 0 }, fuel: 0 })
+            }
         };
         if let Ok(mapped) = &before {
             tally.stored(event, mapped);
         }
         match (before, judged(after, candidate)) {
-            (Ok(old), Ok(new)) if old.bytes == new.bytes => tally.same += 1,
-            (Ok(old), Ok(new)) => tally.changed.add(event.ingest_id, &old.bytes, &new.bytes),
+            (Ok(old), Ok(new)) if old.outcome.document() == new.outcome.document() => tally.same += 1,
+            (Ok(old), Ok(new)) => {
+                tally.changed.add(event.ingest_id, old.outcome.document(), new.outcome.document());
+            }
             (Err(was), Ok(_)) => tally.fixed.add(event.ingest_id, &was),
             (Ok(_), Err(is)) => tally.newly_broken.add(event.ingest_id, &is),
             (Err(_), Err(is)) => tally.still_broken.add(event.ingest_id, &is),
@@ -507,9 +511,9 @@ pub struct Tally {
 
 impl Tally {
     fn stored(&mut self, event: &EventDetail, mapped: &Mapped) {
-        if let Some(stored) = &event.normalized
-            && stored.sha256 != Sha256Hex::of(&mapped.bytes)
-        {
+        let stored = event.normalized.as_ref().map(|normalized| normalized.sha256.clone());
+        let stored = stored.or_else(|| event.nothing.as_ref().map(|_| Nothing::sha256()));
+        if stored.is_some_and(|stored| stored != Sha256Hex::of(mapped.outcome.document())) {
             self.stored_differs += 1;
         }
     }

@@ -1,4 +1,4 @@
-//! The balance: accepted = normalized + quarantined + in flight, per vendor and hour of acceptance.
+//! The balance: accepted = normalized + nothing to state + quarantined + in flight, per vendor and hour of acceptance.
 //!
 //! It is no tautology: the left side counts events of which there is any evidence (a ledger row found by either index, or a
 //! document without one), the right side only those whose evidence agrees in a second store. What is on the left alone is
@@ -99,6 +99,8 @@ pub struct Count {
     pub accepted: u64,
     /// NORMALIZED, with raw object and normalized document.
     pub normalized: u64,
+    /// NORMALIZED, with raw object and the reason why the message states nothing.
+    pub nothing_to_state: u64,
     /// QUARANTINED, with raw object and a quarantine row that is open or discarded.
     pub quarantined: u64,
     /// Of those, discarded: they stay.
@@ -124,7 +126,8 @@ pub struct Count {
 impl Count {
     /// Accepted less what is proved: 0, or something is missing.
     pub fn unaccounted(&self) -> u64 {
-        self.accepted.saturating_sub(self.normalized + self.quarantined + self.in_flight)
+        self.accepted
+            .saturating_sub(self.normalized + self.nothing_to_state + self.quarantined + self.in_flight)
     }
 
     /// In balance, and nothing will change it any more.
@@ -136,6 +139,7 @@ impl Count {
     pub fn add(&mut self, other: &Self) {
         self.accepted += other.accepted;
         self.normalized += other.normalized;
+        self.nothing_to_state += other.nothing_to_state;
         self.quarantined += other.quarantined;
         self.discarded += other.discarded;
         self.in_flight += other.in_flight;
@@ -257,11 +261,15 @@ mod tests {
         assert_eq!(count.unaccounted(), 1);
         let whole = Count { in_flight: 1, ..count };
         assert!(whole.unaccounted() == 0 && !whole.is_settled());
+        let silent = Count { accepted: 3, normalized: 2, nothing_to_state: 1, ..Count::default() };
+        assert!(silent.is_settled());
         assert!(Count { accepted: 3, normalized: 3, ..Count::default() }.is_settled());
         let waiting = Count { accepted: 2, quarantined: 2, discarded: 1, ..Count::default() };
         assert!(!waiting.is_settled() && Count { discarded: 2, ..waiting }.is_settled());
         let mut sum = count;
         sum.add(&whole);
         assert_eq!((sum.accepted, sum.in_flight, sum.unaccounted()), (10, 1, 1));
+        sum.add(&silent);
+        assert_eq!((sum.nothing_to_state, sum.unaccounted()), (1, 1));
     }
 }

@@ -375,6 +375,7 @@ fn evidence(row: &LedgerRow, held: &Held) -> Option<Kind> {
     }
     match row.status {
         Status::Received => None,
+        Status::Normalized if row.nothing.is_some() => None,
         Status::Normalized => {
             let there = row.normalized.as_ref().is_some_and(|it| held.normalized.contains(&it.r#ref.key));
             (!there).then_some(Kind::NormalizedMissing)
@@ -394,6 +395,7 @@ fn account(examined: &mut Examined, row: &LedgerRow, held: Option<&QuarantineRow
     if proved {
         match row.status {
             Status::Received => count.in_flight += 1,
+            Status::Normalized if row.nothing.is_some() => count.nothing_to_state += 1,
             Status::Normalized => count.normalized += 1,
             Status::Quarantined => {
                 count.quarantined += 1;
@@ -425,6 +427,7 @@ async fn second_look(books: &dyn Books, row: LedgerRow, examined: &mut Examined)
     }
     match row.status {
         Status::Received => {}
+        Status::Normalized if row.nothing.is_some() => {}
         Status::Normalized => {
             let there = match &row.normalized {
                 Some(normalized) => books.object(&normalized.r#ref).await?.is_some(),

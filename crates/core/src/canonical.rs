@@ -4,7 +4,7 @@
 
 use std::sync::LazyLock;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sluice_formats::{CODE_CHARS_MAX, MESSAGE_BYTES_MAX, PATH_BYTES_MAX};
 
@@ -64,9 +64,28 @@ pub struct CanonicalEvent {
     pub notes: Vec<FieldFault>,
 }
 
-/// Judges a mapper's output: JSON with a canonical form, an array of 1 to [`EVENTS_PER_MESSAGE_MAX`] events of the contract's
-/// type and version, each valid under its schema.
-pub fn judge(output: &[u8], canonical: &CanonicalRef) -> Result<Vec<CanonicalEvent>, Fault> {
+/// Why a message states nothing, in the mapper's words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reason {
+    /// Stable, snake_case, at most [`CODE_CHARS_MAX`] characters.
+    pub code: String,
+    /// One sentence for a person, at most [`MESSAGE_BYTES_MAX`] bytes.
+    pub message: String,
+}
+
+/// A mapper's output that may be stored.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Judged {
+    /// What the message states; at least one event.
+    Events(Vec<CanonicalEvent>),
+    /// The message is understood, and states nothing.
+    Nothing(Reason),
+}
+
+/// Judges a mapper's output: JSON with a canonical form, either an array of 1 to [`EVENTS_PER_MESSAGE_MAX`] events of the
+/// contract's type and version, each valid under its schema, or `{"nothing": {"code", "message"}}`.
+pub fn judge(output: &[u8], canonical: &CanonicalRef) -> Result<Judged, Fault> {
     let Some(schema) = schema(canonical) else {
         let known: Vec<_> = SCHEMAS.iter().map(|(name, version, _)| format!("{name} {version}")).collect();
         return Err(Fault::new(
@@ -100,6 +119,9 @@ pub fn judge(output: &[u8], canonical: &CanonicalRef) -> Result<Vec<CanonicalEve
             ),
         ));
     }
+    if let Json::Object(_) = &document {
+        return nothing(&document).map(Judged::Nothing);
+    }
     let events = shape(&document, canonical)?;
     let mut faults: Vec<FieldFault> = Vec::new();
     for (index, event) in events.iter().enumerate() {
@@ -121,14 +143,47 @@ pub fn judge(output: &[u8], canonical: &CanonicalRef) -> Result<Vec<CanonicalEve
         );
         return Err(Fault::new(Code::CanonicalSchemaViolation, message).with_errors(faults));
     }
-    Ok(events)
+    Ok(Judged::Events(events))
+}
+
+/// The reason of an output that is no array. An empty array is refused, so that a mapper that finds no line by mistake is not
+/// taken for one that says so.
+fn nothing(document: &Json) -> Result<Reason, Fault> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Output {
+        nothing: Reason,
+    }
+    let refuse = |message: String| Err(Fault::new(Code::OutputShapeInvalid, message));
+    let Output { nothing: Reason { code, message } } =
+        serde_json::from_value(document.to_value()).map_err(|error| {
+            Fault::new(
+                Code::OutputShapeInvalid,
+                format!(
+                    "the mapper's output must be an array of events or {{\"nothing\": {{\"code\", \"message\"}}}}: {error}"
+                ),
+            )
+        })?;
+    if code.is_empty()
+        || code.len() > CODE_CHARS_MAX
+        || !code.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_'))
+    {
+        return refuse(format!("/nothing/code must be 1 to {CODE_CHARS_MAX} characters of a-z, 0-9 and _"));
+    }
+    if message.trim().is_empty() || message.len() > MESSAGE_BYTES_MAX || message.chars().any(char::is_control)
+    {
+        return refuse(format!(
+            "/nothing/message must be one sentence of at most {MESSAGE_BYTES_MAX} bytes, without control characters"
+        ));
+    }
+    Ok(Reason { code, message })
 }
 
 fn shape(document: &Json, canonical: &CanonicalRef) -> Result<Vec<CanonicalEvent>, Fault> {
     let refuse = |message: String| Err(Fault::new(Code::OutputShapeInvalid, message));
     let Json::Array(items) = document else {
         return refuse(format!(
-            "the mapper's output must be an array of events, not a JSON {}",
+            "the mapper's output must be an array of events, or an object that says nothing is stated, not a JSON {}",
             document.type_name()
         ));
     };
@@ -296,7 +351,9 @@ mod tests {
 
     #[test]
     fn every_bad_output_has_its_code() {
-        assert_eq!(judge(GOOD.as_bytes(), &inventory()).unwrap().len(), 1);
+        assert!(
+            matches!(judge(GOOD.as_bytes(), &inventory()).unwrap(), Judged::Events(events) if events.len() == 1)
+        );
         assert_eq!(code("garbage"), Code::OutputNotJson);
         assert_eq!(judge(b"\"\xff\"", &inventory()).unwrap_err().code, Code::OutputNotUtf8);
         for shape in [
@@ -323,7 +380,7 @@ mod tests {
         let good = noted(
             r#"[{"code":"currency_unknown","path":"/presentment_currency","message":"\"JEP\" is unknown"}]"#,
         );
-        let events = judge(good.as_bytes(), &inventory()).unwrap();
+        let Judged::Events(events) = judge(good.as_bytes(), &inventory()).unwrap() else { panic!("{good}") };
         assert_eq!((events[0].notes.len(), &*events[0].notes[0].pointer), (1, "/presentment_currency"));
         let detail: EventDetail = serde_json::from_value(serde_json::json!({
             "vendorId": "v", "externalEventId": "e", "ingestId": "01KF0Q4S8R6D1ZJ8W9T3C5V7XN", "eventType": "t",
@@ -347,6 +404,31 @@ mod tests {
         ] {
             assert_eq!(code(&noted(bad)), Code::OutputShapeInvalid, "{bad}");
         }
+    }
+
+    #[test]
+    fn a_mapper_may_say_that_nothing_is_stated_and_why() {
+        let reason = Reason { code: "order_not_placed".into(), message: "a draft".into() };
+        let said = judge(br#"{"nothing":{"code":"order_not_placed","message":"a draft"}}"#, &inventory());
+        assert_eq!(said.unwrap(), Judged::Nothing(reason));
+        let long = "x".repeat(MESSAGE_BYTES_MAX + 1);
+        for bad in [
+            r#"{"nothing":null}"#,
+            r#"{"nothing":{}}"#,
+            r#"{"nothing":{"code":"a"}}"#,
+            r#"{"nothing":{"code":"A b","message":"m"}}"#,
+            r#"{"nothing":{"code":"","message":"m"}}"#,
+            r#"{"nothing":{"code":"a","message":" "}}"#,
+            r#"{"nothing":{"code":"a","message":"m\u0007"}}"#,
+            r#"{"nothing":{"code":"a","message":7}}"#,
+            r#"{"nothing":{"code":"a","message":"m","path":""}}"#,
+            r#"{"nothing":{"code":"a","message":"m"},"events":[]}"#,
+            r#"[{"nothing":{"code":"a","message":"m"}}]"#,
+            &format!(r#"{{"nothing":{{"code":"a","message":"{long}"}}}}"#),
+        ] {
+            assert_eq!(code(bad), Code::OutputShapeInvalid, "{bad}");
+        }
+        assert_eq!(code(r#"{"nothing":{"code":"a","code":"b","message":"m"}}"#), Code::OutputNotCanonical);
     }
 
     #[test]

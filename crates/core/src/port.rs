@@ -15,7 +15,7 @@ use crate::drift::{Finding, Track, TrackKey};
 use crate::fault::{Cause, Fault};
 use crate::id::{EventType, IngestId, ObjectRef, VendorId};
 use crate::record::{
-    DetailType, Divergence, EventDetail, LedgerKey, LedgerRow, Normalized, QuarantineNote, QuarantineRow,
+    DetailType, Divergence, EventDetail, LedgerKey, LedgerRow, QuarantineNote, QuarantineRow, Stated,
     VendorProfile,
 };
 use crate::state::{Change, Contribution, Effects, Entity, Source, State};
@@ -108,12 +108,12 @@ pub trait Ledger: Send + Sync {
     async fn find_by_ingest_id(&self, ingest_id: IngestId) -> Result<Option<LedgerRow>, Fault>;
     /// Writes the row unless its key exists, atomically.
     async fn commit(&self, row: &LedgerRow) -> Result<Commit, Fault>;
-    /// Sets NORMALIZED with its result. [`crate::Code::LedgerRowMissing`] unless the key has this `ingest_id`.
+    /// Sets NORMALIZED with what the message came to, in place of what it came to before. [`crate::Code::LedgerRowMissing`] unless the key has this `ingest_id`.
     async fn mark_normalized(
         &self,
         key: &LedgerKey,
         ingest_id: IngestId,
-        normalized: &Normalized,
+        stated: &Stated,
     ) -> Result<(), Fault>;
     /// Sets QUARANTINED, unless it is NORMALIZED.
     async fn mark_quarantined(

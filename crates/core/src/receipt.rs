@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::Code;
+use crate::canonical;
 use crate::fault::FieldFault;
 use crate::id::{EventType, ExternalEventId, IngestId, SchemaVersion};
 use crate::record::{Form, LedgerRow, QuarantineNote, Status};
@@ -31,9 +32,12 @@ pub struct EventReceipt {
     /// By ours.
     #[serde(with = "crate::id::millis")]
     pub received_at: Timestamp,
-    /// When it was last normalized.
+    /// When it was last normalized, or found to state nothing.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "optional_millis")]
     pub normalized_at: Option<Timestamp>,
+    /// Why nothing came of it, of an event that states nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nothing: Option<canonical::Reason>,
     /// Why it waits, if it does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quarantine: Option<Reason>,
@@ -71,7 +75,15 @@ impl EventReceipt {
             external_event_id: row.key.external_event_id.clone(),
             occurred_at: row.occurred_at,
             received_at: row.received_at,
-            normalized_at: row.normalized.as_ref().map(|normalized| normalized.at),
+            normalized_at: match (&row.normalized, &row.nothing) {
+                (Some(normalized), _) => Some(normalized.at),
+                (None, Some(nothing)) => Some(nothing.at),
+                (None, None) => None,
+            },
+            nothing: row.nothing.as_ref().map(|nothing| canonical::Reason {
+                code: nothing.code.clone(),
+                message: nothing.message.clone(),
+            }),
             quarantine: waits.map(|note| reason(note, row.form)),
         }
     }

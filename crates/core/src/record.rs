@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::canonical::Reason;
 use crate::digest::Sha256Hex;
 use crate::fault::{Cause, Code, Fault, FieldFault};
 use crate::health::HealthNote;
@@ -17,7 +18,7 @@ use crate::state::StateDivergence;
 pub enum Status {
     /// Accepted and durable, not yet normalized: in flight.
     Received,
-    /// The normalized document is written.
+    /// The normalized document is written, or the message states nothing.
     Normalized,
     /// Cannot be mapped as things are; waits for a person.
     Quarantined,
@@ -150,9 +151,12 @@ pub struct LedgerRow {
     /// As sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_encoding: Option<String>,
-    /// The result, once there is one.
+    /// The document, once there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub normalized: Option<Normalized>,
+    /// Why there is none, of an event that is NORMALIZED and states nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nothing: Option<Nothing>,
     /// Why it is quarantined, or was last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quarantine: Option<QuarantineNote>,
@@ -183,6 +187,7 @@ impl LedgerRow {
             content_type: accepted.content_type.clone(),
             content_encoding: accepted.content_encoding.clone(),
             normalized: None,
+            nothing: None,
             quarantine: None,
             updated_at: accepted.received_at,
         }
@@ -215,7 +220,42 @@ impl LedgerRow {
             content_encoding: self.content_encoding.clone(),
             replay: 0,
             normalized: self.normalized.clone(),
+            nothing: self.nothing.clone(),
             quarantine: self.quarantine.clone().map(|note| QuarantineNote { errors: Vec::new(), ..note }),
+        }
+    }
+
+    /// The digest of the document that the event has come to, [`Nothing::sha256`] if it states nothing; `None` unless it is
+    /// NORMALIZED.
+    pub fn document_sha256(&self) -> Option<Sha256Hex> {
+        if self.status != Status::Normalized {
+            return None;
+        }
+        let document = self.normalized.as_ref().map(|normalized| normalized.sha256.clone());
+        document.or_else(|| self.nothing.as_ref().map(|_| Nothing::sha256()))
+    }
+
+    /// The input of another run of `Normalize`, which is not told what came of the last one.
+    pub fn rerun(&self, replay: u32) -> EventDetail {
+        EventDetail { replay, normalized: None, nothing: None, quarantine: None, ..self.detail() }
+    }
+}
+
+/// What a message came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stated {
+    /// Canonical events.
+    Document(Normalized),
+    /// Nothing, for a reason.
+    Nothing(Nothing),
+}
+
+impl Stated {
+    /// When it was normalized.
+    pub fn at(&self) -> Timestamp {
+        match self {
+            Self::Document(normalized) => normalized.at,
+            Self::Nothing(nothing) => nothing.at,
         }
     }
 }
@@ -270,7 +310,36 @@ impl Hold {
     }
 }
 
-/// What normalizing gave.
+/// Why an event states nothing, by the mapper that read it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Nothing {
+    /// As [`Reason::code`].
+    pub code: String,
+    /// As [`Reason::message`].
+    pub message: String,
+    /// The bundle that mapped it.
+    pub bundle: Sha256Hex,
+    /// Fuel that the mapper used.
+    pub fuel: u64,
+    /// When.
+    #[serde(with = "crate::id::millis")]
+    pub at: Timestamp,
+}
+
+impl Nothing {
+    /// A mapper's reason, for the ledger.
+    pub fn new(reason: Reason, bundle: Sha256Hex, fuel: u64, at: Timestamp) -> Self {
+        Self { code: reason.code, message: reason.message, bundle, fuel, at }
+    }
+
+    /// What the event's row of effects has for the digest of its document: that of a document without a line.
+    pub fn sha256() -> Sha256Hex {
+        Sha256Hex::of(b"")
+    }
+}
+
+/// The document of an event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Normalized {
@@ -350,6 +419,10 @@ pub struct EventDetail {
     /// In `event.normalized`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub normalized: Option<Normalized>,
+    /// In `event.normalized` of an event that another mapping found to state nothing: `normalized` is then the document that no
+    /// longer holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nothing: Option<Nothing>,
     /// In `event.quarantined`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quarantine: Option<QuarantineNote>,

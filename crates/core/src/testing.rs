@@ -24,8 +24,8 @@ use crate::port::{
     RawHeaders, RawStore, Rerun, Reruns, Snapshot, VendorDirectory, Written,
 };
 use crate::record::{
-    Divergence, EventDetail, LedgerKey, LedgerRow, Normalized, QuarantineNote, QuarantineRow,
-    QuarantineStatus, Status, VendorProfile,
+    Divergence, EventDetail, LedgerKey, LedgerRow, QuarantineNote, QuarantineRow, QuarantineStatus, Stated,
+    Status, VendorProfile,
 };
 use crate::state;
 
@@ -266,14 +266,17 @@ impl Ledger for World {
         &self,
         key: &LedgerKey,
         ingest_id: IngestId,
-        normalized: &Normalized,
+        stated: &Stated,
     ) -> Result<(), Fault> {
         self.call(|state| {
             let row = row(state, key, ingest_id)?;
             row.status = Status::Normalized;
             row.status_shard = row.status.shard(ingest_id);
-            row.updated_at = normalized.at;
-            row.normalized = Some(normalized.clone());
+            row.updated_at = stated.at();
+            (row.normalized, row.nothing) = match stated.clone() {
+                Stated::Document(normalized) => (Some(normalized), None),
+                Stated::Nothing(nothing) => (None, Some(nothing)),
+            };
             Ok(())
         })
     }

@@ -10,7 +10,7 @@ mod trust;
 use std::sync::OnceLock;
 
 use serde::Serialize;
-use sluice_core::canonical::{count, document, judge};
+use sluice_core::canonical::{Judged, Reason, count, document, judge};
 use sluice_core::contract::{Contract, Format};
 use sluice_core::digest::Sha256Hex;
 use sluice_core::envelope::{Envelope, Refusal};
@@ -27,12 +27,34 @@ pub use trust::{InvalidTrustKeys, KEYS_MAX, TrustKeys};
 /// What [`map`] gives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mapped {
-    /// The document: one canonical event a line, each in RFC 8785 form.
-    pub bytes: Vec<u8>,
-    /// Number of lines.
-    pub events: u32,
+    /// What the message states.
+    pub outcome: Outcome,
     /// Fuel that the mapper used.
     pub fuel: u64,
+}
+
+/// What a message states.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Canonical events.
+    Events {
+        /// The document: one canonical event a line, each in RFC 8785 form.
+        bytes: Vec<u8>,
+        /// Number of lines.
+        events: u32,
+    },
+    /// Nothing, and why.
+    Nothing(Reason),
+}
+
+impl Outcome {
+    /// The document; without a line if nothing is stated.
+    pub fn document(&self) -> &[u8] {
+        match self {
+            Self::Events { bytes, .. } => bytes,
+            Self::Nothing(_) => &[],
+        }
+    }
 }
 
 /// Raw bytes to the document. Pure: nothing but its arguments decides. A fault does not name the bundle; the caller knows it.
@@ -187,9 +209,14 @@ fn satisfies_schema(message: &Message, bundle: &Bundle) -> Result<(), Fault> {
 /// The output to the document: judged by the canonical schema, written in canonical form.
 pub fn finish(event: &EventDetail, bundle: &Bundle, output: &Output) -> Result<Mapped, Fault> {
     let canonical = &bundle.contract.canonical;
-    let events = judge(&output.bytes, canonical)?;
-    let bytes = document(&events, canonical, event)?;
-    Ok(Mapped { bytes, events: u32::try_from(events.len()).unwrap_or(u32::MAX), fuel: output.fuel })
+    let outcome = match judge(&output.bytes, canonical)? {
+        Judged::Events(events) => Outcome::Events {
+            bytes: document(&events, canonical, event)?,
+            events: u32::try_from(events.len()).unwrap_or(u32::MAX),
+        },
+        Judged::Nothing(reason) => Outcome::Nothing(reason),
+    };
+    Ok(Mapped { outcome, fuel: output.fuel })
 }
 
 /// What a mapper is told beside the payload (`mappers-wasm/wit/mapper.wit`).

@@ -28,7 +28,7 @@ use sluice_core::digest::Sha256Hex;
 use sluice_core::fault::Cause;
 use sluice_core::id::IngestId;
 use sluice_core::port::{CanonicalStore, DeadLetter, DeadLetters, Ledger, NormalizedStore};
-use sluice_core::record::{EventDetail, Normalized};
+use sluice_core::record::{EventDetail, Normalized, Nothing};
 use sluice_core::{Class, Code, Fault};
 
 pub use config::Config;
@@ -143,7 +143,11 @@ struct Detail {
 impl Detail {
     /// One document of one event; deliveries of the same are one piece of work.
     fn work(&self) -> (IngestId, Sha256Hex) {
-        (self.event.ingest_id, self.normalized.sha256.clone())
+        let sha256 = match &self.event.nothing {
+            Some(_) => Nothing::sha256(),
+            None => self.normalized.sha256.clone(),
+        };
+        (self.event.ingest_id, sha256)
     }
 }
 
@@ -230,11 +234,20 @@ async fn apply(deps: &Deps, details: impl Iterator<Item = &Detail>) -> Done {
 /// Reads a document; `None`: the event was normalized again since, with another result, whose own message brings it.
 async fn load(deps: &Deps, detail: &Detail) -> Result<Option<Event>, Fault> {
     let Detail { event, normalized } = detail;
+    if let Some(nothing) = &event.nothing {
+        // A document without a line: what the last one said is taken back.
+        return Ok(Some(Event {
+            ingest_id: event.ingest_id,
+            sha256: Nothing::sha256(),
+            normalized_at: nothing.at,
+            lines: BTreeMap::new(),
+        }));
+    }
     let document = deps.normalized.get(&normalized.r#ref).await?;
     let found = Sha256Hex::of(&document);
     if found != normalized.sha256 {
         let row = deps.ledger.find(&event.key).await?;
-        let current = row.and_then(|row| row.normalized).map(|normalized| normalized.sha256);
+        let current = row.and_then(|row| row.document_sha256());
         if current.is_some_and(|current| current != normalized.sha256) {
             return Ok(None);
         }

@@ -114,6 +114,58 @@ async fn a_batch_is_one_transaction_and_a_second_delivery_changes_nothing() {
     assert!(after.state_divergence.is_empty() && after.dead_letters.is_empty());
 }
 
+/// The message of an event that states nothing any more, and its ledger row; `body` is that of the document it takes back.
+pub(crate) fn take_back(world: &World, body: &str, made: u32) -> String {
+    let nothing = json!({
+        "code": "draft", "message": "m", "bundle": "0".repeat(64), "fuel": 1, "at": format!("2026-11-21T12:00:{made:02}.000Z"),
+    });
+    let mut message: Value = serde_json::from_str(body).unwrap();
+    message["detail"]["nothing"] = nothing.clone();
+    let detail: EventDetail = serde_json::from_value(message["detail"].clone()).unwrap();
+    let mut state = world.state();
+    let row = state.ledger.get_mut(&detail.key).unwrap();
+    row.normalized = None;
+    row.nothing = Some(serde_json::from_value(nothing).unwrap());
+    drop(state);
+    message.to_string()
+}
+
+#[tokio::test]
+async fn what_an_event_said_is_taken_back_when_it_states_nothing_any_more() {
+    let world = World::new();
+    let (a, b) = (Entity::inventory("ROA", "A"), Entity::inventory("ROA", "B"));
+    let older = normalize(&world, 1, "vendorA", 0, &[(LEVEL, 1, stock("A", 5))]);
+    let newer = normalize(&world, 2, "vendorA", 0, &[(LEVEL, 2, stock("A", 4)), (LEVEL, 2, stock("B", 7))]);
+    assert!(deliver(&world, &[&older, &newer]).await.is_empty());
+    let back = take_back(&world, &newer, 1);
+    assert!(deliver(&world, &[&back]).await.is_empty());
+    assert_eq!(value(&world, &a, "quantityOnHand"), Some("5".into()), "what was said before holds again");
+    assert_eq!(value(&world, &b, "quantityOnHand"), None);
+    let effects = world.state().effects[&ingest_id(2)].clone();
+    assert!(effects.done && effects.entities.is_empty() && effects.sha256 == Nothing::sha256());
+    // Neither a second delivery nor a late one of the document changes that.
+    let before = world.state().clone();
+    assert!(deliver(&world, &[&back, &newer]).await.is_empty());
+    let after = world.state().clone();
+    assert_eq!((&after.states, &after.effects), (&before.states, &before.effects));
+    assert!(after.dead_letters.is_empty());
+    // A mapping that states it again is a newer document, though it has the same bytes.
+    let again = normalize(&world, 2, "vendorA", 2, &[(LEVEL, 2, stock("A", 4)), (LEVEL, 2, stock("B", 7))]);
+    assert!(deliver(&world, &[&again]).await.is_empty());
+    assert_eq!(value(&world, &a, "quantityOnHand"), Some("4".into()));
+    assert_eq!(value(&world, &b, "quantityOnHand"), Some("7".into()));
+}
+
+#[tokio::test]
+async fn a_document_that_comes_after_it_was_taken_back_is_superseded() {
+    let world = World::new();
+    let body = normalize(&world, 1, "vendorA", 0, &[(LEVEL, 1, stock("A", 5))]);
+    let back = take_back(&world, &body, 1);
+    assert!(deliver(&world, &[&back]).await.is_empty());
+    assert!(deliver(&world, &[&body]).await.is_empty());
+    assert_eq!(value(&world, &Entity::inventory("ROA", "A"), "quantityOnHand"), None);
+}
+
 #[tokio::test]
 async fn what_may_succeed_later_comes_again_and_fails_no_other() {
     let world = World::new();

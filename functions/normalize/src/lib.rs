@@ -26,9 +26,9 @@ use sluice_core::id::normalized_key;
 use sluice_core::port::{
     Clock, Freshness, Ledger, MapperPointers, NormalizedStore, RawStore, VendorDirectory,
 };
-use sluice_core::record::{EventDetail, LedgerRow, Normalized, Status};
+use sluice_core::record::{EventDetail, LedgerRow, Normalized, Nothing, Stated, Status};
 use sluice_core::{Code, Fault};
-use sluice_mapping::{Bundles, Mapped, map};
+use sluice_mapping::{Bundles, Mapped, Outcome, map};
 
 pub use config::Config;
 pub use drift::Observer;
@@ -102,8 +102,8 @@ struct Input {
     fresh: bool,
 }
 
-/// Normalizes one event; gives `{"status": "NORMALIZED", "ingestId", "normalized"}`, and for a replay `changed`, whether the document
-/// is another than before, and `previous`, the status before.
+/// Normalizes one event; gives `{"status": "NORMALIZED", "ingestId"}` with `normalized`, its document, or `nothing`, why there is none;
+/// and for a replay `changed`, whether the document is another than before, and `previous`, the status before.
 pub async fn handle(deps: &Deps, input: Value) -> Result<Value, Fault> {
     let started = Instant::now();
     let input: Input = serde_json::from_value(input).map_err(|error| {
@@ -118,25 +118,38 @@ pub async fn handle(deps: &Deps, input: Value) -> Result<Value, Fault> {
         vendor_id: event.key.vendor_id.as_str(),
         external_event_id: event.key.external_event_id.as_str(),
         delivery_id: None,
-        status: result.as_ref().map_or_else(|fault| fault.code.as_str(), |_| "NORMALIZED"),
+        status: match &result {
+            Ok((Stated::Document(_), _)) => "NORMALIZED",
+            Ok((Stated::Nothing(_), _)) => "NOTHING_TO_STATE",
+            Err(fault) => fault.code.as_str(),
+        },
         started,
     });
-    let (normalized, before) = result?;
-    let mut output = json!({ "status": "NORMALIZED", "ingestId": event.ingest_id, "normalized": normalized });
+    let (stated, before) = result?;
+    let mut output = json!({ "status": "NORMALIZED", "ingestId": event.ingest_id });
+    let sha256 = match &stated {
+        Stated::Document(normalized) => {
+            output["normalized"] = json!(normalized);
+            &normalized.sha256
+        }
+        Stated::Nothing(nothing) => {
+            output["nothing"] = json!(nothing);
+            &Nothing::sha256()
+        }
+    };
     if let Some(before) = before {
-        let held = before.normalized.filter(|_| before.status == Status::Normalized);
-        output["changed"] = (held.map(|held| held.sha256) != Some(normalized.sha256)).into();
+        output["changed"] = (before.document_sha256().as_ref() != Some(sha256)).into();
         output["previous"] = before.status.as_str().into();
     }
     Ok(output)
 }
 
-/// What was written, and for a replay the ledger's row before.
+/// What the message came to, and for a replay the ledger's row before.
 async fn normalize(
     deps: &Deps,
     event: &EventDetail,
     freshness: Freshness,
-) -> Result<(Normalized, Option<LedgerRow>), Fault> {
+) -> Result<(Stated, Option<LedgerRow>), Fault> {
     if event.held {
         let row = deps.ledger.find(&event.key).await?.filter(|row| row.ingest_id == event.ingest_id);
         let lags = || Fault::new(Code::ConcurrentWrite, "the ledger does not show the event yet");
@@ -166,19 +179,35 @@ async fn normalize_with(
     event: &EventDetail,
     digest: &Sha256Hex,
     first_run: bool,
-) -> Result<(Normalized, Option<LedgerRow>), Fault> {
+) -> Result<(Stated, Option<LedgerRow>), Fault> {
     let bundle = deps.bundles.get(digest).await.map_err(|fault| fault.with_bundle(digest.clone()))?;
     let raw = deps.raw.get(&event.raw_ref).await?;
     let mapped = map(event, &bundle, &raw);
     if first_run {
         deps.drift.note(event, &raw, digest, &bundle, mapped.as_ref().err());
     }
-    let Mapped { bytes, events, fuel } = mapped.map_err(|fault| fault.with_bundle(digest.clone()))?;
+    let Mapped { outcome, fuel } = mapped.map_err(|fault| fault.with_bundle(digest.clone()))?;
+    let before = if event.replay > 0 { deps.ledger.find(&event.key).await? } else { None };
+    let (bytes, events) = match outcome {
+        Outcome::Events { bytes, events } => (bytes, events),
+        Outcome::Nothing(reason) => {
+            if let Some(row) = &before
+                && row.ingest_id == event.ingest_id
+                && row.status == Status::Normalized
+                && let Some(held) = &row.nothing
+                && (&held.code, &held.message) == (&reason.code, &reason.message)
+            {
+                return Ok((Stated::Nothing(held.clone()), before));
+            }
+            let stated = Stated::Nothing(Nothing::new(reason, digest.clone(), fuel, deps.clock.now()));
+            deps.ledger.mark_normalized(&event.key, event.ingest_id, &stated).await?;
+            return Ok((stated, before));
+        }
+    };
 
     let canonical = &bundle.contract.canonical;
     let sha256 = Sha256Hex::of(&bytes);
     let key = normalized_key(&canonical.r#type, event.received_at, event.ingest_id);
-    let before = if event.replay > 0 { deps.ledger.find(&event.key).await? } else { None };
     if let Some(row) = &before
         && row.ingest_id == event.ingest_id
         && row.status == Status::Normalized
@@ -188,11 +217,11 @@ async fn normalize_with(
     {
         // Nothing to tell anyone. The object is put back should it be gone, and is not touched if it is there.
         deps.normalized.put_if_absent(&key, Bytes::from(bytes), &sha256).await?;
-        return Ok((held.clone(), before));
+        return Ok((Stated::Document(held.clone()), before));
     }
     let at = deps.normalized.put(&key, Bytes::from(bytes), &sha256).await?;
     let vendor_health = if bundle.contract.vendor_health { health(deps, event).await } else { None };
-    let normalized = Normalized {
+    let stated = Stated::Document(Normalized {
         r#ref: at,
         sha256,
         events,
@@ -202,9 +231,9 @@ async fn normalize_with(
         fuel,
         at: deps.clock.now(),
         vendor_health,
-    };
-    deps.ledger.mark_normalized(&event.key, event.ingest_id, &normalized).await?;
-    Ok((normalized, before))
+    });
+    deps.ledger.mark_normalized(&event.key, event.ingest_id, &stated).await?;
+    Ok((stated, before))
 }
 
 /// The vendor's score, if there is one. No event fails or waits longer for want of it.

@@ -227,6 +227,43 @@ async fn the_document_is_canonical_deterministic_and_recorded() {
     assert_eq!(setup.world.state().normalized[&key], first, "a replay changes no byte");
 }
 
+#[tokio::test]
+async fn a_message_that_states_nothing_is_normalized_without_a_document() {
+    let setup = Setup::new();
+    let bundle =
+        setup.publish(&answering(0, br#"{"nothing":{"code":"draft","message":"nobody placed it"}}"#));
+    let event = setup.good();
+    let output = setup.run(&event).await.unwrap();
+    assert_eq!((&output["status"], &output["nothing"]["code"]), (&json!("NORMALIZED"), &json!("draft")));
+    assert_eq!(output.get("normalized"), None);
+    assert!(setup.world.state().normalized.is_empty());
+    let row = setup.world.state().ledger[&event.key].clone();
+    let nothing = row.nothing.clone().unwrap();
+    assert_eq!((row.status, row.normalized.clone()), (Status::Normalized, None));
+    assert_eq!(
+        (nothing.code.as_str(), nothing.message.as_str(), nothing.bundle),
+        ("draft", "nobody placed it", bundle)
+    );
+
+    // The same reason again is no news.
+    let replay = EventDetail { replay: 1, ..event.clone() };
+    setup.world.advance(1_000);
+    let output = setup.run(&replay).await.unwrap();
+    assert_eq!((&output["changed"], &output["previous"]), (&json!(false), &json!("NORMALIZED")));
+    assert_eq!(setup.world.state().ledger[&event.key], row, "not even its time");
+
+    // A mapper that reads more of it states something; and the other way round.
+    setup.publish(&answering(0, GOOD.as_bytes()));
+    assert_eq!(setup.run(&replay).await.unwrap()["changed"], true);
+    let stated = setup.world.state().ledger[&event.key].clone();
+    assert!(stated.nothing.is_none() && stated.normalized.is_some());
+    setup.publish(&answering(0, br#"{"nothing":{"code":"draft","message":"nobody placed it"}}"#));
+    let output = setup.run(&replay).await.unwrap();
+    assert_eq!((&output["changed"], &output["nothing"]["code"]), (&json!(true), &json!("draft")));
+    let silent = setup.world.state().ledger[&event.key].clone();
+    assert!(silent.nothing.is_some() && silent.normalized.is_none());
+}
+
 /// A replay that gives the same bytes is no news: neither object nor row is written. One that gives others is.
 #[tokio::test]
 async fn a_replay_writes_only_what_has_changed() {

@@ -19,7 +19,6 @@ use sluice_core::id::VendorId;
 use sluice_core::jiff::{SignedDuration, Timestamp};
 use sluice_core::limits::STATUS_SHARDS;
 use sluice_core::port::{Clock, QuarantineStore, Rerun, Reruns};
-use sluice_core::record::EventDetail;
 use sluice_core::{Code, Fault};
 
 pub use config::Config;
@@ -189,7 +188,7 @@ async fn rerun_stuck(
             // Rows of one millisecond may lie on both sides of a page: that millisecond is read again, if there is progress.
             let just_before = row.received_at - SignedDuration::from_millis(1);
             after = if just_before > after { just_before } else { row.received_at };
-            let event = EventDetail { replay: window, normalized: None, quarantine: None, ..row.detail() };
+            let event = row.rerun(window);
             match deps.reruns.rerun(&event).await {
                 Ok(Rerun::Started(_)) => {
                     started += 1;

@@ -1,7 +1,8 @@
 //! `relay`: the ledger's stream becomes events on the bus. The ledger is the outbox: there is no dual write anywhere.
 //!
-//! An insert is `ingest.accepted`; a change of status is `event.normalized` or `event.quarantined`; anything else is silent. The
-//! answer lists the records that the bus did not take, so that the stream gives them again: at least once, in order.
+//! An insert is `ingest.accepted`; a change of status is `event.normalized` or `event.quarantined`; anything else is silent. So is
+//! an event that states nothing, unless it had a document before: then `event.normalized` takes that back. The answer lists the
+//! records that the bus did not take, so that the stream gives them again: at least once, in order.
 
 mod config;
 
@@ -113,15 +114,23 @@ fn read(record: Value) -> Result<Option<(BusEvent, String)>, Fault> {
     // A replay may give another document: downstream must hear of it. The same one again is no news.
     let document = |row: &LedgerRow| row.normalized.as_ref().map(|normalized| normalized.sha256.clone());
     let has_changed = old.as_ref().is_some_and(|old| document(old) != document(&new));
-    let detail_type = match (old.map(|old| old.status), new.status) {
+    let silent = new.nothing.is_some();
+    let detail_type = match (old.as_ref().map(|old| old.status), new.status) {
         (None, _) => DetailType::IngestAccepted,
         (Some(Status::Normalized), Status::Normalized) if has_changed => DetailType::EventNormalized,
         (Some(old), new) if old == new => return Ok(None),
+        // Nobody was told anything that would have to be taken back.
+        (Some(_), Status::Normalized) if silent => return Ok(None),
         (Some(_), Status::Normalized) => DetailType::EventNormalized,
         (Some(_), Status::Quarantined) => DetailType::EventQuarantined,
         (Some(_), Status::Received) => return Ok(None),
     };
-    Ok(Some((BusEvent { detail_type, detail: new.detail() }, sequence_number)))
+    let mut detail = new.detail();
+    if silent {
+        // What is taken back goes by the route that its document took.
+        detail.normalized = old.and_then(|old| old.normalized);
+    }
+    Ok(Some((BusEvent { detail_type, detail }, sequence_number)))
 }
 
 #[cfg(test)]

@@ -57,18 +57,47 @@ async fn inserts_and_changes_of_status_are_published_in_order_and_nothing_else()
     assert_eq!(detail.get("payload"), None, "references only");
 }
 
+fn normalized(sha256: &str) -> Value {
+    let mut row = row("NORMALIZED");
+    row["normalized"] = json!({"M": {
+        "ref": {"M": {"bucket": {"S": "b"}, "key": {"S": "k"}}}, "sha256": {"S": sha256.repeat(64)}, "events": {"N": "1"},
+        "eventType": {"S": "InventoryUpdated"}, "schemaVersion": {"S": "1.0"}, "bundle": {"S": "b".repeat(64)},
+        "fuel": {"N": "1"}, "at": {"S": "2026-11-21T10:00:00.000Z"},
+    }});
+    row
+}
+
 #[tokio::test]
-async fn a_document_that_a_replay_changed_is_told_and_the_same_one_is_not() {
+async fn an_event_that_states_nothing_is_told_only_if_it_takes_a_document_back() {
     let world = World::new();
-    let normalized = |sha256: &str| {
+    let nothing = |code: &str| {
         let mut row = row("NORMALIZED");
-        row["normalized"] = json!({"M": {
-            "ref": {"M": {"bucket": {"S": "b"}, "key": {"S": "k"}}}, "sha256": {"S": sha256.repeat(64)}, "events": {"N": "1"},
-            "eventType": {"S": "InventoryUpdated"}, "schemaVersion": {"S": "1.0"}, "bundle": {"S": "b".repeat(64)},
-            "fuel": {"N": "1"}, "at": {"S": "2026-11-21T10:00:00.000Z"},
+        row["nothing"] = json!({"M": {
+            "code": {"S": code}, "message": {"S": "m"}, "bundle": {"S": "b".repeat(64)}, "fuel": {"N": "1"},
+            "at": {"S": "2026-11-21T10:00:01.000Z"},
         }});
         row
     };
+    let records = vec![
+        record("1", "MODIFY", Some(row("RECEIVED")), Some(nothing("draft"))),
+        record("2", "MODIFY", Some(row("QUARANTINED")), Some(nothing("draft"))),
+        record("3", "MODIFY", Some(nothing("draft")), Some(nothing("test"))),
+        record("4", "MODIFY", Some(normalized("a")), Some(nothing("draft"))),
+        record("5", "MODIFY", Some(nothing("draft")), Some(normalized("a"))),
+    ];
+    assert_eq!(relay(&world, records).await.unwrap(), json!({"batchItemFailures": []}));
+    let told: Vec<Value> =
+        world.state().bus.iter().map(|event| serde_json::to_value(&event.detail).unwrap()).collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    // The route is that of the document that is taken back.
+    assert_eq!(told[0]["normalized"]["eventType"], "InventoryUpdated");
+    assert_eq!(told[0]["nothing"]["code"], "draft");
+    assert_eq!((told[1]["normalized"]["events"].as_u64(), told[1].get("nothing")), (Some(1), None));
+}
+
+#[tokio::test]
+async fn a_document_that_a_replay_changed_is_told_and_the_same_one_is_not() {
+    let world = World::new();
     let records = vec![
         record("1", "MODIFY", Some(normalized("a")), Some(normalized("a"))),
         record("2", "MODIFY", Some(normalized("a")), Some(normalized("c"))),

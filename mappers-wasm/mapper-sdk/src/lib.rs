@@ -50,6 +50,7 @@ pub mod golden;
 pub mod json;
 pub mod money;
 pub mod quantity;
+mod stated;
 pub mod text;
 pub mod time;
 mod write;
@@ -61,6 +62,7 @@ use serde::{Deserialize, Serialize};
 /// Why a mapper refused a message.
 pub use sluice_formats::Refusal as MapError;
 pub use sluice_formats::{CODE_CHARS_MAX, MESSAGE_BYTES_MAX, PATH_BYTES_MAX, csv, x12};
+pub use stated::{Nothing, Stated, Statement};
 
 /// Most bytes of events that the host takes from one message.
 pub const OUTPUT_BYTES_MAX: usize = 256 * 1024;
@@ -149,34 +151,41 @@ fn notes<S: serde::Serializer>(notes: &[MapError], writer: S) -> Result<S::Ok, S
     }))
 }
 
-/// What a mapper returns: the events, or why there are none.
+/// What a mapper returns: what the message states, or why it is refused.
+///
+/// A mapper that knows messages which state nothing returns `Result<Stated<D>, MapError>` instead, and writes `Ok(events.into())` or
+/// `Ok(Nothing::new("order_not_placed", "…").into())`.
 pub type Mapped<D> = Result<Vec<CanonicalEvent<D>>, MapError>;
 
-/// Runs a mapper on bytes, exactly as the exported module does: `Ok` is the JSON array of events, `Err` the JSON of a
-/// [`MapError`].
+/// Runs a mapper on bytes, exactly as the exported module does: `Ok` is the JSON array of events, or the object that says why
+/// nothing is stated; `Err` is the JSON of a [`MapError`].
 ///
 /// # Errors
 /// The mapper's refusal, `meta_invalid` when `meta` is not the object that the host promises, or `message_too_large` when the
 /// events come to more than [`OUTPUT_BYTES_MAX`].
-pub fn run<'a, D: Serialize>(
+pub fn run<'a, S: Statement>(
     meta: &'a [u8],
     payload: &'a [u8],
-    map: impl FnOnce(&Meta<'a>, &'a [u8]) -> Mapped<D>,
+    map: impl FnOnce(&Meta<'a>, &'a [u8]) -> Result<S, MapError>,
 ) -> Result<Vec<u8>, Vec<u8>> {
     map_to_json(meta, payload, map).map_err(|refused| refused.to_json())
 }
 
-fn map_to_json<'a, D: Serialize>(
+fn map_to_json<'a, S: Statement>(
     meta: &'a [u8],
     payload: &'a [u8],
-    map: impl FnOnce(&Meta<'a>, &'a [u8]) -> Mapped<D>,
+    map: impl FnOnce(&Meta<'a>, &'a [u8]) -> Result<S, MapError>,
 ) -> Result<Vec<u8>, MapError> {
     let meta: Meta<'a> =
         serde_json::from_slice(meta).map_err(|e| MapError::new("meta_invalid", "", format!("meta: {e}")))?;
-    let events = map(&meta, payload)?;
+    let unserializable = |e: serde_json::Error| MapError::new("output_unserializable", "", e.to_string());
+    let events = match map(&meta, payload)?.into_stated() {
+        Stated::Events(events) => events,
+        Stated::Nothing(reason) => return reason.to_json().map_err(unserializable),
+    };
     // Canonical data is seldom longer than the message it came from, and growing in place is cheap besides.
     let json = write::to_json(&events, payload.len())
-        .map_err(|e| MapError::new("output_unserializable", "", e.to_string()))
+        .map_err(unserializable)
         .and_then(|json| within_bounds(json, events.len()));
     // The instance ends with this call, and its memory with it: freeing a thousand events would be for nothing.
     #[cfg(target_arch = "wasm32")]
@@ -199,11 +208,12 @@ fn within_bounds(json: Vec<u8>, events: usize) -> Result<Vec<u8>, MapError> {
 /// Makes a crate a mapper: exports `$map` as the world of `wit/mapper.wit` on wasm32, and everywhere as a function
 /// `run(meta, payload)` on bytes, which is what tests call.
 ///
-/// `$map` is the path of a `fn<'a>(&Meta<'a>, &'a [u8]) -> Mapped<impl Serialize>`. Once per crate.
+/// `$map` is the path of a `fn<'a>(&Meta<'a>, &'a [u8]) -> Mapped<impl Serialize>`, or of one that may state nothing
+/// ([`Stated`]). Once per crate.
 #[macro_export]
 macro_rules! export_mapper {
     ($map:path) => {
-        /// The mapper on bytes, as the host calls it: JSON in, and JSON out for events and for a refusal.
+        /// The mapper on bytes, as the host calls it: JSON in, and JSON out for what is stated and for a refusal.
         ///
         /// # Errors
         /// The refusal, as the JSON of a `MapError`.

@@ -13,6 +13,8 @@
 //! - Lines and `total` are what was ordered. What was paid back is in `refunds`, by its total alone: `totals.currentTotalMinor`.
 //! - A plug-in may add states of an order. Such a word is `vendorStatus`; what it means for the order, the goods and the money is left
 //!   out with a note, unless a refund or a payment says it. So is the rate of a tax that cannot be read.
+//! - A draft is no order yet: the block checkout saves one while a customer types, and sends it as `order.updated`. It states
+//!   nothing.
 //!
 //! Invariants: only version 1 of the payload is read; ids keep every digit; nothing is rounded.
 
@@ -25,31 +27,37 @@ use mapper_sdk::canonical::{
 use mapper_sdk::json::{self, Decimal, Id};
 use mapper_sdk::money::{self, Currency, Minor};
 use mapper_sdk::text::known;
-use mapper_sdk::{MapError, Mapped, Meta, quantity, time};
+use mapper_sdk::{MapError, Meta, Nothing, Stated, quantity, time};
 use order::Order;
 
 /// `order.created`: it happened at `date_created_gmt`.
 ///
 /// # Errors
 /// Those of reading JSON, of times, of money and of quantities; `schema_version_unsupported`, `lines_missing`.
-pub fn order_created<'a>(meta: &Meta<'a>, payload: &'a [u8]) -> Mapped<OrderPlaced<'a>> {
+pub fn order_created<'a>(meta: &Meta<'a>, payload: &'a [u8]) -> Result<Stated<OrderPlaced<'a>>, MapError> {
     let order = read(meta, payload)?;
+    if let Some(draft) = draft(&order.status) {
+        return Ok(draft.into());
+    }
     let occurred_at = time::utc_unsaid(&order.date_created_gmt, "/date_created_gmt")?;
     let mut notes = Vec::new();
-    Ok(vec![canonical(order, &mut notes)?.at(occurred_at).noting(notes)])
+    Ok(vec![canonical(order, &mut notes)?.at(occurred_at).noting(notes)].into())
 }
 
 /// `order.updated`: it happened at `date_modified_gmt`.
 ///
 /// # Errors
 /// Those of [`order_created`].
-pub fn order_updated<'a>(meta: &Meta<'a>, payload: &'a [u8]) -> Mapped<OrderUpdated<'a>> {
+pub fn order_updated<'a>(meta: &Meta<'a>, payload: &'a [u8]) -> Result<Stated<OrderUpdated<'a>>, MapError> {
     let order = read(meta, payload)?;
+    if let Some(draft) = draft(&order.status) {
+        return Ok(draft.into());
+    }
     let occurred_at = time::utc_unsaid(&order.date_modified_gmt, "/date_modified_gmt")?;
     let stated: &[_] = &["channel", "note", "customer", "billingAddress", "shippingAddress"];
     let mut notes = Vec::new();
     let order = canonical(order, &mut notes)?;
-    Ok(vec![OrderUpdated { order, stated }.at(occurred_at).noting(notes)])
+    Ok(vec![OrderUpdated { order, stated }.at(occurred_at).noting(notes)].into())
 }
 
 fn read<'a>(meta: &Meta<'a>, payload: &'a [u8]) -> Result<Order<'a>, MapError> {
@@ -58,6 +66,14 @@ fn read<'a>(meta: &Meta<'a>, payload: &'a [u8]) -> Result<Order<'a>, MapError> {
         return Err(MapError::new("schema_version_unsupported", "", why));
     }
     json::read(payload)
+}
+
+/// Of an order that nobody has placed. `auto-draft` is what the administration saves before a person has, `checkout-draft` what the
+/// block checkout saves; `draft` and `new` are their names in older versions (`Automattic\WooCommerce\Enums\OrderStatus`).
+fn draft(status: &str) -> Option<Nothing> {
+    matches!(status, "auto-draft" | "checkout-draft" | "draft" | "new").then(|| {
+        Nothing::new("order_not_placed", format!("the order is a draft ({status}): nobody has placed it"))
+    })
 }
 
 fn canonical<'a>(order: Order<'a>, notes: &mut Vec<MapError>) -> Result<OrderPlaced<'a>, MapError> {
@@ -119,9 +135,7 @@ fn canonical<'a>(order: Order<'a>, notes: &mut Vec<MapError>) -> Result<OrderPla
 /// The states that WooCommerce itself has.
 fn status(status: &str) -> Option<(Status, FulfillmentStatus)> {
     Some(match status {
-        "auto-draft" | "checkout-draft" | "pending" | "on-hold" | "processing" | "failed" => {
-            (Status::Open, FulfillmentStatus::Unfulfilled)
-        }
+        "pending" | "on-hold" | "processing" | "failed" => (Status::Open, FulfillmentStatus::Unfulfilled),
         "completed" => (Status::Closed, FulfillmentStatus::Fulfilled),
         "refunded" => (Status::Closed, FulfillmentStatus::Unfulfilled),
         "cancelled" | "trash" => (Status::Cancelled, FulfillmentStatus::Unfulfilled),
@@ -286,4 +300,22 @@ fn numbered<T, U>(
     mut map: impl FnMut(usize, T) -> Result<U, MapError>,
 ) -> Result<Vec<U>, MapError> {
     items.into_iter().enumerate().map(|(at, item)| map(at, item)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_draft_is_no_order_under_any_of_its_names() {
+        for name in ["auto-draft", "checkout-draft", "draft", "new"] {
+            assert!(draft(name).is_some_and(|nothing| nothing.code() == "order_not_placed"), "{name}");
+            assert!(status(name).is_none(), "{name}");
+        }
+        for name in
+            ["pending", "on-hold", "processing", "completed", "cancelled", "refunded", "failed", "trash"]
+        {
+            assert!(draft(name).is_none() && status(name).is_some(), "{name}");
+        }
+    }
 }

@@ -16,7 +16,7 @@ use sluice_core::books::{Books as _, Examination, Examined, Finding, Kind};
 use sluice_core::digest::Sha256Hex;
 use sluice_core::id::{IngestId, VendorId};
 use sluice_core::port::CanonicalStore as _;
-use sluice_core::record::{LedgerRow, Normalized, Status};
+use sluice_core::record::LedgerRow;
 use sluice_core::state::{Effects, Entity, is_mergeable};
 
 use crate::args::AuditArgs;
@@ -232,13 +232,8 @@ async fn look(
         read.findings.into_iter().for_each(|finding| report.add(finding));
     }
     drop(reads);
-    let normalized: Vec<(&LedgerRow, &Normalized)> = piece
-        .rows
-        .iter()
-        .filter(|row| row.status == Status::Normalized)
-        .filter_map(|row| row.normalized.as_ref().map(|normalized| (row, normalized)))
-        .filter(|(_, normalized)| is_mergeable(&normalized.event_type))
-        .collect();
+    let normalized: Vec<(&LedgerRow, Said)> =
+        piece.rows.iter().filter_map(|row| Said::of(row).map(|said| (row, said))).collect();
     let mut reads = futures::stream::iter(normalized.chunks(EFFECTS_PER_READ))
         .map(|chunk| effects(cloud, chunk, now))
         .buffer_unordered(parallel.min(4));
@@ -247,6 +242,27 @@ async fn look(
         findings.into_iter().for_each(|finding| report.add(finding));
     }
     Ok(())
+}
+
+/// What canonical state must have of an event.
+struct Said {
+    sha256: Sha256Hex,
+    at: Timestamp,
+    /// An event that never said anything has no row of effects.
+    nothing: bool,
+}
+
+impl Said {
+    fn of(row: &LedgerRow) -> Option<Self> {
+        let sha256 = row.document_sha256()?;
+        match (&row.normalized, &row.nothing) {
+            (Some(normalized), _) if is_mergeable(&normalized.event_type) => {
+                Some(Self { sha256, at: normalized.at, nothing: false })
+            }
+            (None, Some(nothing)) => Some(Self { sha256, at: nothing.at, nothing: true }),
+            _ => None,
+        }
+    }
 }
 
 fn finding(kind: Kind, row: &LedgerRow, subject: String, detail: String) -> Finding {
@@ -287,7 +303,7 @@ async fn digests(books: &AwsBooks, row: &LedgerRow) -> Result<Read, CliError> {
 /// Whether normalized events are in canonical state; gives how many state rows were looked at.
 async fn effects(
     cloud: &Cloud,
-    events: &[(&LedgerRow, &Normalized)],
+    events: &[(&LedgerRow, Said)],
     now: Timestamp,
 ) -> Result<(u64, Vec<Finding>), CliError> {
     let canonical = cloud.canonical();
@@ -301,11 +317,11 @@ async fn effects(
         .collect();
     let mut findings = Vec::new();
     let mut entities: BTreeMap<Entity, &LedgerRow> = BTreeMap::new();
-    for (row, normalized) in events {
-        let on_its_way = now - SignedDuration::from_secs(APPLY_SECONDS_MAX) < normalized.at;
+    for (row, said) in events {
+        let on_its_way = now - SignedDuration::from_secs(APPLY_SECONDS_MAX) < said.at;
         match held.get(&row.ingest_id) {
             Some(effects) => {
-                if !on_its_way && (!effects.done || effects.sha256 != normalized.sha256) {
+                if !on_its_way && (!effects.done || effects.sha256 != said.sha256) {
                     let detail =
                         "canonical state has another document of this event, or a part of it".to_owned();
                     findings.push(finding(Kind::StateMissing, row, Effects::key(row.ingest_id), detail));
@@ -314,7 +330,7 @@ async fn effects(
                     entities.entry(entity.clone()).or_insert(row);
                 }
             }
-            None if on_its_way => {}
+            None if on_its_way || said.nothing => {}
             None => {
                 let detail = "the event is normalized and was never applied to canonical state".to_owned();
                 findings.push(finding(Kind::StateMissing, row, Effects::key(row.ingest_id), detail));

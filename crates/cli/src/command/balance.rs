@@ -1,4 +1,4 @@
-//! `sluice balance`: accepted = normalized + quarantined + in flight, counted twice over.
+//! `sluice balance`: accepted = normalized + nothing to state + quarantined + in flight, counted twice over.
 //!
 //! With `--vendor` or `--hour` the books are examined as `reconcile` does it ([`sluice_core::books`]) and compared with what it
 //! stored. Without, the whole ledger is counted: the left side counts the ledger's rows in the table itself, the right side counts them by status in the index; the rows
@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use sluice_aws::ledger::Counted;
 use sluice_core::balance::{BalanceRow, BalanceStore as _, Count, Hour};
 use sluice_core::books::{Books as _, Examination};
 use sluice_core::id::VendorId;
@@ -32,9 +33,10 @@ const WAIT_PAUSE: Duration = Duration::from_millis(300);
 struct Balance {
     accepted: u64,
     normalized: u64,
+    nothing_to_state: u64,
     quarantined: u64,
     in_flight: u64,
-    /// Accepted less the other three: above zero, events are not in the index; below, more are than there should be.
+    /// Accepted less the other four: above zero, events are not in the index; below, more are than there should be.
     difference: i64,
     quarantine_held: u64,
     balanced: bool,
@@ -42,12 +44,19 @@ struct Balance {
 }
 
 impl Balance {
-    fn new(accepted: u64, normalized: u64, quarantined: u64, in_flight: u64, quarantine_held: u64) -> Self {
+    fn new(
+        accepted: u64,
+        normalized: Counted,
+        quarantined: u64,
+        in_flight: u64,
+        quarantine_held: u64,
+    ) -> Self {
         let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-        let difference = signed(accepted) - signed(normalized) - signed(quarantined) - signed(in_flight);
+        let difference = signed(accepted) - signed(normalized.rows) - signed(quarantined) - signed(in_flight);
         Self {
             accepted,
-            normalized,
+            normalized: normalized.rows - normalized.nothing,
+            nothing_to_state: normalized.nothing,
             quarantined,
             in_flight,
             difference,
@@ -68,7 +77,7 @@ impl Balance {
             quarantine.list(None, None),
         )?;
         let held = rows.iter().filter(|row| row.status != QuarantineStatus::Released).count();
-        Ok(Self::new(accepted, normalized, quarantined, in_flight, held as u64))
+        Ok(Self::new(accepted, normalized, quarantined.rows, in_flight.rows, held as u64))
     }
 
     /// What does not add up, in words.
@@ -77,7 +86,7 @@ impl Balance {
             return Err(CliError::Failed(format!(
                 "the ledger has {} events, by status there are {}: {} unaccounted for",
                 self.accepted,
-                self.normalized + self.quarantined + self.in_flight,
+                self.normalized + self.nothing_to_state + self.quarantined + self.in_flight,
                 self.difference
             )));
         }
@@ -210,6 +219,7 @@ impl View for Hours {
                 line.vendor_id.as_str().into(),
                 number(line.count.accepted),
                 number(line.count.normalized),
+                number(line.count.nothing_to_state),
                 number(line.count.quarantined),
                 number(line.count.in_flight),
                 Cell::new(tone, line.unaccounted.to_string()),
@@ -223,6 +233,7 @@ impl View for Hours {
                 "VENDOR",
                 "ACCEPTED",
                 "NORMALIZED",
+                "NOTHING TO STATE",
                 "QUARANTINED",
                 "IN FLIGHT",
                 "UNACCOUNTED",
@@ -278,10 +289,11 @@ impl View for Balance {
         let in_flight = if self.settled { Tone::Dim } else { Tone::Warn };
         let quarantined = if self.quarantined == 0 { Tone::Dim } else { Tone::Bad };
         let mut text = page.table(
-            &["ACCEPTED", "NORMALIZED", "QUARANTINED", "IN FLIGHT", "DIFFERENCE"],
+            &["ACCEPTED", "NORMALIZED", "NOTHING TO STATE", "QUARANTINED", "IN FLIGHT", "DIFFERENCE"],
             vec![vec![
                 count(Tone::Strong, self.accepted),
                 count(Tone::Good, self.normalized),
+                count(Tone::Dim, self.nothing_to_state),
                 count(quarantined, self.quarantined),
                 count(in_flight, self.in_flight),
                 Cell::new(
@@ -292,8 +304,8 @@ impl View for Balance {
         );
         if page.terminal && self.balanced {
             let sum = format!(
-                "{} accepted = {} normalized + {} quarantined + {} in flight: nothing is lost.",
-                self.accepted, self.normalized, self.quarantined, self.in_flight
+                "{} accepted = {} normalized + {} nothing to state + {} quarantined + {} in flight: nothing is lost.",
+                self.accepted, self.normalized, self.nothing_to_state, self.quarantined, self.in_flight
             );
             text.push_str(&format!("\n{}\n", paint(Tone::Good, sum)));
         }
@@ -309,22 +321,23 @@ mod tests {
 
     #[test]
     fn a_balance_that_holds() {
-        let balance = Balance::new(7, 5, 1, 1, 1);
+        let balance = Balance::new(8, Counted { rows: 6, nothing: 1 }, 1, 1, 1);
         assert!(balance.balanced && !balance.settled && balance.verdict().is_ok());
         insta::assert_snapshot!(on_terminal(&balance), @"
-         ACCEPTED  NORMALIZED  QUARANTINED  IN FLIGHT  DIFFERENCE 
-         7         5           1            1          0          
+         ACCEPTED  NORMALIZED  NOTHING TO STATE  QUARANTINED  IN FLIGHT  DIFFERENCE 
+         8         5           1                 1            1          0          
 
-        7 accepted = 5 normalized + 1 quarantined + 1 in flight: nothing is lost.
+        8 accepted = 5 normalized + 1 nothing to state + 1 quarantined + 1 in flight: nothing is lost.
         ");
         insta::assert_snapshot!(in_pipe(&balance), @"
-        accepted	normalized	quarantined	in flight	difference
-        7	5	1	1	0
+        accepted	normalized	nothing to state	quarantined	in flight	difference
+        8	5	1	1	1	0
         ");
         insta::assert_snapshot!(json(&balance), @r#"
         {
-          "accepted": 7,
+          "accepted": 8,
           "normalized": 5,
+          "nothingToState": 1,
           "quarantined": 1,
           "inFlight": 1,
           "difference": 0,
@@ -363,8 +376,8 @@ mod tests {
         let lost = line(Count { accepted: 6, ..count }, None);
         assert!(lost.verdict().is_err_and(|error| error.to_string().contains("1 event unaccounted for")));
         insta::assert_snapshot!(in_pipe(&lost), @"
-        hour	vendor	accepted	normalized	quarantined	in flight	unaccounted	orphans	stored
-        2026-11-21T10	vendorA	6	4	1	0	1	0	
+        hour	vendor	accepted	normalized	nothing to state	quarantined	in flight	unaccounted	orphans	stored
+        2026-11-21T10	vendorA	6	4	0	1	0	1	0	
         ");
         let document = json(&line(count, Some(stored(before, true))));
         let document: serde_json::Value = serde_json::from_str(&document).unwrap_or_default();
@@ -376,10 +389,11 @@ mod tests {
 
     #[test]
     fn each_way_not_to_add_up_is_said() {
+        let normalized = |rows| Counted { rows, nothing: 2 };
         for (balance, words) in [
-            (Balance::new(7, 5, 1, 0, 1), "1 unaccounted for"),
-            (Balance::new(7, 6, 1, 1, 1), "-1 unaccounted for"),
-            (Balance::new(6, 5, 1, 0, 2), "the quarantine holds 2"),
+            (Balance::new(7, normalized(5), 1, 0, 1), "1 unaccounted for"),
+            (Balance::new(7, normalized(6), 1, 1, 1), "-1 unaccounted for"),
+            (Balance::new(6, normalized(5), 1, 0, 2), "the quarantine holds 2"),
         ] {
             assert!(!balance.balanced);
             let error = balance.verdict().err().unwrap_or_else(|| panic!("{balance:?}"));

@@ -50,6 +50,8 @@ struct Event {
     #[serde(skip_serializing_if = "Option::is_none")]
     canonical_type: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    nothing: Option<CauseNote>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     cause: Option<CauseNote>,
 }
 
@@ -74,6 +76,7 @@ impl From<LedgerRow> for Event {
             received_at: row.received_at,
             updated_at: row.updated_at,
             canonical_type: row.normalized.map(|normalized| normalized.event_type.into()),
+            nothing: row.nothing.map(|nothing| CauseNote { code: nothing.code, message: nothing.message }),
             // The note stays in the ledger after a release; then it is history.
             cause: row
                 .quarantine
@@ -194,10 +197,11 @@ impl View for List {
             return format!("{}\n", paint(Tone::Dim, "No events."));
         }
         let rows = self.events.iter().map(|event| {
-            let result = match (&event.cause, &event.canonical_type) {
-                (Some(cause), _) => Cell::new(Tone::Warn, &cause.code),
-                (None, Some(canonical)) => canonical.into(),
-                (None, None) => "".into(),
+            let result = match (&event.cause, &event.canonical_type, &event.nothing) {
+                (Some(cause), ..) => Cell::new(Tone::Warn, &cause.code),
+                (None, Some(canonical), _) => canonical.into(),
+                (None, None, Some(nothing)) => Cell::new(Tone::Dim, format!("nothing: {}", nothing.code)),
+                (None, None, None) => "".into(),
             };
             vec![
                 event.ingest_id.to_string().into(),
@@ -248,22 +252,26 @@ mod tests {
             )
             .unwrap(),
         );
-        let rows = vec![
-            vec![row(1, "RECEIVED", "2026-11-21T09:00:01Z")],
-            Vec::new(),
-            vec![row(3, "NORMALIZED", "2026-11-21T09:00:03Z"), quarantined],
-        ];
+        let mut normalized = row(3, "NORMALIZED", "2026-11-21T09:00:03Z");
+        normalized.nothing = Some(
+            serde_json::from_value(serde_json::json!({
+                "code": "draft", "message": "m", "bundle": "b".repeat(64), "fuel": 7, "at": "2026-11-21T09:00:04Z"
+            }))
+            .unwrap(),
+        );
+        let rows =
+            vec![vec![row(1, "RECEIVED", "2026-11-21T09:00:01Z")], Vec::new(), vec![normalized, quarantined]];
         let list = merged(rows.clone(), 2);
         assert!(list.more);
         insta::assert_snapshot!(on_terminal(&list), @"
          INGEST ID                   STATUS       VENDOR   EXTERNAL ID  TYPE              RESULT          RECEIVED                 
-         01KAJ3Y3R00000000000000003  NORMALIZED   vendorA  evt-1        inventory_update                  2026-11-21 09:00:03.000Z
+         01KAJ3Y3R00000000000000003  NORMALIZED   vendorA  evt-1        inventory_update  nothing: draft  2026-11-21 09:00:03.000Z
          01KAJ3Y3R00000000000000002  QUARANTINED  vendorA  evt-1        inventory_update  mapper_refused  2026-11-21 09:00:02.000Z
         … there are more: --limit, --since, --vendor, --status
         ");
         insta::assert_snapshot!(in_pipe(&merged(rows.clone(), 3)), @"
         ingest id	status	vendor	external id	type	result	received
-        01KAJ3Y3R00000000000000003	NORMALIZED	vendorA	evt-1	inventory_update		2026-11-21T09:00:03.000Z
+        01KAJ3Y3R00000000000000003	NORMALIZED	vendorA	evt-1	inventory_update	nothing: draft	2026-11-21T09:00:03.000Z
         01KAJ3Y3R00000000000000002	QUARANTINED	vendorA	evt-1	inventory_update	mapper_refused	2026-11-21T09:00:02.000Z
         01KAJ3Y3R00000000000000001	RECEIVED	vendorA	evt-1	inventory_update		2026-11-21T09:00:01.000Z
         ");

@@ -272,11 +272,6 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// What the machine hands to `normalize`: references only.
-fn detail(row: &LedgerRow, replay: u32) -> EventDetail {
-    EventDetail { replay, normalized: None, quarantine: None, ..row.detail() }
-}
-
 /// Writes the events, one a line, into as few objects as may be.
 async fn write_manifests(
     cloud: &Cloud,
@@ -299,7 +294,7 @@ async fn write_manifests(
     };
     while let Some(page) = rows.next().await? {
         for row in page {
-            serde_json::to_writer(&mut lines, &detail(&row, replay))
+            serde_json::to_writer(&mut lines, &row.rerun(replay))
                 .map_err(|error| CliError::Output(std::io::Error::other(error)))?;
             lines.push(b'\n');
             events += 1;
@@ -340,9 +335,7 @@ async fn predict(cloud: &Cloud, rows: &mut Rows<'_>, say: impl Fn(u64)) -> Resul
         while let Some((row, mapped)) = mappings.try_next().await? {
             match mapped {
                 Ok(sha256) => {
-                    let held = row.normalized.filter(|_| row.status == Status::Normalized);
-                    let changed = held.is_none_or(|held| held.sha256 != sha256);
-                    outcome.succeeds(changed, row.status);
+                    outcome.succeeds(row.document_sha256() != Some(sha256), row.status);
                 }
                 Err(fault) => {
                     outcome.fails(fault.code.as_str(), &fault.message, row.ingest_id, Some(row.status));
@@ -370,12 +363,12 @@ async fn mapped(
         })?;
         let bundle = bundles.get(&mapper.bundle).await?;
         let bytes = raw.get(&row.raw_ref).await?;
-        let event = detail(row, 0);
+        let event = row.rerun(0);
         // A mapper may take as long as its fuel lasts.
         let mapped = tokio::task::spawn_blocking(move || sluice_mapping::map(&event, &bundle, &bytes)).await;
         let mapped = mapped
             .map_err(|error| Fault::new(Code::Unavailable, format!("the mapping failed: {error}")))??;
-        Ok::<_, Fault>(Sha256Hex::of(&mapped.bytes))
+        Ok::<_, Fault>(Sha256Hex::of(mapped.outcome.document()))
     };
     match document.await {
         Err(fault) if fault.error_type() == "Retryable" => Err(fault.into()),

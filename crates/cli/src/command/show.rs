@@ -10,7 +10,7 @@ use sluice_core::digest::Sha256Hex;
 use sluice_core::fault::Cause;
 use sluice_core::id::{IngestId, ObjectRef};
 use sluice_core::port::{CanonicalStore as _, RawStore as _};
-use sluice_core::record::{Hold, LedgerRow, QuarantineRow, QuarantineStatus, Status};
+use sluice_core::record::{Hold, LedgerRow, Nothing, QuarantineRow, QuarantineStatus, Status};
 use sluice_core::state::Entity;
 use sluice_core::{Code, Fault};
 
@@ -50,6 +50,8 @@ struct Shown {
     raw: Raw,
     #[serde(skip_serializing_if = "Option::is_none")]
     normalized: Option<NormalizedDocument>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nothing: Option<Nothing>,
     #[serde(skip_serializing_if = "Option::is_none")]
     quarantine: Option<Quarantine>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -141,10 +143,13 @@ pub async fn run(args: &ShowArgs, cloud: &Cloud, output: &Output) -> Result<(), 
     }
     if args.normalized && !output.is_json() {
         let Some(normalized) = &row.normalized else {
+            let why = match &row.nothing {
+                Some(nothing) => format!("it states nothing ({}: {})", nothing.code, nothing.message),
+                None => format!("it is {}", row.status.as_str()),
+            };
             return Err(CliError::not_found(format!(
-                "the event {} has no normalized document: it is {}",
-                row.ingest_id,
-                row.status.as_str()
+                "the event {} has no normalized document: {why}",
+                row.ingest_id
             )));
         };
         return output.bytes(&objects.get(&normalized.r#ref).await?);
@@ -272,6 +277,7 @@ fn assemble(
             content,
         },
         normalized,
+        nothing: row.nothing,
         quarantine: held.map(|held| Quarantine {
             status: held.status,
             attempts: held.attempts,
@@ -345,6 +351,14 @@ fn lifecycle(row: &LedgerRow, held: Option<&QuarantineRow>, execution: Option<&E
             ),
         });
     }
+    if let Some(nothing) = &row.nothing {
+        let bundle = &nothing.bundle.as_str()[..12];
+        steps.push(Step {
+            at: nothing.at,
+            stage: "normalized",
+            detail: format!("states nothing ({}) by bundle {bundle}…", nothing.code),
+        });
+    }
     if let Some(held) = held {
         match held.status {
             QuarantineStatus::Released => steps.push(Step {
@@ -397,6 +411,14 @@ impl View for Shown {
         text.push_str(&section("Raw request", &self.raw_text()));
         if let Some(normalized) = &self.normalized {
             text.push_str(&section("Normalized", &normalized.text()));
+        }
+        if let Some(nothing) = &self.nothing {
+            let rows = [
+                ("code", nothing.code.clone()),
+                ("reason", printable(&nothing.message)),
+                ("bundle", format!("{}, {} fuel", nothing.bundle, nothing.fuel)),
+            ];
+            text.push_str(&section("Nothing to state", &fields(rows)));
         }
         if let Some(state) = &self.canonical_state {
             let entities = state.entities.iter().map(|entity| format!("  {}\n", printable(entity.as_str())));

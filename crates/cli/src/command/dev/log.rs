@@ -291,9 +291,8 @@ impl Entry<'_> {
 /// By how it ended: an HTTP status, a life-cycle status, a bus event, or the code of a fault.
 fn tone(status: &str) -> Tone {
     match status {
-        "NORMALIZED" | "RELEASED" | "RECEIVED" | "ACCEPTED" | "ingest.accepted" | "event.normalized" => {
-            Tone::Good
-        }
+        "NORMALIZED" | "NOTHING_TO_STATE" | "RELEASED" | "RECEIVED" | "ACCEPTED" | "ingest.accepted"
+        | "event.normalized" => Tone::Good,
         "DUPLICATE" => Tone::Warn,
         // On its way.
         "VALID" => Tone::Plain,

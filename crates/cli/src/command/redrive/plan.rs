@@ -210,7 +210,7 @@ impl Plan {
 }
 
 fn decide(row: QuarantineRow, held: &LedgerRow, executions: &HashMap<String, Known>) -> Entry {
-    let event = EventDetail { normalized: None, quarantine: None, ..held.detail() };
+    let event = held.rerun(0);
     let known = executions.get(&row.execution_arn).copied();
     let redrive_count = known.map_or(0, |known| known.redrive_count);
     // `Quarantine` writes attempts = redrives + 1: fewer, and it failed before it could.
