@@ -9,6 +9,9 @@
 //! Non-goals: what a message means (mappers), and how it is stored.
 
 pub mod csv;
+pub mod date;
+pub mod decimal;
+pub mod encoding;
 pub mod identifier;
 mod refusal;
 pub mod x12;
