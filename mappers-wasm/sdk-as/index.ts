@@ -30,6 +30,7 @@ import { hasEvents, written } from "./write";
 
 export { Json, Kind, parse, refusal, refuse, stateNothing } from "./json";
 export { Buffer, Text } from "./text";
+export { epochMillis, epochSeconds, localDate, localLevel, localMinor, localTime, localWhole } from "./local";
 export { EXACT_MAX, currencyExponent, level, minor, utc, whole } from "./value";
 export {
   arrayBegin,

@@ -104,7 +104,7 @@ function integral(text: Text): Scaled {
   return Scaled.Exact;
 }
 
-function decimal(object: Json, name: string): Json | null {
+export function decimal(object: Json, name: string): Json | null {
   const found = object.there(name);
   if (!found) return null;
   if (found.kind == Kind.Number || found.kind == Kind.String) return found.isText() ? found : null;
@@ -119,8 +119,12 @@ function decimal(object: Json, name: string): Json | null {
  */
 export function whole(object: Json, name: string): i64 {
   const found = decimal(object, name);
-  if (!found) return i64.MIN_VALUE;
-  switch (found.kind == Kind.Number ? integral(found.text) : scale(found.text, 0)) {
+  return found ? wholeOf(found, found.text) : i64.MIN_VALUE;
+}
+
+/** What stands at `found` is `text`, as a decimal with a point. */
+export function wholeOf(found: Json, text: Text): i64 {
+  switch (found.kind == Kind.Number ? integral(text) : scale(text, 0)) {
     case Scaled.Exact:
       return scaledTo;
     case Scaled.Invalid:
@@ -149,8 +153,12 @@ export function level(object: Json, name: string): i64 {
  */
 export function minor(object: Json, name: string, exponent: i32): i64 {
   const found = decimal(object, name);
-  if (!found) return i64.MIN_VALUE;
-  switch (scale(found.text, exponent)) {
+  return found ? minorOf(found, found.text, exponent) : i64.MIN_VALUE;
+}
+
+/** As `wholeOf`. */
+export function minorOf(found: Json, text: Text, exponent: i32): i64 {
+  switch (scale(text, exponent)) {
     case Scaled.Exact:
       return scaledTo;
     case Scaled.Invalid:
@@ -194,7 +202,8 @@ export function currencyExponent(code: Text): i32 {
   return within(EXPONENT_4, code) ? 4 : -1;
 }
 
-/** An RFC 3339 time with an offset, as RFC 3339 in UTC. Refuses `timestamp_invalid`. */
+/** An RFC 3339 time with an offset, as RFC 3339 in UTC. A leap second becomes the last nanosecond before it. Refuses
+ * `timestamp_invalid`. */
 export function utc(object: Json, name: string): Text | null {
   const found = object.need(name, Kind.String);
   if (!found) return null;
@@ -204,30 +213,92 @@ export function utc(object: Json, name: string): Text | null {
 }
 
 /** Two digits, or less than zero. */
-function two(text: Text, at: i32): i32 {
+export function two(text: Text, at: i32): i32 {
   if (at + 2 > text.len || !isDigit(text.byte(at)) || !isDigit(text.byte(at + 1))) return -1;
   return (<i32>text.byte(at) - 0x30) * 10 + (<i32>text.byte(at + 1) - 0x30);
 }
 
-function daysOfMonth(year: i32, month: i32): i32 {
-  if (month == 2) return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0 ? 29 : 28;
-  return month == 4 || month == 6 || month == 9 || month == 11 ? 30 : 31;
+export function isDay(year: i32, month: i32, day: i32): bool {
+  if (month < 1 || month > 12 || day < 1) return false;
+  if (month == 2) return day <= ((year % 4 == 0 && year % 100 != 0) || year % 400 == 0 ? 29 : 28);
+  return day <= (month == 4 || month == 6 || month == 9 || month == 11 ? 30 : 31);
 }
 
-function instant(text: Text): Text | null {
+// Days since 1970-01-01 of the proleptic Gregorian calendar, and back: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
+
+export function daysOf(year: i32, month: i32, day: i32): i64 {
+  const shifted = year - i32(month <= 2);
+  const era = (shifted >= 0 ? shifted : shifted - 399) / 400;
+  const ofEra = shifted - era * 400;
+  const ofYear = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
+  return <i64>era * 146097 + <i64>(ofEra * 365 + ofEra / 4 - ofEra / 100 + ofYear) - 719468;
+}
+
+/** Writes a day, as 2026-12-31. False, and nothing written, when its year has more than four digits. */
+export function dateDigits(out: Buffer, since1970: i64): bool {
+  const days = since1970 + 719468;
+  const era = (days >= 0 ? days : days - 146096) / 146097;
+  const ofEra = <i32>(days - era * 146097);
+  const years = (ofEra - ofEra / 1460 + ofEra / 36524 - ofEra / 146096) / 365;
+  const ofYear = ofEra - (365 * years + years / 4 - years / 100);
+  const shifted = (5 * ofYear + 2) / 153;
+  const day = ofYear - (153 * shifted + 2) / 5 + 1;
+  const month = shifted < 10 ? shifted + 3 : shifted - 9;
+  const year = years + <i32>era * 400 + i32(month <= 2);
+  if (year < 0 || year > 9999) return false;
+  out.two(year / 100);
+  out.two(year % 100);
+  out.put("-");
+  out.two(month);
+  out.put("-");
+  out.two(day);
+  return true;
+}
+
+/** Seconds since 1970 in UTC and the digits of a fraction, without zeros at its end; null beyond year 9999. */
+export function rfc3339(seconds: i64, fraction: Text): Text | null {
+  const days = (seconds >= 0 ? seconds : seconds - 86399) / 86400;
+  const second = <i32>(seconds - days * 86400);
+  const out = new Buffer();
+  if (!dateDigits(out, days)) return null;
+  out.put("T");
+  out.two(second / 3600);
+  out.put(":");
+  out.two((second / 60) % 60);
+  out.put(":");
+  out.two(second % 60);
+  let to = min(fraction.len, 9);
+  while (to > 0 && fraction.byte(to - 1) == 0x30) to--;
+  if (to > 0) {
+    out.put(".");
+    out.push(fraction.part(0, to));
+  }
+  out.put("Z");
+  return out.text();
+}
+
+/** The fraction of a leap second, which is the last of a month in UTC; `seconds` is the one before it. */
+export function leapSecond(seconds: i64): Text | null {
+  if ((seconds + 1) % 86400 != 0) return null;
+  const next = new Buffer();
+  if (!dateDigits(next, (seconds + 1) / 86400) || !next.text().part(8, 10).is("01")) return null;
+  return Text.of("999999999");
+}
+
+export function instant(text: Text): Text | null {
   if (text.len < 20) return null;
   const century = two(text, 0);
   let year = two(text, 2);
-  let month = two(text, 5);
-  let day = two(text, 8);
+  const month = two(text, 5);
+  const day = two(text, 8);
   const hour = two(text, 11);
   const minute = two(text, 14);
   const second = two(text, 17);
   if (century < 0 || year < 0 || hour < 0 || minute < 0 || second < 0) return null;
   if (text.byte(4) != 0x2d || text.byte(7) != 0x2d || (text.byte(10) | 0x20) != 0x74) return null;
-  if (text.byte(13) != 0x3a || text.byte(16) != 0x3a || hour > 23 || minute > 59 || second > 59) return null;
+  if (text.byte(13) != 0x3a || text.byte(16) != 0x3a || hour > 23 || minute > 59 || second > 60) return null;
   year += century * 100;
-  if (month < 1 || month > 12 || day < 1 || day > daysOfMonth(year, month)) return null;
+  if (!isDay(year, month, day)) return null;
 
   let at = 19;
   let fraction = text.part(at, at);
@@ -235,11 +306,10 @@ function instant(text: Text): Text | null {
     const from = ++at;
     while (at < text.len && isDigit(text.byte(at))) at++;
     if (at == from) return null;
-    let to = min(at, from + 9);
-    while (to > from && text.byte(to - 1) == 0x30) to--;
-    fraction = text.part(from, to);
+    fraction = text.part(from, at);
   }
-  let minutes = hour * 60 + minute;
+  const leap = second == 60;
+  let seconds = daysOf(year, month, day) * 86400 + <i64>(hour * 3600 + minute * 60 + second - i32(leap));
   if (at < text.len && (text.byte(at) | 0x20) == 0x7a) {
     if (at + 1 != text.len) return null;
   } else {
@@ -248,47 +318,12 @@ function instant(text: Text): Text | null {
     const hours = two(text, at + 1);
     const rest = two(text, at + 4);
     if ((sign != 0x2b && sign != 0x2d) || hours < 0 || hours > 23 || rest < 0 || rest > 59) return null;
-    minutes += (sign == 0x2b ? -1 : 1) * (hours * 60 + rest);
+    seconds += <i64>((sign == 0x2b ? -1 : 1) * (hours * 3600 + rest * 60));
   }
-  // An offset is less than a day, so the day moves by one at most.
-  if (minutes < 0) {
-    minutes += 1440;
-    if (--day == 0) {
-      if (--month == 0) {
-        month = 12;
-        year--;
-      }
-      day = daysOfMonth(year, month);
-    }
-  } else if (minutes >= 1440) {
-    minutes -= 1440;
-    if (++day > daysOfMonth(year, month)) {
-      day = 1;
-      if (++month > 12) {
-        month = 1;
-        year++;
-      }
-    }
+  if (leap) {
+    const last = leapSecond(seconds);
+    if (!last) return null;
+    fraction = last;
   }
-  if (year < 0 || year > 9999) return null;
-
-  const out = new Buffer();
-  out.two(year / 100);
-  out.two(year % 100);
-  out.put("-");
-  out.two(month);
-  out.put("-");
-  out.two(day);
-  out.put("T");
-  out.two(minutes / 60);
-  out.put(":");
-  out.two(minutes % 60);
-  out.put(":");
-  out.two(second);
-  if (fraction.len > 0) {
-    out.put(".");
-    out.push(fraction);
-  }
-  out.put("Z");
-  return out.text();
+  return rfc3339(seconds, fraction);
 }

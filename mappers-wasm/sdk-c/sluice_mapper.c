@@ -810,10 +810,9 @@ static bool decimal(const sm_json *object, const char *name, const sm_json **fou
                      kind_name((*found)->kind));
 }
 
-bool sm_whole(const sm_json *object, const char *name, int64_t *pieces) {
-    const sm_json *found;
-    if (!decimal(object, name, &found)) return false;
-    switch (found->kind == SM_NUMBER ? integral(found->text, pieces) : scaled(found->text, 0, pieces)) {
+/* What stands at `found` is `text`, plain. */
+static bool whole_of(const sm_json *found, sm_text text, int64_t *pieces) {
+    switch (found->kind == SM_NUMBER ? integral(text, pieces) : scaled(text, 0, pieces)) {
         case EXACT: return true;
         case INVALID:
             return sm_refuse(found, NULL, "quantity_invalid", SM_LITERAL("\""), found->text,
@@ -827,16 +826,13 @@ bool sm_whole(const sm_json *object, const char *name, int64_t *pieces) {
     }
 }
 
-bool sm_level(const sm_json *object, const char *name, int64_t *pieces) {
-    if (!sm_whole(object, name, pieces)) return false;
-    if (*pieces >= 0) return true;
+static bool not_negative(const sm_json *object, const char *name, int64_t pieces) {
+    if (pieces >= 0) return true;
     return sm_refuse(object, name, "quantity_negative", sm_get(object, name)->text, SM_LITERAL(" is less than nothing"));
 }
 
-bool sm_minor(const sm_json *object, const char *name, int exponent, int64_t *minor) {
-    const sm_json *found;
-    if (!decimal(object, name, &found)) return false;
-    switch (scaled(found->text, exponent, minor)) {
+static bool minor_of(const sm_json *found, sm_text text, int exponent, int64_t *minor) {
+    switch (scaled(text, exponent, minor)) {
         case EXACT: return true;
         case INVALID:
             return sm_refuse(found, NULL, "amount_invalid", SM_LITERAL("\""), found->text,
@@ -848,6 +844,121 @@ bool sm_minor(const sm_json *object, const char *name, int exponent, int64_t *mi
             return sm_refuse(found, NULL, "amount_out_of_range", SM_LITERAL("\""), found->text,
                              SM_LITERAL("\" is too large"));
     }
+}
+
+bool sm_whole(const sm_json *object, const char *name, int64_t *pieces) {
+    const sm_json *found;
+    return decimal(object, name, &found) && whole_of(found, found->text, pieces);
+}
+
+bool sm_level(const sm_json *object, const char *name, int64_t *pieces) {
+    return sm_whole(object, name, pieces) && not_negative(object, name, *pieces);
+}
+
+bool sm_minor(const sm_json *object, const char *name, int exponent, int64_t *minor) {
+    const sm_json *found;
+    return decimal(object, name, &found) && minor_of(found, found->text, exponent, minor);
+}
+
+/* ---- numbers as the vendor writes them: the rules of `sluice_formats::decimal` ---- */
+
+/* A word of `text` in the metadata, by its first byte; 0 when it is not declared. */
+static char declared(const sm_json *meta, const char *name) {
+    const sm_json *told = sm_get(sm_get(meta, "text"), name);
+    return told != NULL && told->kind == SM_STRING && told->text.len > 0 ? told->text.at[0] : 0;
+}
+
+/* How many bytes the mark of groups has that stands at `at`; none: 0. `grouping` is '.', ',', ' ', '\'' or, of none, 'n'. */
+static uint32_t group_mark(sm_text text, uint32_t at, char grouping) {
+    static const char *const blanks[] = {" ", "\xC2\xA0", "\xE2\x80\xAF", "\xE2\x80\x89"};
+    static const char *const apostrophes[] = {"'", "\xE2\x80\x99"};
+    if (grouping == '.' || grouping == ',') return text.at[at] == grouping;
+    const char *const *marks = grouping == ' ' ? blanks : apostrophes;
+    uint32_t count = grouping == ' ' ? 4 : grouping == '\'' ? 2 : 0;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t len = length(marks[i]);
+        if (at + len <= text.len && sm_is((sm_text){text.at + at, len}, marks[i])) return len;
+    }
+    return 0;
+}
+
+static uint32_t digits_at(sm_text text, uint32_t at) {
+    uint32_t end = at;
+    while (end < text.len && digit(text.at[end])) end++;
+    return end - at;
+}
+
+typedef enum { PLAIN, NOT_PLAIN, TWO_NUMBERS } plain_as;
+
+/* The number as -?digits[.digits]. */
+static plain_as plain(sm_text text, char decimal_mark, char grouping, sm_text *out) {
+    uint32_t at = text.len > 0 && text.at[0] == '-', first = digits_at(text, at);
+    if (decimal_mark == 0) {
+        /* 1.234 and 12,000 are two numbers each; no group begins with 0. */
+        uint32_t mark = at + first;
+        bool one = mark < text.len && (text.at[mark] == '.' || text.at[mark] == ',');
+        if (one && first >= 1 && first <= 3 && text.at[at] != '0' && mark + 4 == text.len &&
+            digits_at(text, mark + 1) == 3) {
+            return TWO_NUMBERS;
+        }
+        decimal_mark = '.';
+        grouping = 0;
+    }
+    char *copy = sm_alloc(text.len + 1, 1), *to = copy;
+    if (at == 1) *to++ = '-';
+    if (first == 0) return NOT_PLAIN;
+    memcpy(to, text.at + at, first);
+    to += first;
+    at += first;
+    uint32_t mark;
+    while (at < text.len && text.at[at] != decimal_mark && (mark = group_mark(text, at, grouping)) > 0) {
+        if (first > 3 || digits_at(text, at + mark) != 3) return NOT_PLAIN;
+        memcpy(to, text.at + at + mark, 3);
+        to += 3;
+        at += mark + 3;
+    }
+    if (at < text.len) {
+        uint32_t fraction = digits_at(text, at + 1);
+        if (text.at[at] != decimal_mark || fraction == 0 || at + 1 + fraction != text.len) return NOT_PLAIN;
+        *to++ = '.';
+        memcpy(to, text.at + at + 1, fraction);
+        to += fraction;
+    }
+    *out = (sm_text){copy, (uint32_t)(to - copy)};
+    return PLAIN;
+}
+
+/* The text of a decimal, plain; a JSON number has a point whatever the vendor writes in texts. */
+static bool plain_of(const sm_json *meta, const sm_json *found, const char *invalid, sm_text *out) {
+    *out = found->text;
+    if (found->kind == SM_NUMBER) return true;
+    switch (plain(found->text, declared(meta, "decimal"), declared(meta, "grouping"), out)) {
+        case PLAIN: return true;
+        case NOT_PLAIN:
+            return sm_refuse(found, NULL, invalid, SM_LITERAL("\""), found->text,
+                             SM_LITERAL("\" is not a decimal number in the form that [text] of the contract declares"));
+        default:
+            return sm_refuse(found, NULL, "decimal_ambiguous", SM_LITERAL("\""), found->text,
+                             SM_LITERAL("\" is two numbers, by what its mark means: declare decimal and grouping in [text] of the contract"));
+    }
+}
+
+bool sm_local_whole(const sm_json *meta, const sm_json *object, const char *name, int64_t *pieces) {
+    const sm_json *found;
+    sm_text text;
+    return decimal(object, name, &found) && plain_of(meta, found, "quantity_invalid", &text) &&
+           whole_of(found, text, pieces);
+}
+
+bool sm_local_level(const sm_json *meta, const sm_json *object, const char *name, int64_t *pieces) {
+    return sm_local_whole(meta, object, name, pieces) && not_negative(object, name, *pieces);
+}
+
+bool sm_local_minor(const sm_json *meta, const sm_json *object, const char *name, int exponent, int64_t *minor) {
+    const sm_json *found;
+    sm_text text;
+    return decimal(object, name, &found) && plain_of(meta, found, "amount_invalid", &text) &&
+           minor_of(found, text, exponent, minor);
 }
 
 /* ISO 4217:2015, list one and what list three withdrew since 2020, without metals, tests and funds: as the SDK in Rust. */
@@ -911,8 +1022,63 @@ static char *two_digits(char *to, int number) {
     return to;
 }
 
-static bool instant(sm_text text, sm_text *utc) {
+#define DAY_SECONDS INT64_C(86400)
+/* 2000-01-01T00:00:00Z: no message is older, so an earlier count is one of another unit. */
+#define EPOCH_SECONDS_MIN INT64_C(946684800)
+/* 10000-01-01T00:00:00Z. */
+#define SECONDS_END INT64_C(253402300800)
+
+static bool is_day(int year, int month, int day) {
     static const int lengths[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    return month >= 1 && month <= 12 && day >= 1 && day <= lengths[month - 1] + (leap && month == 2);
+}
+
+static int64_t floor_div(int64_t number, int64_t by) { return number / by - (number % by < 0); }
+
+static char *date_digits(char *to, int year, int month, int day) {
+    to = two_digits(two_digits(to, year / 100), year % 100);
+    *to++ = '-';
+    to = two_digits(to, month);
+    *to++ = '-';
+    return two_digits(to, day);
+}
+
+/* Seconds since 1970 in UTC and the digits of a fraction, as RFC 3339 without zeros at its end. */
+static bool rfc3339(int64_t seconds, sm_text fraction, sm_text *utc) {
+    int year, month, day;
+    int64_t days = floor_div(seconds, DAY_SECONDS), second = seconds - days * DAY_SECONDS;
+    day_of(days, &year, &month, &day);
+    if (year < 0 || year > 9999) return false;
+    if (fraction.len > 9) fraction.len = 9;
+    while (fraction.len > 0 && fraction.at[fraction.len - 1] == '0') fraction.len--;
+    char *out = sm_alloc(31, 1), *to = date_digits(out, year, month, day);
+    *to++ = 'T';
+    to = two_digits(to, (int)(second / 3600));
+    *to++ = ':';
+    to = two_digits(to, (int)(second / 60 % 60));
+    *to++ = ':';
+    to = two_digits(to, (int)(second % 60));
+    if (fraction.len > 0) {
+        *to++ = '.';
+        memcpy(to, fraction.at, fraction.len);
+        to += fraction.len;
+    }
+    *to++ = 'Z';
+    *utc = (sm_text){out, (uint32_t)(to - out)};
+    return true;
+}
+
+/* A leap second is the last of a month in UTC; it becomes the last nanosecond before it. `seconds` is the one before it. */
+static bool leap_second(int64_t seconds, sm_text *fraction) {
+    int year, month, day;
+    if ((seconds + 1) % DAY_SECONDS != 0) return false;
+    day_of((seconds + 1) / DAY_SECONDS, &year, &month, &day);
+    *fraction = SM_LITERAL("999999999");
+    return day == 1;
+}
+
+static bool instant(sm_text text, sm_text *utc) {
     int century, year, month, day, hour, minute, second, over_hours = 0, over_minutes = 0;
     if (text.len < 20 || !two(text, 0, &century) || !two(text, 2, &year) || !two(text, 5, &month) ||
         !two(text, 8, &day) || !two(text, 11, &hour) || !two(text, 14, &minute) || !two(text, 17, &second)) {
@@ -922,57 +1088,28 @@ static bool instant(sm_text text, sm_text *utc) {
         return false;
     }
     year += century * 100;
-    bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-    if (month < 1 || month > 12 || day < 1 || day > lengths[month - 1] + (leap && month == 2)) return false;
-    if (hour > 23 || minute > 59 || second > 59) return false;
+    if (!is_day(year, month, day) || hour > 23 || minute > 59 || second > 60) return false;
 
-    uint32_t at = 19, fraction = 19, fraction_len = 0;
+    uint32_t at = 19;
+    sm_text fraction = {text.at + at, 0};
     if (text.at[at] == '.') {
-        fraction = ++at;
-        while (at < text.len && digit(text.at[at])) at++;
-        if (at == fraction) return false;
-        fraction_len = at - fraction < 9 ? at - fraction : 9;
-        while (fraction_len > 0 && text.at[fraction + fraction_len - 1] == '0') fraction_len--;
+        fraction = (sm_text){text.at + at + 1, digits_at(text, at + 1)};
+        if (fraction.len == 0) return false;
+        at += 1 + fraction.len;
     }
-    int64_t minutes = hour * 60 + minute;
+    int64_t seconds = days_of(year, month, day) * DAY_SECONDS + hour * 3600 + minute * 60 + second - (second == 60);
     if (at < text.len && (text.at[at] | 0x20) == 'z') {
         at++;
     } else {
         if (at + 6 != text.len || (text.at[at] != '+' && text.at[at] != '-') || text.at[at + 3] != ':') return false;
         if (!two(text, at + 1, &over_hours) || !two(text, at + 4, &over_minutes)) return false;
         if (over_hours > 23 || over_minutes > 59) return false;
-        int64_t over = over_hours * 60 + over_minutes;
-        minutes += text.at[at] == '+' ? -over : over;
+        int64_t over = over_hours * 3600 + over_minutes * 60;
+        seconds += text.at[at] == '+' ? -over : over;
         at += 6;
     }
-    if (at != text.len) return false;
-
-    int64_t days = days_of(year, month, day);
-    if (minutes < 0) minutes += 1440, days--;
-    if (minutes >= 1440) minutes -= 1440, days++;
-    day_of(days, &year, &month, &day);
-    if (year < 0 || year > 9999) return false;
-
-    char *out = sm_alloc(31, 1), *to = out;
-    to = two_digits(two_digits(to, year / 100), year % 100);
-    *to++ = '-';
-    to = two_digits(to, month);
-    *to++ = '-';
-    to = two_digits(to, day);
-    *to++ = 'T';
-    to = two_digits(to, (int)(minutes / 60));
-    *to++ = ':';
-    to = two_digits(to, (int)(minutes % 60));
-    *to++ = ':';
-    to = two_digits(to, second);
-    if (fraction_len > 0) {
-        *to++ = '.';
-        memcpy(to, text.at + fraction, fraction_len);
-        to += fraction_len;
-    }
-    *to++ = 'Z';
-    *utc = (sm_text){out, (uint32_t)(to - out)};
-    return true;
+    if (at != text.len || (second == 60 && !leap_second(seconds, &fraction))) return false;
+    return rfc3339(seconds, fraction, utc);
 }
 
 bool sm_utc(const sm_json *object, const char *name, sm_text *utc) {
@@ -982,6 +1119,281 @@ bool sm_utc(const sm_json *object, const char *name, sm_text *utc) {
     return sm_refuse(found, NULL, "timestamp_invalid", SM_LITERAL("\""), found->text,
                      SM_LITERAL("\" is not an RFC 3339 time with an offset"));
 }
+
+/* ---- dates and times as the vendor writes them: the rules of `sluice_formats::date` ---- */
+
+typedef struct {
+    int number;
+    uint32_t digits;
+} date_part;
+
+/* A part of one, two or four digits. */
+static bool part(sm_text text, uint32_t at, date_part *out) {
+    out->digits = digits_at(text, at);
+    if (out->digits != 1 && out->digits != 2 && out->digits != 4) return false;
+    out->number = 0;
+    for (uint32_t i = 0; i < out->digits; i++) out->number = out->number * 10 + (text.at[at + i] - '0');
+    return true;
+}
+
+/* The three numbers of a date: one separator, the same twice, or eight digits without one. */
+static bool date_parts(sm_text text, date_part parts[3]) {
+    uint32_t first = digits_at(text, 0);
+    if (first == text.len) {
+        if (text.len != 8) return false;
+        int two_by_two[4];
+        for (uint32_t i = 0; i < 4; i++) two(text, i * 2, &two_by_two[i]);
+        int year = two_by_two[0] * 100 + two_by_two[1];
+        if (year >= 1900 && is_day(year, two_by_two[2], two_by_two[3])) {
+            parts[0] = (date_part){year, 4}, parts[1] = (date_part){two_by_two[2], 2}, parts[2] = (date_part){two_by_two[3], 2};
+        } else {
+            parts[0] = (date_part){two_by_two[0], 2}, parts[1] = (date_part){two_by_two[1], 2};
+            parts[2] = (date_part){two_by_two[2] * 100 + two_by_two[3], 4};
+        }
+        return true;
+    }
+    char separator = text.at[first];
+    if (separator != '.' && separator != '/' && separator != '-' && separator != ' ') return false;
+    uint32_t at = 0, wide = 0;
+    for (int i = 0; i < 3; i++) {
+        if (i > 0 && (at >= text.len || text.at[at++] != separator)) return false;
+        if (!part(text, at, &parts[i])) return false;
+        at += parts[i].digits;
+        wide += parts[i].digits == 4;
+    }
+    return at == text.len && parts[1].digits <= 2 && wide <= 1;
+}
+
+static bool day_by(const date_part parts[3], int y, int m, int d, int64_t *days) {
+    int year = parts[y].number;
+    if (parts[y].digits == 2) year += year >= 70 ? 1900 : 2000;
+    if (year < 1 || year > 9999 || !is_day(year, parts[m].number, parts[d].number)) return false;
+    *days = days_of(year, parts[m].number, parts[d].number);
+    return true;
+}
+
+typedef enum { READ, NOT_READ, TWO_DAYS } read_as;
+
+/* Days since 1970. `order` is the first letter of `dates`: 'i', 'd', 'm' or 'y', or 0 when it is not declared. */
+static read_as date_days(sm_text text, char order, int64_t *days) {
+    date_part parts[3];
+    int64_t dmy, mdy, ymd;
+    if (!date_parts(text, parts)) return NOT_READ;
+    if (parts[0].digits == 4) {
+        bool blank_between = order == 0 && text.len > 4 && text.at[4] == ' ';
+        return !blank_between && day_by(parts, 0, 1, 2, days) ? READ : NOT_READ;
+    }
+    bool last = parts[2].digits == 4;
+    if (order == 0) {
+        bool is_dmy = day_by(parts, 2, 1, 0, &dmy), is_mdy = day_by(parts, 2, 0, 1, &mdy);
+        bool is_ymd = !last && day_by(parts, 0, 1, 2, &ymd);
+        bool two_days = (is_dmy && is_mdy && dmy != mdy) || (is_dmy && is_ymd && dmy != ymd) || (is_mdy && is_ymd && mdy != ymd);
+        return two_days ? TWO_DAYS : NOT_READ;
+    }
+    bool read = order == 'd'            ? day_by(parts, 2, 1, 0, days)
+                : order == 'm'          ? day_by(parts, 2, 0, 1, days)
+                : order == 'y' && !last ? day_by(parts, 0, 1, 2, days)
+                                        : false;
+    return read ? READ : NOT_READ;
+}
+
+/* The length of a blank at the end of `text`: U+0020, U+00A0 or U+202F. */
+static uint32_t blank_behind(sm_text text) {
+    if (text.len >= 1 && text.at[text.len - 1] == ' ') return 1;
+    if (text.len >= 2 && sm_is((sm_text){text.at + text.len - 2, 2}, "\xC2\xA0")) return 2;
+    if (text.len >= 3 && sm_is((sm_text){text.at + text.len - 3, 3}, "\xE2\x80\xAF")) return 3;
+    return 0;
+}
+
+/* `14:05`, `14:05:59.5`, `2:05 PM`. */
+static bool time_of_day(sm_text text, int64_t *second_of_day, sm_text *fraction, bool *leap) {
+    char half = 0;
+    if (text.len >= 2 && (text.at[text.len - 1] | 0x20) == 'm') {
+        half = (char)(text.at[text.len - 2] | 0x20);
+        if (half != 'a' && half != 'p') return false;
+        text.len -= 2;
+        for (uint32_t blank; (blank = blank_behind(text)) > 0;) text.len -= blank;
+    }
+    int hour = 0, minute, second = 0;
+    uint32_t at = digits_at(text, 0);
+    if (at < 1 || at > 2) return false;
+    for (uint32_t i = 0; i < at; i++) hour = hour * 10 + (text.at[i] - '0');
+    if (at == text.len || text.at[at] != ':' || digits_at(text, at + 1) != 2 || !two(text, at + 1, &minute)) return false;
+    at += 3;
+    *fraction = (sm_text){text.at, 0};
+    if (at < text.len) {
+        if (text.at[at] != ':' || digits_at(text, at + 1) != 2 || !two(text, at + 1, &second)) return false;
+        at += 3;
+        if (at < text.len) {
+            uint32_t digits_count = digits_at(text, at + 1);
+            if ((text.at[at] != '.' && text.at[at] != ',') || digits_count < 1 || digits_count > 18) return false;
+            *fraction = (sm_text){text.at + at + 1, digits_count};
+            at += 1 + digits_count;
+        }
+    }
+    if (at != text.len) return false;
+    if (half != 0) {
+        if (hour < 1 || hour > 12) return false;
+        hour = hour % 12 + (half == 'p' ? 12 : 0);
+    }
+    if (hour > 23 || minute > 59 || second > 60) return false;
+    *leap = second == 60;
+    *second_of_day = hour * 3600 + minute * 60 + second - *leap;
+    return true;
+}
+
+/* A date and a time of day, in seconds since 1970 on the clock there. */
+static read_as local_seconds(sm_text text, char order, int64_t *seconds, sm_text *fraction, bool *leap) {
+    uint32_t colon = 0;
+    while (colon < text.len && text.at[colon] != ':') colon++;
+    if (colon == text.len) return NOT_READ;
+    uint32_t hour = colon;
+    while (hour > 0 && digit(text.at[hour - 1])) hour--;
+    sm_text date = {text.at, hour}, time = {text.at + hour, text.len - hour};
+    uint32_t blank = blank_behind(date);
+    if (date.len > 0 && (date.at[date.len - 1] | 0x20) == 't') {
+        date.len--;
+    } else if (blank > 0) {
+        for (; blank > 0; blank = blank_behind(date)) date.len -= blank;
+        if (date.len > 0 && date.at[date.len - 1] == ',') date.len--;
+    } else {
+        return NOT_READ;
+    }
+    int64_t days, second_of_day;
+    read_as read = date_days(date, order, &days);
+    if (read != READ) return read;
+    if (!time_of_day(time, &second_of_day, fraction, leap)) return NOT_READ;
+    *seconds = days * DAY_SECONDS + second_of_day;
+    return READ;
+}
+
+static bool integer_of(const sm_json *value, int64_t *out) {
+    if (value == NULL || value->kind != SM_NUMBER) return false;
+    uint32_t at = value->text.at[0] == '-';
+    *out = 0;
+    for (uint32_t i = at; i < value->text.len; i++) {
+        if (!digit(value->text.at[i]) || *out > SM_EXACT_MAX) return false;
+        *out = *out * 10 + (value->text.at[i] - '0');
+    }
+    if (at == 1) *out = -*out;
+    return true;
+}
+
+typedef enum { AN_INSTANT, SKIPPED, REPEATED, UNKNOWN } zoned_as;
+
+/* UTC of a local time, by `zone` of the metadata. */
+static zoned_as zoned(const sm_json *zone, int64_t local, int64_t *utc) {
+    const sm_json *offsets = sm_get(zone, "offsets");
+    int64_t until, from, offset = 0, next, first = 0, earliest = 0;
+    if (offsets == NULL || offsets->count == 0 || !integer_of(sm_get(zone, "until"), &until)) return UNKNOWN;
+    uint32_t found = 0;
+    for (const sm_json *one = offsets->first; one != NULL; one = one->next) {
+        if (one->count != 2 || !integer_of(one->first, &from) || !integer_of(one->first->next, &offset)) return UNKNOWN;
+        if (one == offsets->first) first = from, earliest = offset;
+        next = until;
+        if (one->next != NULL && !integer_of(one->next->first, &next)) return UNKNOWN;
+        if (from <= local - offset && local - offset < next) {
+            *utc = local - offset;
+            found++;
+        }
+    }
+    if (found == 1) return AN_INSTANT;
+    if (found > 1) return REPEATED;
+    return local - earliest < first || local - offset >= until ? UNKNOWN : SKIPPED;
+}
+
+static bool two_days(const sm_json *found) {
+    return sm_refuse(found, NULL, "date_ambiguous", SM_LITERAL("\""), found->text,
+                     SM_LITERAL("\" is two days, by the order of day and month: declare dates in [text] of the contract"));
+}
+
+bool sm_local_date(const sm_json *meta, const sm_json *object, const char *name, sm_text *day) {
+    const sm_json *found;
+    int64_t days;
+    int year, month, of_month;
+    if (!sm_need(object, name, SM_STRING, &found)) return false;
+    switch (date_days(found->text, declared(meta, "dates"), &days)) {
+        case READ: break;
+        case TWO_DAYS: return two_days(found);
+        default:
+            return sm_refuse(found, NULL, "date_invalid", SM_LITERAL("\""), found->text,
+                             SM_LITERAL("\" is not a date in the order that [text] of the contract declares, or such as 2026-12-31"));
+    }
+    day_of(days, &year, &month, &of_month);
+    char *out = sm_alloc(10, 1);
+    date_digits(out, year, month, of_month);
+    *day = (sm_text){out, 10};
+    return true;
+}
+
+bool sm_local_time(const sm_json *meta, const sm_json *object, const char *name, sm_text *utc) {
+    const sm_json *found, *zone = sm_get(sm_get(meta, "text"), "zone");
+    int64_t local, seconds;
+    sm_text fraction;
+    bool leap;
+    if (!sm_need(object, name, SM_STRING, &found)) return false;
+    if (instant(found->text, utc)) return true;
+    switch (local_seconds(found->text, declared(meta, "dates"), &local, &fraction, &leap)) {
+        case READ: break;
+        case TWO_DAYS: return two_days(found);
+        default:
+            return sm_refuse(found, NULL, "timestamp_invalid", SM_LITERAL("\""), found->text,
+                             SM_LITERAL("\" is not a date in the order that [text] of the contract declares and a time of day such as 14:05"));
+    }
+    if (zone == NULL) {
+        return sm_refuse(found, NULL, "zone_undeclared", SM_LITERAL("\""), found->text,
+                         SM_LITERAL("\" does not say in which zone it is: declare zone in [text] of the contract, such as Europe/Berlin"));
+    }
+    zoned_as as = zoned(zone, local, &seconds);
+    if (as == AN_INSTANT && leap && !leap_second(seconds, &fraction)) as = SKIPPED;
+    if (as == AN_INSTANT && rfc3339(seconds, fraction, utc)) return true;
+    switch (as) {
+        case SKIPPED:
+            return sm_refuse(found, NULL, "time_skipped", SM_LITERAL("\""), found->text,
+                             SM_LITERAL("\" is a time that the clocks of the zone skip"));
+        case REPEATED:
+            return sm_refuse(found, NULL, "time_repeated", SM_LITERAL("\""), found->text,
+                             SM_LITERAL("\" is a time that the clocks of the zone show twice, so that it is two instants"));
+        default:
+            return sm_refuse(found, NULL, "time_out_of_range", SM_LITERAL("\""), found->text,
+                             SM_LITERAL("\" is too far from when the message was received: the offsets of the zone are known for some years"));
+    }
+}
+
+/* A count since 1970, of a JSON number or of text. `per_second` is 1 or 1000. */
+static bool epoch(const sm_json *object, const char *name, int64_t per_second, sm_text *utc) {
+    const sm_json *found;
+    if (!decimal(object, name, &found)) return false;
+    sm_text text = found->text, fraction = {text.at, 0};
+    uint32_t whole = digits_at(text, 0);
+    if (per_second == 1 && whole < text.len && text.at[whole] == '.') {
+        fraction = (sm_text){text.at + whole + 1, digits_at(text, whole + 1)};
+    }
+    if (whole == 0 || whole + (fraction.at == text.at ? 0 : 1 + fraction.len) != text.len ||
+        (fraction.at != text.at && fraction.len == 0)) {
+        return sm_refuse(found, NULL, "timestamp_invalid", SM_LITERAL("\""), text,
+                         per_second == 1 ? SM_LITERAL("\" is not a number of seconds since 1970")
+                                         : SM_LITERAL("\" is not a number of milliseconds since 1970"));
+    }
+    int64_t count = 0;
+    for (uint32_t i = 0; i < whole; i++) {
+        count = count > SECONDS_END * 1000 ? count : count * 10 + (text.at[i] - '0');
+    }
+    int64_t seconds = count / per_second;
+    if (seconds < EPOCH_SECONDS_MIN || seconds >= SECONDS_END) {
+        return sm_refuse(found, NULL, "timestamp_out_of_range", SM_LITERAL("\""), text,
+                         SM_LITERAL("\" since 1970 is before 2000 or after 9999: it is most likely another unit"));
+    }
+    if (per_second == 1000) {
+        char *digits_of = sm_alloc(3, 1);
+        for (int i = 2, rest = (int)(count % 1000); i >= 0; i--, rest /= 10) digits_of[i] = (char)('0' + rest % 10);
+        fraction = (sm_text){digits_of, 3};
+    }
+    return rfc3339(seconds, fraction, utc);
+}
+
+bool sm_epoch_seconds(const sm_json *object, const char *name, sm_text *utc) { return epoch(object, name, 1, utc); }
+bool sm_epoch_millis(const sm_json *object, const char *name, sm_text *utc) { return epoch(object, name, 1000, utc); }
 
 /* ---- the ABI of wit/mapper.wit ---- */
 

@@ -111,8 +111,26 @@ int sm_currency_exponent(sm_text code);
 /* An amount in minor units of a currency, exactly. Refuses `amount_invalid`, `amount_too_precise`, `amount_out_of_range`. */
 bool sm_minor(const sm_json *object, const char *name, int exponent, int64_t *minor);
 
-/* An RFC 3339 time with an offset, as RFC 3339 in UTC. Refuses `timestamp_invalid`. */
+/* An RFC 3339 time with an offset, as RFC 3339 in UTC. A leap second becomes the last nanosecond before it. Refuses
+ * `timestamp_invalid`. */
 bool sm_utc(const sm_json *object, const char *name, sm_text *utc);
+
+/* Seconds since 1970-01-01T00:00:00Z, from a number or from text, with a fraction or without; milliseconds. Refuses
+ * `timestamp_invalid`, and `timestamp_out_of_range` before 2000 or after 9999, as a count of the other unit is. */
+bool sm_epoch_seconds(const sm_json *object, const char *name, sm_text *utc);
+bool sm_epoch_millis(const sm_json *object, const char *name, sm_text *utc);
+
+/* The same as the vendor writes it in texts, by what `[text]` of the contract declares, which `meta` has. What is not declared is
+ * read only where it has no second reading: `1.234` and `03/04/2026` are refused as `decimal_ambiguous` and `date_ambiguous`. A
+ * JSON number has a point whatever is declared. The readers above are for formats whose specification has one form. */
+bool sm_local_whole(const sm_json *meta, const sm_json *object, const char *name, int64_t *pieces);
+bool sm_local_level(const sm_json *meta, const sm_json *object, const char *name, int64_t *pieces);
+bool sm_local_minor(const sm_json *meta, const sm_json *object, const char *name, int exponent, int64_t *minor);
+/* A day, as 2026-12-31. Refuses `date_invalid`, `date_ambiguous`. */
+bool sm_local_date(const sm_json *meta, const sm_json *object, const char *name, sm_text *day);
+/* A date and a time of day in the contract's zone, or a time with an offset, as RFC 3339 in UTC. Refuses `timestamp_invalid`,
+ * `date_ambiguous`, `zone_undeclared`, `time_skipped`, `time_repeated`, `time_out_of_range`. */
+bool sm_local_time(const sm_json *meta, const sm_json *object, const char *name, sm_text *utc);
 
 bool sm_same(sm_text one, sm_text other);
 bool sm_is(sm_text text, const char *literal);

@@ -32,6 +32,7 @@ use sluice_core::problem::{Kind, Problem};
 use sluice_core::receipt::EventReceipt;
 use sluice_core::record::{Form, Hold, LedgerKey, LedgerRow, VendorProfile};
 use sluice_core::signature::{signs_envelopes, verify};
+use sluice_core::text::charset;
 use sluice_core::{Code, Fault};
 
 pub use schemas::Schemas;
@@ -154,7 +155,7 @@ async fn envelope(deps: &Deps, request: &Request, seen: &mut Seen) -> Result<Dec
     seen.vendor_id = Some(profile.vendor_id.clone());
     let body = body_within_bounds(request)?;
     let media_type = MediaType::of(request);
-    media_type.require(&[Format::Json])?;
+    media_type.require(&[Format::Json], false)?;
     let now = deps.clock.now();
     let signed = signs_envelopes(&profile.webhook_secrets);
     if signed {
@@ -490,23 +491,18 @@ fn satisfies(
 struct MediaType<'a> {
     stated: &'a str,
     essence: String,
-    charset: Option<&'a str>,
 }
 
 impl<'a> MediaType<'a> {
     fn of(request: &'a Request) -> Self {
         let stated = request.header("content-type").unwrap_or_default();
-        let mut parts = stated.split(';').map(str::trim);
-        let essence = parts.next().unwrap_or_default().to_ascii_lowercase();
-        let charset = parts
-            .filter_map(|parameter| parameter.split_once('='))
-            .find(|(name, _)| name.trim().eq_ignore_ascii_case("charset"))
-            .map(|(_, value)| value.trim().trim_matches('"'));
-        Self { stated, essence, charset }
+        let essence = stated.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        Self { stated, essence }
     }
 
-    /// Refuses what is in none of the formats; JSON is UTF-8, files are what the mapper reads.
-    fn require(&self, formats: &[Format]) -> Result<(), Problem> {
+    /// Refuses what is in none of the formats. JSON is UTF-8 unless a contract `declares` otherwise;
+    /// what a file is, is found out after it is kept.
+    fn require(&self, formats: &[Format], declares: bool) -> Result<(), Problem> {
         let refuse = |detail: String| Err(Problem::new(Kind::ContentTypeUnsupported, detail));
         if !formats.iter().any(|format| format.fits(&self.essence)) {
             let shown: String = self.stated.chars().take(80).collect();
@@ -516,12 +512,18 @@ impl<'a> MediaType<'a> {
             return refuse(format!("the content type is {shown:?}: send {}", wanted.join(" or ")));
         }
         if Format::Json.fits(&self.essence)
-            && self.charset.is_some_and(|charset| !charset.eq_ignore_ascii_case("utf-8"))
+            && !declares
+            && charset(self.stated).is_some_and(|it| !is_ascii(it))
         {
             return refuse("JSON is UTF-8 (RFC 8259): send it without another charset".to_owned());
         }
         Ok(())
     }
+}
+
+/// ASCII is a part of UTF-8.
+fn is_ascii(charset: &str) -> bool {
+    charset.eq_ignore_ascii_case("us-ascii") || charset.eq_ignore_ascii_case("ascii")
 }
 
 fn source_vendor(text: &str) -> Result<VendorId, Problem> {

@@ -6,6 +6,7 @@
 //!
 //! A vendor that does not exist cannot be told from a signature that does not hold: same answer, same reads, same MACs.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde_json::json;
@@ -18,6 +19,7 @@ use sluice_core::native::{Document, Native, Unreadable, describe, event_type};
 use sluice_core::problem::{Kind, Problem};
 use sluice_core::record::{Form, VendorProfile};
 use sluice_core::signature::verify;
+use sluice_core::text::{Encoding, charset};
 use sluice_core::{Code, Fault};
 
 use crate::{
@@ -42,6 +44,15 @@ impl<'a> Candidate<'a> {
 
     fn format(&self) -> Format {
         self.active.contract.payload.format
+    }
+
+    fn reading(&self) -> Reading {
+        (self.format(), self.active.contract.text.encoding)
+    }
+
+    /// The body in UTF-8, as far as it can be decoded: what cannot is refused after it is kept.
+    fn utf8<'b>(&self, body: &'b [u8], content_type: &str) -> Cow<'b, [u8]> {
+        self.active.contract.text.utf8_lossy(self.format(), body, charset(content_type))
     }
 
     fn scheme(&self) -> &'a Signature {
@@ -191,18 +202,21 @@ async fn take(
 ) -> Result<Decision, Stop> {
     let media_type = MediaType::of(request);
     let formats: Vec<Format> = candidates.iter().map(Candidate::format).collect();
-    media_type.require(&formats)?;
+    let declares = candidates.iter().any(|candidate| candidate.active.contract.text.encoding.is_some());
+    media_type.require(&formats, declares)?;
     candidates.retain(|candidate| candidate.format().fits(&media_type.essence));
     let inflated = inflated(request, body)?;
     if let Some(widest) = candidates.iter().max_by_key(|candidate| bytes_max(candidate.active)) {
         within_contract(widest.active, inflated.len())?;
     }
-    let documents = Documents::parse(&candidates, &inflated)?;
+    let texts: Vec<Cow<'_, [u8]>> =
+        candidates.iter().map(|candidate| candidate.utf8(&inflated, media_type.stated)).collect();
+    let documents = Documents::parse(&candidates, &texts)?;
     let candidate = documents.only_match(request, &candidates)?;
     let (active, contract) = (candidate.active, &candidate.active.contract);
     seen.event_type = Some(contract.event_type.clone());
     within_contract(active, inflated.len())?;
-    let document = documents.of(candidate.format())?;
+    let document = documents.of(candidate)?;
     if contract.payload.validate == Validate::Accept
         && let Document::Json(json) = document
     {
@@ -227,15 +241,20 @@ async fn take(
     decide(deps, &Received { request, body, media_type: &media_type }, active, message, seen).await
 }
 
-/// The body as each format that comes into question reads it.
-struct Documents<'a>(Vec<(Format, Result<Document<'a>, Unreadable>)>);
+/// The body as each candidate reads it: what is read alike is read once.
+struct Documents<'a>(Vec<(Reading, Result<Document<'a>, Unreadable>)>);
+
+/// What decides how a body is read.
+type Reading = (Format, Option<Encoding>);
 
 impl<'a> Documents<'a> {
-    fn parse(candidates: &[Candidate<'_>], body: &'a [u8]) -> Result<Self, Problem> {
-        let mut documents: Vec<(Format, Result<Document<'a>, Unreadable>)> = Vec::new();
-        for format in candidates.iter().map(Candidate::format) {
-            if !documents.iter().any(|(known, _)| *known == format) {
-                documents.push((format, Document::parse(format, body)));
+    /// `texts` are the body in UTF-8, by the candidates' declarations and in their order.
+    fn parse(candidates: &[Candidate<'_>], texts: &'a [Cow<'_, [u8]>]) -> Result<Self, Problem> {
+        let mut documents: Vec<(Reading, Result<Document<'a>, Unreadable>)> = Vec::new();
+        for (candidate, text) in candidates.iter().zip(texts) {
+            let reading = candidate.reading();
+            if !documents.iter().any(|(known, _)| *known == reading) {
+                documents.push((reading, Document::parse(candidate.format(), text)));
             }
         }
         if documents.iter().all(|(_, document)| document.is_err())
@@ -246,12 +265,13 @@ impl<'a> Documents<'a> {
         Ok(Self(documents))
     }
 
-    fn find(&self, format: Format) -> Option<&Document<'a>> {
-        self.0.iter().find(|(known, _)| *known == format).and_then(|(_, document)| document.as_ref().ok())
+    fn find(&self, candidate: &Candidate<'_>) -> Option<&Document<'a>> {
+        let reading = candidate.reading();
+        self.0.iter().find(|(known, _)| *known == reading).and_then(|(_, document)| document.as_ref().ok())
     }
 
-    fn of(&self, format: Format) -> Result<&Document<'a>, Fault> {
-        self.find(format)
+    fn of(&self, candidate: Candidate<'_>) -> Result<&Document<'a>, Fault> {
+        self.find(&candidate)
             .ok_or_else(|| Fault::new(Code::InputMalformed, "a contract of a format that was not read"))
     }
 
@@ -260,7 +280,7 @@ impl<'a> Documents<'a> {
         let mut matching: Vec<Candidate<'c>> = Vec::new();
         let mut faults: Vec<FieldFault> = Vec::new();
         for candidate in candidates {
-            let Some(document) = self.find(candidate.format()) else { continue };
+            let Some(document) = self.find(candidate) else { continue };
             let source = &candidate.envelope.event_type;
             let fault = match event_type(source, request, document) {
                 Ok(said) if said == candidate.active.contract.event_type.as_str() => {

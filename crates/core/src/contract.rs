@@ -15,6 +15,7 @@ use sluice_formats::x12::Element;
 use crate::id::{CanonicalType, EventType, SchemaVersion, VendorId};
 use crate::limits::{ACCEPT_SCHEMAS_BYTES_MAX, IDEMPOTENCY_WINDOW_SECONDS_MAX, INFLATED_BYTES_MAX};
 use crate::signature::HEADER_ID;
+use crate::text::{Text, Zone};
 
 /// One vendor, one event type.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +33,9 @@ pub struct Contract {
     /// What proves the sender of a native message. `None`: the API key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signature: Option<Signature>,
+    /// How its numbers, dates, times and characters are written.
+    #[serde(default, skip_serializing_if = "Text::is_empty")]
+    pub text: Text,
     /// What it is mapped to.
     pub canonical: CanonicalRef,
     /// What makes two messages one event.
@@ -304,14 +308,6 @@ pub enum Place {
     DigestOf(Vec<String>),
     /// The moment of acceptance.
     Received,
-}
-
-/// The zone of times that are written without an offset.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Zone {
-    /// UTC, as WooCommerce's `…_gmt` members are.
-    Utc,
 }
 
 /// `{ header = "…" }`, `{ pointer = "…", zone = "utc" }`, `{ x12 = "GS04+GS05" }`, `{ constant = "…" }`, `{ digest = true }`,
@@ -595,6 +591,9 @@ pub enum InvalidContract {
     /// Beyond the system's bound.
     #[error("idempotency.windowSeconds is {0}, not 1 to {IDEMPOTENCY_WINDOW_SECONDS_MAX}")]
     Window(u32),
+    /// Declarations that contradict one another.
+    #[error("[text]: {0}")]
+    Text(&'static str),
     /// Schemas to be checked at acceptance are too large to travel with the contract.
     #[error(
         "payload.validate = \"accept\" holds schemas of {0} bytes in the contract, at most {ACCEPT_SCHEMAS_BYTES_MAX}: make them smaller, or validate after acceptance"
@@ -643,6 +642,13 @@ impl Contract {
             && !proves_its_type
         {
             return Err(InvalidContract::UnprovedEventType);
+        }
+        if let Some(problem) = self.text.problem() {
+            return Err(InvalidContract::Text(problem));
+        }
+        if self.envelope.is_none() && self.text.encoding.is_some() {
+            let problem = "encoding is declared, but an envelope is JSON in UTF-8: only a native message, which [envelope] describes, has another";
+            return Err(InvalidContract::Text(problem));
         }
         if let Idempotency::PayloadHash { window_seconds } = self.idempotency {
             if !self.envelope.as_ref().is_some_and(|envelope| envelope.external_event_id.is_digest()) {
@@ -849,6 +855,12 @@ mod tests {
                 "/idempotency",
                 json!({"policy": "externalEventId", "onConflict": "keep", "otherEventType": "duplicate"}),
             ),
+            changed("/envelope/occurredAt", json!({"pointer": "/at", "zone": "Europe/Berlin"})),
+            changed(
+                "/text",
+                json!({"decimal": ",", "grouping": ".", "dates": "dmy", "zone": "Europe/Berlin"}),
+            ),
+            changed("/text", json!({"encoding": "windows-1252"})),
         ] {
             let contract: Contract = serde_json::from_value(contract).unwrap();
             contract.check().unwrap();
@@ -911,7 +923,11 @@ mod tests {
             ("/envelope/expect", json!([{"pointer": "/a", "differsFrom": "b"}]), "starts with '/'"),
             ("/envelope/expect", json!([{"pointer": "/a", "present": false, "oneOf": ["1"]}]), "no value"),
             ("/idempotency", json!({"policy": "externalEventId", "onConflict": "drop"}), "drop"),
-            ("/envelope/occurredAt", json!({"pointer": "/t", "zone": "cet"}), "cet"),
+            ("/envelope/occurredAt", json!({"pointer": "/t", "zone": "Europe/Bonn"}), "Europe/Bonn"),
+            ("/text", json!({"decimal": ",", "grouping": ","}), "[text]: decimal and grouping are the same"),
+            ("/text", json!({"grouping": "."}), "without decimal"),
+            ("/text", json!({"encoding": "utf-7"}), "utf-7"),
+            ("/text", json!({"zone": "local"}), "not a time zone"),
             ("/envelope/path", json!("/v1/other"), "/v1/other"),
             ("/signature", json!({"scheme": "square", "url": "x.test"}), "registered with Square"),
             ("/signature", json!({"scheme": "hmac", "header": "", "encoding": "hex"}), "name of a header"),
@@ -954,6 +970,9 @@ mod tests {
         enveloped.as_object_mut().unwrap().remove("envelope");
         assert!(refused(enveloped.clone()).contains("[signature] is for native messages"));
         enveloped["signature"] = json!({"scheme": "none"});
+        enveloped["text"] = json!({"encoding": "windows-1252"});
+        assert!(refused(enveloped.clone()).contains("an envelope is JSON in UTF-8"));
+        enveloped.as_object_mut().unwrap().remove("text");
         enveloped["payload"] = json!({"format": "csv"});
         assert!(refused(enveloped).contains("an envelope cannot carry"));
         let mut csv = changed("/payload", json!({"format": "csv"}));

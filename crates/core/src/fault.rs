@@ -78,6 +78,8 @@ codes! {
 
     /// The stored payload cannot be read: not JSON, not an envelope, or gzip that does not inflate.
     PayloadUnreadable = "payload_unreadable", Rejected;
+    /// The payload is not in the encoding that its contract declares or its sender states, or the two contradict each other.
+    PayloadUndecodable = "payload_undecodable", Rejected;
     /// The payload does not satisfy the vendor's own payload schema.
     PayloadSchemaViolation = "payload_schema_violation", Rejected;
     /// The envelope names a schema version that the contract does not have.

@@ -39,6 +39,7 @@ pub mod signature;
 pub mod state;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod text;
 
 pub use jiff;
 

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
+use sluice_formats::date::Order;
 use sluice_formats::{Refusal, x12};
 
 use crate::Code;
@@ -21,6 +22,7 @@ use crate::intake::Request;
 use crate::json::{self, Json, JsonError};
 use crate::limits::{EXTERNAL_EVENT_ID_CHARS_MAX, QUOTED_CHARS_MAX};
 use crate::record::Hold;
+use crate::text::Zone;
 
 /// A body, read as far as its format allows.
 #[derive(Debug, Clone)]
@@ -110,7 +112,7 @@ impl Native {
                     None
                 }
             };
-        let occurred_at = occurred_at(&envelope.occurred_at, request, document, now)
+        let occurred_at = occurred_at(&envelope.occurred_at, contract.text.dates, request, document, now)
             .map_err(|fault| faults.push(fault))
             .ok();
         Self {
@@ -253,7 +255,7 @@ impl Expectation {
         if let Some(near) = &self.near
             && let Some(other) = stated(&near.pointer)
         {
-            let at = |value: &Json| scalar(value).and_then(|text| time(text, true));
+            let at = |value: &Json| scalar(value).and_then(|text| time(text, Some(&Zone::utc()), None));
             let apart = at(value).zip(at(other)).map(|(at, other)| at.duration_since(other).unsigned_abs());
             if apart.is_none_or(|apart| apart.as_secs() > u64::from(near.seconds)) {
                 return Some(format!("{}, not within {} s of {}", shown(), near.seconds, near.pointer));
@@ -350,6 +352,7 @@ fn text<'d>(
 
 fn occurred_at(
     source: &Source,
+    dates: Option<Order>,
     request: &Request,
     document: &Document<'_>,
     now: Timestamp,
@@ -360,16 +363,18 @@ fn occurred_at(
     }
     let text = text(place, request, document, "occurredAt")?;
     let read = match place {
-        Place::X12(..) => x12_time(&text),
-        _ => time(&text, source.zone.is_some()),
+        Place::X12(..) => x12_time(&text, source.zone.as_ref()),
+        _ => time(&text, source.zone.as_ref(), dates),
     };
     let Some(at) = read else {
         let shown: String = text.chars().take(QUOTED_CHARS_MAX).collect();
-        let expected = match (place, source.zone) {
+        let expected = match (place, &source.zone) {
             (Place::X12(..), _) => {
                 "a date CCYYMMDD or YYMMDD, with a time of day HHMM if there are two elements"
             }
-            (_, Some(_)) => "RFC 3339, with or without an offset, or seconds or milliseconds since 1970",
+            (_, Some(_)) => {
+                "RFC 3339, with or without an offset, a date and a time of day in the order that [text] dates declares, or seconds or milliseconds since 1970"
+            }
             (_, None) => "RFC 3339 with an offset, or seconds or milliseconds since 1970",
         };
         return Err(fault(
@@ -384,8 +389,9 @@ fn occurred_at(
     }
 }
 
-/// RFC 3339; without an offset if `utc` says what that means; ten digits of seconds, thirteen of milliseconds.
-fn time(text: &str, utc: bool) -> Option<Timestamp> {
+/// RFC 3339; without an offset, and with its date in the order `dates`, if there is a zone; ten digits of seconds, thirteen of
+/// milliseconds.
+fn time(text: &str, zone: Option<&Zone>, dates: Option<Order>) -> Option<Timestamp> {
     if text.bytes().all(|b| b.is_ascii_digit()) {
         let number = text.parse::<i64>().ok()?;
         return match text.len() {
@@ -394,15 +400,12 @@ fn time(text: &str, utc: bool) -> Option<Timestamp> {
             _ => None,
         };
     }
-    if let Ok(at) = text.parse::<Timestamp>() {
-        return Some(at);
-    }
-    let civil = utc.then(|| text.parse::<DateTime>().ok()).flatten()?;
-    civil.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
+    text.parse::<Timestamp>().ok().or_else(|| zone?.instant(text, dates))
 }
 
-/// `CCYYMMDD` or `YYMMDD` (of this century), and `HHMM`, `HHMMSS` or with decimals of a second (X12 data elements 373 and 337), in UTC.
-fn x12_time(text: &str) -> Option<Timestamp> {
+/// `CCYYMMDD` or `YYMMDD` (of this century), and `HHMM`, `HHMMSS` or with decimals of a second (X12 data elements 373 and 337), in UTC
+/// unless there is a zone.
+fn x12_time(text: &str, zone: Option<&Zone>) -> Option<Timestamp> {
     if !text.bytes().all(|b| b.is_ascii_digit() || b == b' ') {
         return None;
     }
@@ -421,7 +424,11 @@ fn x12_time(text: &str) -> Option<Timestamp> {
         _ => return None,
     };
     let time = Time::new(small(&time[..2])?, small(&time[2..4])?, seconds, 0).ok()?;
-    date.to_datetime(time).to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
+    let civil: DateTime = date.to_datetime(time);
+    match zone {
+        Some(zone) => zone.of_civil(civil),
+        None => civil.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp()),
+    }
 }
 
 #[cfg(test)]
@@ -447,7 +454,12 @@ mod tests {
             ("", true, None),
             ("yesterday", true, None),
         ] {
-            assert_eq!(time(text, utc).map(|at| at.to_string()).as_deref(), expected, "{text:?} {utc}");
+            let zone = Zone::try_from("utc".to_owned()).ok().filter(|_| utc);
+            assert_eq!(
+                time(text, zone.as_ref(), None).map(|at| at.to_string()).as_deref(),
+                expected,
+                "{text:?} {utc}"
+            );
         }
         for (text, expected) in [
             ("20260115", Some("2026-01-15T00:00:00Z")),
@@ -462,7 +474,7 @@ mod tests {
             ("２６０１１５", None),
             ("", None),
         ] {
-            assert_eq!(x12_time(text).map(|at| at.to_string()).as_deref(), expected, "{text:?}");
+            assert_eq!(x12_time(text, None).map(|at| at.to_string()).as_deref(), expected, "{text:?}");
         }
     }
 
@@ -507,10 +519,28 @@ mod tests {
         }
     }
 
+    #[test]
+    fn local_times_are_read_in_their_zone() {
+        let zone = Zone::try_from("Europe/Berlin".to_owned()).ok();
+        for (text, expected) in [
+            ("15.07.2026 12:00", Some("2026-07-15T10:00:00Z")),
+            ("2026-01-15T12:00:00", Some("2026-01-15T11:00:00Z")),
+            // What has an offset needs no zone.
+            ("2026-01-15T12:00:00-05:00", Some("2026-01-15T17:00:00Z")),
+            ("07/15/2026 12:00", None),
+        ] {
+            let at = time(text, zone.as_ref(), Some(Order::Dmy)).map(|at| at.to_string());
+            assert_eq!(at.as_deref(), expected, "{text}");
+        }
+        let at = x12_time("20260715 1200", zone.as_ref()).map(|at| at.to_string());
+        assert_eq!(at.as_deref(), Some("2026-07-15T10:00:00Z"));
+    }
+
     proptest! {
         #[test]
         fn no_text_panics(text in r"[0-9 T:Z+.é-]{0,24}") {
-            let _ = (time(&text, true), x12_time(&text));
+            let zone = Zone::try_from("Europe/Berlin".to_owned()).ok();
+            let _ = (time(&text, zone.as_ref(), Some(Order::Dmy)), x12_time(&text, zone.as_ref()));
         }
     }
 }

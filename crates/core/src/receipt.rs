@@ -125,6 +125,7 @@ fn reason(note: &QuarantineNote, form: Form) -> Reason {
 fn concerns_the_message(code: Code) -> bool {
     match code {
         Code::PayloadUnreadable
+        | Code::PayloadUndecodable
         | Code::PayloadSchemaViolation
         | Code::SchemaVersionUnknown
         | Code::PayloadTooLarge

@@ -11,6 +11,7 @@ use crate::id::{CanonicalType, EventType, ExternalEventId, IngestId, ObjectRef, 
 use crate::intake::Accepted;
 use crate::limits::STATUS_SHARDS;
 use crate::state::StateDivergence;
+use crate::text::charset;
 
 /// Where an accepted event is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -218,6 +219,7 @@ impl LedgerRow {
             form: self.form,
             held: self.hold.is_some(),
             content_encoding: self.content_encoding.clone(),
+            charset: charset(&self.content_type).map(str::to_owned),
             replay: 0,
             normalized: self.normalized.clone(),
             nothing: self.nothing.clone(),
@@ -413,6 +415,9 @@ pub struct EventDetail {
     /// As sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_encoding: Option<String>,
+    /// Of the content type, as sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub charset: Option<String>,
     /// 0 for the first run; a replay counts up, so that its recovery has a name of its own.
     #[serde(default)]
     pub replay: u32,

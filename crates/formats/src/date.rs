@@ -202,7 +202,7 @@ pub struct Local {
     pub seconds: i64,
     /// Below 10^9.
     pub nanoseconds: u32,
-    /// The sixtieth second of its minute, which is at the end of a day in UTC: `seconds` is then the one before.
+    /// The sixtieth second of its minute, which is at the end of a month in UTC: `seconds` is then the one before.
     pub leap: bool,
 }
 
@@ -230,6 +230,12 @@ impl Local {
         Ok(Self { seconds: day.since_1970() * DAY_SECONDS + second_of_day, nanoseconds, leap })
     }
 
+    /// The first moment of a day.
+    #[must_use]
+    pub fn start_of(day: Day) -> Self {
+        Self { seconds: day.since_1970() * DAY_SECONDS, nanoseconds: 0, leap: false }
+    }
+
     /// The instant, by the zone's offsets.
     ///
     /// # Errors
@@ -239,8 +245,9 @@ impl Local {
         if !self.leap {
             return Ok(Instant { seconds, nanoseconds: self.nanoseconds });
         }
-        // A leap second is the last of a day in UTC.
-        if (seconds + 1).rem_euclid(DAY_SECONDS) != 0 {
+        // A leap second is the last of a month in UTC (ITU-R TF.460).
+        let ends_month = Day::at((seconds + 1).div_euclid(DAY_SECONDS)).is_some_and(|next| next.day == 1);
+        if (seconds + 1).rem_euclid(DAY_SECONDS) != 0 || !ends_month {
             return Err(ZoneFault::Skipped);
         }
         Ok(Instant { seconds, nanoseconds: 999_999_999 })
@@ -503,6 +510,7 @@ mod tests {
             ("31.12.2026 2:05PM", Some("2026-12-31T14:05:00Z")),
             ("31.12.2026 23:59:60", Some("2026-12-31T23:59:59.999999999Z")),
             ("31.12.2026 22:59:60", None),
+            ("30.12.2026 23:59:60", None),
             ("31.12.2026 23:59:61", None),
             ("31.12.2026 24:00", None),
             ("31.12.2026 24:00:00", None),

@@ -225,14 +225,15 @@ impl Encoding {
         }
     }
 
-    /// As [`Encoding::text`], with U+FFFD for what cannot be decoded: only to find out which message it is, before it is kept.
+    /// As [`Encoding::text`], with a character for private use for every byte that has none: only to find out which message it is,
+    /// before it is kept. Two files that differ stay different.
     #[must_use]
     pub fn lossy(self, bytes: &[u8]) -> Cow<'_, str> {
         match (self.text(bytes), self.table()) {
             (Ok(text), _) => text,
-            (Err(_), Some(table)) => {
-                Cow::Owned(bytes.iter().map(|byte| one(table, *byte).unwrap_or('\u{fffd}')).collect())
-            }
+            (Err(_), Some(table)) => Cow::Owned(
+                bytes.iter().map(|byte| one(table, *byte).unwrap_or_else(|| private(*byte))).collect(),
+            ),
             (Err(_), None) => String::from_utf8_lossy(bytes),
         }
     }
@@ -277,6 +278,10 @@ fn one(table: &Table, byte: u8) -> Option<char> {
         0 => None,
         code => char::from_u32(u32::from(code)),
     }
+}
+
+fn private(byte: u8) -> char {
+    char::from_u32(0xf700 + u32::from(byte)).unwrap_or(char::REPLACEMENT_CHARACTER)
 }
 
 /// `before` bytes stand before these.
@@ -643,7 +648,7 @@ mod tests {
             assert!(fault.to_string().contains(&format!("offset {at} ")), "{encoding} {bytes:?}: {fault}");
         }
         assert_eq!(Encoding::Utf16.text(b"a\0"), Err(Undecodable::Order));
-        assert_eq!(Encoding::Windows1252.lossy(b"a\x81\xe4"), "a\u{fffd}ä");
+        assert_eq!(Encoding::Windows1252.lossy(b"a\x81\xe4"), "a\u{f781}ä");
     }
 
     #[test]

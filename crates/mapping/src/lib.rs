@@ -7,6 +7,7 @@
 mod bundles;
 mod trust;
 
+use std::borrow::Cow;
 use std::sync::OnceLock;
 
 use serde::Serialize;
@@ -16,6 +17,7 @@ use sluice_core::digest::Sha256Hex;
 use sluice_core::envelope::{Envelope, Refusal};
 use sluice_core::fault::FieldFault;
 use sluice_core::id::rfc3339;
+use sluice_core::jiff::Timestamp;
 use sluice_core::payload::{InflateError, inflate};
 use sluice_core::record::{EventDetail, Form};
 use sluice_core::{Code, Fault};
@@ -70,6 +72,8 @@ pub struct Message {
     pub meta: Meta,
     /// The vendor's bytes.
     pub payload: Vec<u8>,
+    /// The encoding of a native message, as its sender states it.
+    charset: Option<String>,
     /// Size of the whole body after inflating, which is what a contract bounds.
     body_bytes: usize,
     /// What it came as; unknown of a message that was never sent, which is then taken as its contract says.
@@ -101,22 +105,45 @@ impl Message {
             Form::Envelope => payload_of(&body, event)?,
         };
         let message = Self::new(Meta::of(event), payload)?;
-        Ok(Self { body_bytes, form: Some(event.form), ..message })
+        let charset = event.charset.clone().filter(|_| event.form == Form::Native);
+        Ok(Self { body_bytes, form: Some(event.form), charset, ..message })
     }
 
     /// A message that was never sent, such as a fixture.
     pub fn new(meta: Meta, payload: Vec<u8>) -> Result<Self, Fault> {
-        Ok(Self { meta, body_bytes: payload.len(), payload, form: None, value: OnceLock::new() })
+        Ok(Self {
+            meta,
+            body_bytes: payload.len(),
+            payload,
+            charset: None,
+            form: None,
+            value: OnceLock::new(),
+        })
     }
 
-    fn value(&self) -> Result<&serde_json::Value, Fault> {
-        if let Some(value) = self.value.get() {
-            return Ok(value);
+    /// What the mapper is given: the metadata, with how the vendor writes text, and the payload in UTF-8.
+    pub fn input(&self, contract: &Contract) -> Result<(Vec<u8>, Cow<'_, [u8]>), Fault> {
+        let payload = contract
+            .text
+            .utf8(contract.payload.format, &self.payload, self.charset.as_deref())
+            .map_err(|error| Fault::new(Code::PayloadUndecodable, error.to_string()))?;
+        Ok((self.meta.to_json(contract)?, payload))
+    }
+
+    /// The payload for its schema. Kept unless it was decoded, which depends on the contract.
+    fn value(&self, payload: &Cow<'_, [u8]>) -> Result<Cow<'_, serde_json::Value>, Fault> {
+        let read = || match sluice_core::json::parse(payload) {
+            Ok(json) => Ok(json.to_value()),
+            Err(error) => Err(Fault::new(Code::PayloadUnreadable, format!("the payload is {error}"))),
+        };
+        match (payload, self.value.get()) {
+            (Cow::Owned(_), _) => read().map(Cow::Owned),
+            (Cow::Borrowed(_), Some(value)) => Ok(Cow::Borrowed(value)),
+            (Cow::Borrowed(_), None) => {
+                let value = read()?;
+                Ok(Cow::Borrowed(self.value.get_or_init(|| value)))
+            }
         }
-        let value = sluice_core::json::parse(&self.payload)
-            .map_err(|error| Fault::new(Code::PayloadUnreadable, format!("the payload is {error}")))?
-            .to_value();
-        Ok(self.value.get_or_init(|| value))
     }
 
     /// Where the payload is in what the vendor sent.
@@ -155,7 +182,7 @@ pub struct Output {
 
 /// The message to the mapper's output: size, payload schema, mapper.
 pub fn execute(message: &Message, bundle: &Bundle) -> Result<Output, Fault> {
-    let Message { meta, payload, body_bytes, .. } = message;
+    let Message { body_bytes, .. } = message;
     let contract = &bundle.contract;
     if *body_bytes > contract.limits.payload_bytes_max {
         let message = format!(
@@ -164,16 +191,17 @@ pub fn execute(message: &Message, bundle: &Bundle) -> Result<Output, Fault> {
         );
         return Err(Fault::new(Code::PayloadTooLarge, message));
     }
+    let (meta, payload) = message.input(contract)?;
     match contract.payload.format {
-        Format::Json => satisfies_schema(message, bundle)?,
+        Format::Json => satisfies_schema(message, &payload, bundle)?,
         // Without a schema it is the mapper that judges.
         Format::Csv | Format::X12 => {}
     }
-    let mapped = bundle.mapper.map(&meta.to_json()?, payload).map_err(map_fault)?;
+    let mapped = bundle.mapper.map(&meta, &payload).map_err(map_fault)?;
     Ok(Output { bytes: mapped.output, fuel: mapped.fuel_used, memory_bytes: mapped.memory_bytes })
 }
 
-fn satisfies_schema(message: &Message, bundle: &Bundle) -> Result<(), Fault> {
+fn satisfies_schema(message: &Message, payload: &Cow<'_, [u8]>, bundle: &Bundle) -> Result<(), Fault> {
     let meta = &message.meta;
     let known = bundle.schemas.iter().find(|(version, _)| version.as_str() == meta.schema_version);
     let (_, schema) = known.ok_or_else(|| {
@@ -189,7 +217,7 @@ fn satisfies_schema(message: &Message, bundle: &Bundle) -> Result<(), Fault> {
     })?;
     let prefix = message.pointer(&bundle.contract);
     let faults: Vec<FieldFault> = schema
-        .faults(message.value()?)
+        .faults(&*message.value(payload)?)
         .into_iter()
         .map(|fault| FieldFault { pointer: format!("{prefix}{}", fault.pointer), ..fault })
         .collect();
@@ -237,6 +265,15 @@ pub struct Meta {
     pub received_at: String,
 }
 
+/// The same with what the contract says of the message's text.
+#[derive(Serialize)]
+struct Told<'a> {
+    #[serde(flatten)]
+    meta: &'a Meta,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<serde_json::Value>,
+}
+
 impl Meta {
     /// Of a stored event.
     pub fn of(event: &EventDetail) -> Self {
@@ -250,9 +287,13 @@ impl Meta {
         }
     }
 
-    /// As the mapper reads it.
-    pub fn to_json(&self) -> Result<Vec<u8>, Fault> {
-        serde_json::to_vec(self).map_err(|error| {
+    /// As a mapper of this contract reads it.
+    pub fn to_json(&self, contract: &Contract) -> Result<Vec<u8>, Fault> {
+        let received_at: Timestamp = self.received_at.parse().map_err(|error| {
+            Fault::new(Code::InputMalformed, "the metadata's receivedAt is no time").with_source(error)
+        })?;
+        let told = Told { meta: self, text: contract.text.for_mapper(received_at) };
+        serde_json::to_vec(&told).map_err(|error| {
             Fault::new(Code::InputMalformed, "failed to write the metadata").with_source(error)
         })
     }

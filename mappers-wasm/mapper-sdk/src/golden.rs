@@ -16,7 +16,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
+use sluice_formats::encoding::{Encoding, decode};
+use sluice_formats::zone::Zone;
 
 /// Members of a contract that the default metadata needs.
 #[derive(Deserialize)]
@@ -25,6 +27,18 @@ struct Contract {
     vendor_id: String,
     event_type: String,
     payload: Payload,
+    #[serde(default)]
+    text: Text,
+}
+
+/// `[text]`.
+#[derive(Default, Deserialize)]
+struct Text {
+    decimal: Option<String>,
+    grouping: Option<String>,
+    dates: Option<String>,
+    zone: Option<String>,
+    encoding: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -40,7 +54,7 @@ pub struct Case {
     pub name: String,
     /// The metadata's JSON.
     pub meta: Vec<u8>,
-    /// The vendor's message.
+    /// The vendor's message, in UTF-8 as the host hands it over.
     pub payload: Vec<u8>,
     stem: PathBuf,
 }
@@ -61,6 +75,7 @@ pub fn cases(bundle: &Path) -> Vec<Case> {
             let name = path.file_name()?.to_str()?.rsplit_once(".in.")?.0.to_owned();
             let stem = folder.join(&name);
             let payload = fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+            let payload = contract.text.utf8(payload);
             Some(Case { meta: meta(&contract, &with(&stem, "meta.json")), payload, name, stem })
         })
         .collect();
@@ -69,6 +84,40 @@ pub fn cases(bundle: &Path) -> Vec<Case> {
     let doubled = cases.windows(2).find(|two| two[0].name == two[1].name);
     assert!(doubled.is_none(), "{} has two messages of one case: {doubled:?}", folder.display());
     cases
+}
+
+impl Text {
+    /// As the host decodes; what is no text is the mapper's to refuse.
+    fn utf8(&self, payload: Vec<u8>) -> Vec<u8> {
+        let Some(label) = &self.encoding else { return payload };
+        let encoding =
+            Encoding::of_label(label).unwrap_or_else(|| panic!("text.encoding {label:?} is not known"));
+        match decode(&payload, Some(encoding), None) {
+            Ok(text) => text.into_owned().into_bytes(),
+            Err(_) => payload,
+        }
+    }
+
+    /// As the host tells it a mapper.
+    fn told(&self, received_at: &str) -> Value {
+        let mut told = Map::new();
+        for (name, word) in [("decimal", &self.decimal), ("grouping", &self.grouping), ("dates", &self.dates)]
+        {
+            told.extend(word.clone().map(|word| (name.to_owned(), Value::from(word))));
+        }
+        if let Some(name) = &self.zone {
+            let zone = Zone::find(name).unwrap_or_else(|| panic!("text.zone {name:?} is not known"));
+            let received_at =
+                time::OffsetDateTime::parse(received_at, &time::format_description::well_known::Rfc3339)
+                    .unwrap_or_else(|e| panic!("receivedAt {received_at:?}: {e}"));
+            let offsets = zone.offsets(received_at.unix_timestamp());
+            told.insert(
+                "zone".to_owned(),
+                json!({"name": name, "offsets": offsets.from, "until": offsets.until}),
+            );
+        }
+        Value::Object(told)
+    }
 }
 
 fn meta(contract: &Contract, overlay: &Path) -> Vec<u8> {
@@ -87,6 +136,11 @@ fn meta(contract: &Contract, overlay: &Path) -> Vec<u8> {
         let replaced: Map<String, Value> =
             serde_json::from_str(&text(overlay)).unwrap_or_else(|e| panic!("{}: {e}", overlay.display()));
         meta.extend(replaced);
+    }
+    let received_at = meta.get("receivedAt").and_then(Value::as_str).unwrap_or_default();
+    let text = contract.text.told(received_at);
+    if text != json!({}) && !meta.contains_key("text") {
+        meta.insert("text".to_owned(), text);
     }
     Value::Object(meta).to_string().into_bytes()
 }

@@ -139,7 +139,7 @@ impl Integer {
     }
 
     /// The integer that a JSON number's token says; nothing when it says none, or one beyond 64 bits.
-    fn of(token: &str) -> Option<Self> {
+    pub(crate) fn of(token: &str) -> Option<Self> {
         if let Ok(plain) = token.parse() {
             return Some(Self(plain));
         }
@@ -195,19 +195,28 @@ impl<'de> Deserialize<'de> for Integer {
 /// A decimal number as the vendor wrote it, as a string or as a number, never through a float. What it is worth is
 /// [`money`](crate::money)'s to say.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Decimal<'a>(Cow<'a, str>);
+pub struct Decimal<'a> {
+    text: Cow<'a, str>,
+    number: bool,
+}
 
 impl<'a> Decimal<'a> {
     /// A number from a message that is no JSON, as it stands there.
     #[must_use]
     pub fn new(text: impl Into<Cow<'a, str>>) -> Self {
-        Self(text.into())
+        Self { text: text.into(), number: false }
+    }
+
+    /// Whether it was sent as a JSON number, and not as text.
+    #[must_use]
+    pub fn is_number(&self) -> bool {
+        self.number
     }
 
     /// `8.25` per cent as the rate `0.0825`, digit by digit; nothing when it is no plain decimal number below 1000.
     #[must_use]
     pub fn from_percent(percent: &Decimal<'_>) -> Option<Self> {
-        let (whole, fraction) = percent.0.split_once('.').unwrap_or((&percent.0, ""));
+        let (whole, fraction) = percent.text.split_once('.').unwrap_or((&percent.text, ""));
         let digits = |part: &str| part.bytes().all(|digit| digit.is_ascii_digit());
         if !(1..=3).contains(&whole.len()) || fraction.len() > 16 || !digits(whole) || !digits(fraction) {
             return None;
@@ -216,13 +225,13 @@ impl<'a> Decimal<'a> {
         let (ones, hundredths) = padded.split_at(1);
         let fraction = format!("{hundredths}{fraction}");
         let fraction = fraction.trim_end_matches('0');
-        Some(Self(if fraction.is_empty() { ones.to_owned() } else { format!("{ones}.{fraction}") }.into()))
+        Some(Self::new(if fraction.is_empty() { ones.to_owned() } else { format!("{ones}.{fraction}") }))
     }
 
     /// The digits as they were sent.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
 }
 
@@ -230,8 +239,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Decimal<'a> {
     fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
         let raw = <&RawValue>::deserialize(reader)?.get();
         match raw.as_bytes().first() {
-            Some(b'"') => Ok(Self(string(raw).map_err(D::Error::custom)?)),
-            Some(b'-' | b'0'..=b'9') => Ok(Self(Cow::Borrowed(raw))),
+            Some(b'"') => Ok(Self::new(string(raw).map_err(D::Error::custom)?)),
+            Some(b'-' | b'0'..=b'9') => Ok(Self { text: Cow::Borrowed(raw), number: true }),
             _ => Err(D::Error::custom("an amount is a decimal number, as a string or as a number")),
         }
     }
@@ -239,7 +248,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Decimal<'a> {
 
 impl Serialize for Decimal<'_> {
     fn serialize<S: Serializer>(&self, writer: S) -> Result<S::Ok, S::Error> {
-        writer.serialize_str(&self.0)
+        writer.serialize_str(&self.text)
     }
 }
 

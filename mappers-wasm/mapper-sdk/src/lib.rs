@@ -1,7 +1,7 @@
 //! What a mapper is written with.
 //!
 //! A mapper is one pure function from a vendor's message to canonical events. This crate gives it its input typed
-//! ([`Meta`], the exact readers of [`json`], [`csv`] and [`x12`]), its output typed ([`CanonicalEvent`], [`canonical`],
+//! ([`Meta`], the exact readers of [`json`], [`csv`] and [`x12`], those of [`local`] text), its output typed ([`CanonicalEvent`], [`canonical`],
 //! [`Minor`](money::Minor)), its refusals typed ([`MapError`]), and turns it into the module that Sluice loads ([`export_mapper!`]).
 //!
 //! ```
@@ -48,6 +48,7 @@ pub mod canonical;
 #[cfg(feature = "golden")]
 pub mod golden;
 pub mod json;
+pub mod local;
 pub mod money;
 pub mod quantity;
 mod stated;
@@ -89,6 +90,9 @@ pub struct Meta<'a> {
     /// When Sluice received it; RFC 3339 in UTC. The only clock that a mapper has.
     #[serde(borrow)]
     pub received_at: Cow<'a, str>,
+    /// How the vendor writes numbers, dates and times, by `[text]` of the contract.
+    #[serde(default)]
+    pub text: local::Conventions,
 }
 
 /// One canonical event, before the host adds its envelope.

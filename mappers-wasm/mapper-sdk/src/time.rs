@@ -3,6 +3,8 @@
 use time::format_description::well_known::Rfc3339;
 use time::{Date, Month, OffsetDateTime, PrimitiveDateTime, Time, UtcOffset};
 
+use sluice_formats::date::{EpochFault, Instant, Unit};
+
 use crate::MapError;
 
 /// An RFC 3339 time with any offset as RFC 3339 in UTC: `2026-01-10T14:03:22-05:00` is `2026-01-10T19:03:22Z`.
@@ -39,6 +41,41 @@ pub fn utc_unsaid(text: &str, path: &str) -> Result<String, MapError> {
             path,
             format!("{text:?} is not a time such as 2026-01-10T19:03:22"),
         )
+    })
+}
+
+/// Seconds since 1970-01-01T00:00:00Z, `1768053802` or `1768053802.5`, as RFC 3339 in UTC.
+///
+/// # Errors
+/// `timestamp_invalid` when it is no such count, `timestamp_out_of_range` before 2000 or after 9999, as milliseconds read as
+/// seconds are.
+pub fn epoch_seconds(text: &str, path: impl FnOnce() -> String) -> Result<String, MapError> {
+    epoch(text, Unit::Seconds, "seconds", path)
+}
+
+/// The same in milliseconds: `1768053802500`. Seconds read as milliseconds are out of range.
+///
+/// # Errors
+/// As [`epoch_seconds`].
+pub fn epoch_millis(text: &str, path: impl FnOnce() -> String) -> Result<String, MapError> {
+    epoch(text, Unit::Milliseconds, "milliseconds", path)
+}
+
+fn epoch(text: &str, unit: Unit, name: &str, path: impl FnOnce() -> String) -> Result<String, MapError> {
+    let at = Instant::of_epoch(text, unit).and_then(|at| at.rfc3339().ok_or(EpochFault::OutOfRange));
+    at.map_err(|fault| match fault {
+        EpochFault::Invalid => MapError::new(
+            "timestamp_invalid",
+            path(),
+            format!("{text:?} is not a number of {name} since 1970"),
+        ),
+        EpochFault::OutOfRange => MapError::new(
+            "timestamp_out_of_range",
+            path(),
+            format!(
+                "{text:?} {name} since 1970 are before 2000 or after 9999: it is most likely another unit"
+            ),
+        ),
     })
 }
 
@@ -148,6 +185,22 @@ mod tests {
         for given in ["2026-01-10", "2026-01-10T19:03:22-05:00", "", "2026-01-10 19:03:22 UTC"] {
             let refused = utc_unsaid(given, "/date_created_gmt").expect_err(given);
             assert_eq!((refused.code(), refused.path()), ("timestamp_invalid", "/date_created_gmt"));
+        }
+    }
+
+    #[test]
+    fn counts_since_1970_are_of_the_unit_that_is_read() {
+        let path = || "/at".to_owned();
+        assert_eq!(epoch_seconds("1768053802", path).as_deref(), Ok("2026-01-10T14:03:22Z"));
+        assert_eq!(epoch_millis("1768053802050", path).as_deref(), Ok("2026-01-10T14:03:22.05Z"));
+        for (refused, code) in [
+            (epoch_seconds("1768053802050", path), "timestamp_out_of_range"),
+            (epoch_millis("1768053802", path), "timestamp_out_of_range"),
+            (epoch_millis("1768053802.5", path), "timestamp_invalid"),
+            (epoch_seconds("2026-01-10", path), "timestamp_invalid"),
+        ] {
+            let refused = refused.expect_err(code);
+            assert_eq!((refused.code(), refused.path()), (code, "/at"));
         }
     }
 

@@ -228,7 +228,7 @@ pub fn run(bundle: &Bundle, meta: &Meta, payload: &[u8]) -> (Result<Vec<u8>, Fau
         Ok(output) => {
             let usage = Usage {
                 fuel: output.fuel,
-                fuel_max: fuel_max(meta, payload),
+                fuel_max: fuel_max(meta, payload, &bundle.contract),
                 memory_bytes: output.memory_bytes as u64,
                 memory_bytes_max: limits::MEMORY_BYTES_MAX as u64,
                 output_bytes: output.bytes.len() as u64,
@@ -242,8 +242,8 @@ pub fn run(bundle: &Bundle, meta: &Meta, payload: &[u8]) -> (Result<Vec<u8>, Fau
     }
 }
 
-fn fuel_max(meta: &Meta, payload: &[u8]) -> u64 {
-    let meta_bytes = meta.to_json().map_or(0, |json| json.len());
+fn fuel_max(meta: &Meta, payload: &[u8], contract: &Contract) -> u64 {
+    let meta_bytes = meta.to_json(contract).map_or(0, |json| json.len());
     limits::fuel(meta_bytes + payload.len())
 }
 
@@ -291,8 +291,12 @@ impl Case {
     /// A refusal is the mapper's own: the payload's schema may refuse such a message earlier, in which case the mapper is the
     /// second line of defence and is tested as such.
     fn refusal(&self, bundle: &Bundle, update: bool) -> Result<Outcome, CliError> {
-        let meta = self.meta.to_json()?;
-        match bundle.mapper.map(&meta, &self.payload) {
+        let message = Message::new(self.meta.clone(), self.payload.clone())?;
+        let (meta, payload) = match message.input(&bundle.contract) {
+            Ok(input) => input,
+            Err(fault) => return Ok(Outcome::Failed(Failure::from(&fault))),
+        };
+        match bundle.mapper.map(&meta, &payload) {
             Ok(mapped) if update => {
                 let (judged, _) = run(bundle, &self.meta, &self.payload);
                 match judged {

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 use sluice_mapper_host::Host;
+use sluice_mapping::Message;
 
 use super::build::module;
 use crate::args::BenchArgs;
@@ -26,11 +27,12 @@ pub(super) fn run(args: &BenchArgs, output: &Output) -> Result<(), CliError> {
             progress.add(1);
             continue;
         };
-        let meta = case.meta.to_json()?;
+        let message = Message::new(case.meta.clone(), case.payload.clone())?;
+        let (meta, payload) = message.input(&bundle.contract)?;
         let mut times: Vec<u64> = (0..args.rounds)
             .map(|_| {
                 let started = Instant::now();
-                let _ = black_box(bundle.mapper.map(black_box(&meta), black_box(&case.payload)));
+                let _ = black_box(bundle.mapper.map(black_box(&meta), black_box(&payload)));
                 u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX)
             })
             .collect();
