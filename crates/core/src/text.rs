@@ -240,11 +240,7 @@ mod word {
 
     use super::Word;
 
-    #[expect(
-        clippy::ref_option,
-        clippy::trivially_copy_pass_by_ref,
-        reason = "the signature that serde asks for"
-    )]
+    #[expect(clippy::ref_option, reason = "the signature that serde asks for")]
     pub(super) fn serialize<W: Word, S: Serializer>(word: &Option<W>, writer: S) -> Result<S::Ok, S::Error> {
         word.map(Word::text).serialize(writer)
     }

@@ -130,20 +130,21 @@ impl Message {
         Ok((self.meta.to_json(contract)?, payload))
     }
 
-    /// The payload for its schema. Kept unless it was decoded, which depends on the contract.
-    fn value(&self, payload: &Cow<'_, [u8]>) -> Result<Cow<'_, serde_json::Value>, Fault> {
+    /// The payload for its schema. It is kept, unless it had to be decoded, which depends on the
+    /// contract.
+    fn value(&self, payload: &[u8]) -> Result<Cow<'_, serde_json::Value>, Fault> {
         let read = || match sluice_core::json::parse(payload) {
             Ok(json) => Ok(json.to_value()),
             Err(error) => Err(Fault::new(Code::PayloadUnreadable, format!("the payload is {error}"))),
         };
-        match (payload, self.value.get()) {
-            (Cow::Owned(_), _) => read().map(Cow::Owned),
-            (Cow::Borrowed(_), Some(value)) => Ok(Cow::Borrowed(value)),
-            (Cow::Borrowed(_), None) => {
-                let value = read()?;
-                Ok(Cow::Borrowed(self.value.get_or_init(|| value)))
-            }
+        if !std::ptr::eq(payload, self.payload.as_slice()) {
+            return read().map(Cow::Owned);
         }
+        if let Some(value) = self.value.get() {
+            return Ok(Cow::Borrowed(value));
+        }
+        let value = read()?;
+        Ok(Cow::Borrowed(self.value.get_or_init(|| value)))
     }
 
     /// Where the payload is in what the vendor sent.
@@ -201,7 +202,7 @@ pub fn execute(message: &Message, bundle: &Bundle) -> Result<Output, Fault> {
     Ok(Output { bytes: mapped.output, fuel: mapped.fuel_used, memory_bytes: mapped.memory_bytes })
 }
 
-fn satisfies_schema(message: &Message, payload: &Cow<'_, [u8]>, bundle: &Bundle) -> Result<(), Fault> {
+fn satisfies_schema(message: &Message, payload: &[u8], bundle: &Bundle) -> Result<(), Fault> {
     let meta = &message.meta;
     let known = bundle.schemas.iter().find(|(version, _)| version.as_str() == meta.schema_version);
     let (_, schema) = known.ok_or_else(|| {
