@@ -2,7 +2,7 @@
 //!
 //! | entity | part | row |
 //! |---|---|---|
-//! | `inventory#…`, `order#…` | `state` | [`State`] |
+//! | `inventory#…`, `order#…`, `shipment#…` | `state` | [`State`] |
 //! | the same | `<ingestId>#<line>` | [`Contribution`] |
 //! | `event#<ingestId>` | `effects` | [`Effects`] |
 //!

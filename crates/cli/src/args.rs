@@ -564,7 +564,7 @@ pub enum StateCommand {
     },
     /// Show one entity: every member's value, when it was said and by which event.
     Show {
-        /// inventory#<warehouseId>#<sku> or order#<vendorId>#<orderId>; a # within a part is %23, a % is %25.
+        /// inventory#<warehouseId>#<sku>, order#<vendorId>#<orderId> or shipment#<vendorId>#<shipmentId>; a # within a part is %23, a % is %25.
         #[arg(value_name = "ENTITY")]
         entity: Entity,
         /// Every statement about it too, in the order of acceptance.

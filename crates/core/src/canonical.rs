@@ -1,6 +1,8 @@
-//! Canonical events: the schemas that Sluice knows, the judgement of a mapper's output, and the bytes that are stored.
+//! Canonical events: the schemas that Sluice knows, the judgement of a mapper's output, and the
+//! bytes that are stored.
 //!
-//! The stored document is one RFC 8785 line per event, so that the same input gives the same bytes on every replay (B3).
+//! The stored document is one RFC 8785 line per event, so that the same input gives the same bytes
+//! on every replay (B3).
 
 use std::sync::LazyLock;
 
@@ -16,8 +18,62 @@ use crate::limits::{EVENTS_PER_MESSAGE_MAX, FAULTS_LISTED_MAX, NOTES_PER_EVENT_M
 use crate::record::EventDetail;
 use crate::schema::Schema;
 
-macro_rules! schemas {
-    ($($name:literal $version:literal;)+) => {
+/// What the events of a type speak of: whose row of canonical state they change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Subject {
+    /// First part of the row's key.
+    pub prefix: &'static str,
+    /// What the other two are: [`VENDOR`], for what is a vendor's own, or members of `data`, which
+    /// are texts.
+    pub parts: [&'static str; 2],
+}
+
+/// The part of a key that is not in `data`: who sent the event.
+pub const VENDOR: &str = "vendorId";
+
+/// An article in a warehouse, whoever speaks of it.
+pub const ARTICLE: Subject = Subject { prefix: "inventory", parts: ["warehouseId", "sku"] };
+/// A vendor's order.
+pub const ORDER: Subject = Subject { prefix: "order", parts: [VENDOR, "orderId"] };
+/// A vendor's shipment.
+pub const SHIPMENT: Subject = Subject { prefix: "shipment", parts: [VENDOR, "shipmentId"] };
+
+/// Every subject.
+pub const SUBJECTS: [Subject; 3] = [ARTICLE, ORDER, SHIPMENT];
+
+/// What an event of a type does to its subject beside stating members, of which the latest holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Statement {
+    /// Nothing: its members are as of a moment.
+    Values,
+    /// The subject begins.
+    Placed,
+    /// It changes.
+    Updated,
+    /// It ends.
+    Cancelled,
+}
+
+/// A canonical type in one version: all that the house knows of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Kind {
+    /// E.g. `OrderPlaced`.
+    pub name: &'static str,
+    /// E.g. `1.0`.
+    pub version: &'static str,
+    /// What its events speak of.
+    pub subject: Subject,
+    /// What they do to it.
+    pub statement: Statement,
+}
+
+macro_rules! types {
+    ($($name:literal $version:literal $subject:ident $statement:ident;)+) => {
+        /// Every canonical type.
+        pub const KINDS: &[Kind] = &[
+            $(Kind { name: $name, version: $version, subject: $subject, statement: Statement::$statement },)+
+        ];
+
         /// Source text of every canonical schema, as `(type, version, JSON Schema of data)`.
         pub const SCHEMAS: &[(&str, &str, &str)] = &[
             $(($name, $version, include_str!(concat!("../../../schemas/canonical/", $name, "-", $version, ".schema.json"))),)+
@@ -25,11 +81,18 @@ macro_rules! schemas {
     };
 }
 
-schemas! {
-    "InventoryUpdated" "1.0";
-    "OrderCancelled" "1.0";
-    "OrderPlaced" "1.0";
-    "OrderUpdated" "1.0";
+// A new type is a row here, its schema, and a route in `state-machines/topology.json`.
+types! {
+    "InventoryUpdated" "1.0" ARTICLE Values;
+    "OrderCancelled" "1.0" ORDER Cancelled;
+    "OrderPlaced" "1.0" ORDER Placed;
+    "OrderUpdated" "1.0" ORDER Updated;
+    "ShipmentNotified" "1.0" SHIPMENT Values;
+}
+
+/// What is known of a type, in whichever version: all of them have one subject and one statement.
+pub fn kind(canonical_type: &CanonicalType) -> Option<&'static Kind> {
+    KINDS.iter().find(|kind| kind.name == canonical_type.as_str())
 }
 
 static COMPILED: LazyLock<Vec<(&'static str, &'static str, Schema)>> = LazyLock::new(|| {
@@ -434,5 +497,20 @@ mod tests {
     #[test]
     fn every_canonical_schema_compiles() {
         assert_eq!(COMPILED.len(), SCHEMAS.len());
+    }
+
+    #[test]
+    fn every_type_requires_what_identifies_its_subject() {
+        for (known, (_, _, text)) in KINDS.iter().zip(SCHEMAS) {
+            let schema: Value = serde_json::from_str(text).unwrap();
+            let required: Vec<&str> =
+                schema["required"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+            for part in known.subject.parts.iter().filter(|part| **part != VENDOR) {
+                assert!(required.contains(part), "{} requires {part}", known.name);
+            }
+            assert!(SUBJECTS.contains(&known.subject), "{}", known.name);
+            let of_name = kind(&known.name.parse().unwrap()).unwrap();
+            assert_eq!((of_name.subject, of_name.statement), (known.subject, known.statement));
+        }
     }
 }

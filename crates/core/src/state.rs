@@ -23,27 +23,34 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::canonical::{self, SUBJECTS, Statement, Subject, VENDOR};
 use crate::digest::Sha256Hex;
 use crate::fault::{Code, Fault};
 use crate::id::{CanonicalType, IngestId, InvalidId, SchemaVersion, VendorId};
 use crate::limits::{CLAIM_BYTES_MAX, CONTRIBUTIONS_PER_CHANGE_MAX, STATE_BYTES_MAX, UNSETTLED_KEPT};
 use crate::record::EventDetail;
 
-/// What a statement is about: `inventory#<warehouseId>#<sku>` or `order#<vendorId>#<orderId>`. Within a part, `%` and `#` are
-/// `%25` and `%23`, so that no two entities share a key.
+/// What a statement is about: a [`Subject`]'s prefix and its two parts, such as `inventory#<warehouseId>#<sku>`,
+/// `order#<vendorId>#<orderId>` or `shipment#<vendorId>#<shipmentId>`. Within a part, `%` and `#` are `%25` and `%23`, so
+/// that no two entities share a key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Entity(String);
 
 impl Entity {
+    /// A subject by what its parts are.
+    pub fn of(subject: Subject, parts: [&str; 2]) -> Self {
+        Self(format!("{}#{}#{}", subject.prefix, escape(parts[0]), escape(parts[1])))
+    }
+
     /// An article in a warehouse.
     pub fn inventory(warehouse_id: &str, sku: &str) -> Self {
-        Self(format!("inventory#{}#{}", escape(warehouse_id), escape(sku)))
+        Self::of(canonical::ARTICLE, [warehouse_id, sku])
     }
 
     /// A vendor's order.
     pub fn order(vendor_id: &VendorId, order_id: &str) -> Self {
-        Self(format!("order#{vendor_id}#{}", escape(order_id)))
+        Self::of(canonical::ORDER, [vendor_id.as_str(), order_id])
     }
 
     /// The key.
@@ -51,13 +58,16 @@ impl Entity {
         &self.0
     }
 
-    /// What the key names, unescaped: `warehouseId` and `sku`, or `vendorId` and `orderId`.
+    /// What the key names, unescaped: `warehouseId` and `sku`, or `vendorId` and `orderId`, and so on.
     pub fn identity(&self) -> [(&'static str, String); 2] {
         let mut parts = self.0.splitn(3, '#');
-        let names =
-            if parts.next() == Some("order") { ["vendorId", "orderId"] } else { ["warehouseId", "sku"] };
-        names.map(|name| (name, unescape(parts.next().unwrap_or_default())))
+        let subject = parts.next().and_then(subject_of).unwrap_or(SUBJECTS[0]);
+        subject.parts.map(|name| (name, unescape(parts.next().unwrap_or_default())))
     }
+}
+
+fn subject_of(prefix: &str) -> Option<Subject> {
+    SUBJECTS.into_iter().find(|subject| subject.prefix == prefix)
 }
 
 fn escape(part: &str) -> String {
@@ -80,7 +90,9 @@ impl FromStr for Entity {
     fn from_str(text: &str) -> Result<Self, InvalidEntity> {
         let parts: Vec<&str> = text.split('#').collect();
         match parts.as_slice() {
-            ["inventory" | "order", first, second] if !first.is_empty() && !second.is_empty() => {
+            [prefix, first, second]
+                if subject_of(prefix).is_some() && !first.is_empty() && !second.is_empty() =>
+            {
                 Ok(Self(text.to_owned()))
             }
             _ => Err(InvalidEntity),
@@ -104,10 +116,14 @@ impl From<Entity> for String {
 
 /// A text that is no entity.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "an entity is inventory#<warehouseId>#<sku> or order#<vendorId>#<orderId>, with %23 for a # and %25 for a % within a part"
-)]
+#[error("an entity is {}, with %23 for a # and %25 for a % within a part", shapes())]
 pub struct InvalidEntity;
+
+/// `inventory#<warehouseId>#<sku> or …`
+fn shapes() -> String {
+    let shape = |Subject { prefix, parts: [first, second] }| format!("{prefix}#<{first}>#<{second}>");
+    SUBJECTS.map(shape).join(" or ")
+}
 
 /// A line of a normalized document. Sources are ordered as the events were accepted; as text `<ingestId>#<line, four digits>`,
 /// which sorts alike.
@@ -179,30 +195,10 @@ pub struct Contribution {
     pub fields: BTreeMap<String, String>,
 }
 
-/// What a canonical type says, as far as merging goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Statement {
-    /// Levels as of a moment.
-    Level,
-    Placed,
-    Updated,
-    Cancelled,
-}
-
 impl Statement {
-    fn of(event_type: &CanonicalType) -> Option<Self> {
-        Some(match event_type.as_str() {
-            "InventoryUpdated" => Self::Level,
-            "OrderPlaced" => Self::Placed,
-            "OrderUpdated" => Self::Updated,
-            "OrderCancelled" => Self::Cancelled,
-            _ => return None,
-        })
-    }
-
     fn as_str(self) -> &'static str {
         match self {
-            Self::Level => "level",
+            Self::Values => "values",
             Self::Placed => "placed",
             Self::Updated => "updated",
             Self::Cancelled => "cancelled",
@@ -210,9 +206,13 @@ impl Statement {
     }
 }
 
+fn statement(event_type: &CanonicalType) -> Option<Statement> {
+    canonical::kind(event_type).map(|kind| kind.statement)
+}
+
 /// Whether canonical state knows what to do with a type.
 pub fn is_mergeable(event_type: &CanonicalType) -> bool {
-    Statement::of(event_type).is_some()
+    canonical::kind(event_type).is_some()
 }
 
 /// Reads a normalized document that has the digest of `detail.normalized`: its lines by entity.
@@ -240,7 +240,7 @@ pub fn contributions(
         if line.ingest_id != detail.ingest_id || line.vendor_id != detail.key.vendor_id {
             return Err(malformed(index, "belongs to another event"));
         }
-        let Some(statement) = Statement::of(&line.event_type) else {
+        let Some(kind) = canonical::kind(&line.event_type) else {
             return Err(Fault::new(
                 Code::CanonicalTypeUnknown,
                 format!("canonical state has no rules for {}", line.event_type),
@@ -255,12 +255,12 @@ pub fn contributions(
             let text = fields.remove(name).unwrap_or_default();
             serde_json::from_str(&text).map_err(|_| malformed(index, &format!("data.{name} is no string")))
         };
-        let entity = match statement {
-            Statement::Level => Entity::inventory(&identity("warehouseId")?, &identity("sku")?),
-            Statement::Placed | Statement::Updated | Statement::Cancelled => {
-                Entity::order(&line.vendor_id, &identity("orderId")?)
-            }
+        let mut part = |name: &'static str| match name {
+            VENDOR => Ok(line.vendor_id.to_string()),
+            member => identity(member),
         };
+        let [first, second] = kind.subject.parts;
+        let entity = Entity::of(kind.subject, [&part(first)?, &part(second)?]);
         let source = Source { ingest_id: line.ingest_id, line: u32::try_from(index).unwrap_or(u32::MAX) };
         by_entity.entry(entity).or_default().push(Contribution {
             mark: Mark { occurred_at: line.occurred_at, source },
@@ -414,13 +414,13 @@ impl View {
     /// Adds a contribution. The order in which several are added makes no difference.
     pub fn take(&mut self, contribution: &Contribution) {
         let mark = contribution.mark;
-        match Statement::of(&contribution.event_type) {
+        match statement(&contribution.event_type) {
             Some(Statement::Placed) => self.placed = Some(self.placed.map_or(mark, |held| held.min(mark))),
             Some(Statement::Updated) => self.updated = self.updated.max(Some(mark)),
             Some(Statement::Cancelled) => {
                 self.cancelled = Some(self.cancelled.map_or(mark, |held| held.min(mark)));
             }
-            Some(Statement::Level) | None => {}
+            Some(Statement::Values) | None => {}
         }
         for (name, value) in &contribution.fields {
             match self.fields.get_mut(name) {
@@ -452,7 +452,7 @@ impl View {
                 stated: shown(value),
             });
         }
-        let statement = Statement::of(&contribution.event_type).unwrap_or(Statement::Level);
+        let statement = statement(&contribution.event_type).unwrap_or(Statement::Values);
         let life = |held: Option<(Statement, Mark)>| Claim {
             member: "lifeCycle".to_owned(),
             held: held.map(|(held, _)| format!("{:?}", held.as_str())),
@@ -478,7 +478,7 @@ impl View {
                 .updated
                 .filter(|updated| updated.occurred_at > mark.occurred_at)
                 .map(|updated| (Statement::Updated, updated)),
-            Statement::Level => None,
+            Statement::Values => None,
         };
         if let Some(held) = contradicted {
             found.entry(DivergenceKind::AfterCancel).or_default().push(life(Some(held)));

@@ -141,6 +141,18 @@ fn keys_of_entities_are_unambiguous() {
     assert_eq!(entity.identity(), [("warehouseId", "A#B".to_owned()), ("sku", "50%".to_owned())]);
     assert_ne!(Entity::inventory("A#B", "C"), Entity::inventory("A", "B#C"));
     assert_eq!(entity.as_str().parse::<Entity>().unwrap(), entity);
+    let shipment = Entity::of(canonical::SHIPMENT, ["edi-partner", "S#1"]);
+    assert_eq!(shipment.as_str(), "shipment#edi-partner#S%231");
+    assert_eq!(shipment.as_str().parse(), Ok(shipment.clone()));
+    assert_eq!(
+        shipment.identity(),
+        [("vendorId", "edi-partner".to_owned()), ("shipmentId", "S#1".to_owned())]
+    );
+    assert_eq!(
+        "price#a#b".parse::<Entity>().unwrap_err().to_string(),
+        "an entity is inventory#<warehouseId>#<sku> or order#<vendorId>#<orderId> or \
+         shipment#<vendorId>#<shipmentId>, with %23 for a # and %25 for a % within a part"
+    );
     for bad in ["", "inventory#a", "price#a#b", "order#a#", "inventory#a#b#c"] {
         assert!(bad.parse::<Entity>().is_err(), "{bad}");
     }

@@ -47,6 +47,15 @@ impl Chance {
             }
             return ("InventoryUpdated", occurred, data);
         }
+        if self.below(4) == 0 {
+            data["shipmentId"] = format!("S#{}", self.below(60)).into();
+            for member in ["shippedOn", "lines", "carriers"] {
+                if self.below(2) == 0 {
+                    data[member] = json!([self.below(3)]);
+                }
+            }
+            return ("ShipmentNotified", occurred, data);
+        }
         data["orderId"] = format!("ORD-{}", self.below(300)).into();
         for member in ["note", "totals", "paymentStatus"] {
             if self.below(2) == 0 {
@@ -110,9 +119,10 @@ fn by_entity(events: &BTreeMap<u64, Vec<Line>>) -> BTreeMap<String, Vec<Said>> {
             let text = |member: &str| data[member].as_str().unwrap().replace('#', "%23");
             let entity = match *kind {
                 "InventoryUpdated" => format!("inventory#{}#{}", text("warehouseId"), text("sku")),
+                "ShipmentNotified" => format!("shipment#{}#{}", vendor(*accepted), text("shipmentId")),
                 _ => format!("order#{}#{}", vendor(*accepted), text("orderId")),
             };
-            let identity = ["warehouseId", "sku", "orderId"];
+            let identity = ["warehouseId", "sku", "orderId", "shipmentId"];
             let fields =
                 data.as_object().unwrap().iter().filter(|(name, _)| !identity.contains(&name.as_str()));
             let fields = fields.map(|(name, value)| (name.clone(), value.to_string())).collect();

@@ -36,7 +36,7 @@ macro_rules! canonical {
     };
 }
 
-canonical! { InventoryUpdated OrderPlaced OrderUpdated OrderCancelled }
+canonical! { InventoryUpdated OrderPlaced OrderUpdated OrderCancelled ShipmentNotified }
 
 /// Levels of one article in one warehouse; the entity is `(warehouse_id, sku)`. At least one quantity is there.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
@@ -416,6 +416,117 @@ pub struct Presentment<'a> {
     pub tax_minor: Option<Minor>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total_minor: Option<Minor>,
+}
+
+/// What is on its way. The entity is the vendor's `shipment_id`.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "the schema describes each member")]
+pub struct ShipmentNotified<'a> {
+    pub shipment_id: Id<'a>,
+    pub test: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shipped_on: Option<Text<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub estimated_delivery_date: Option<Text<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ship_from: Option<ShipmentPlace<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ship_to: Option<ShipmentPlace<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub carriers: Vec<Carrier<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub references: Vec<ShipmentReference<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lading: Vec<Lading<'a>>,
+    pub lines: Vec<ShipmentLine<'a>>,
+}
+
+/// Where a shipment comes from, or goes to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "the schema describes each member")]
+pub struct ShipmentPlace<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub place_id: Option<Id<'a>>,
+    #[serde(flatten)]
+    pub address: Address<'a>,
+}
+
+texts! {
+    /// Who moves a shipment.
+    Carrier { code name mode }
+}
+
+/// What a number of a shipment is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "the words say it")]
+pub enum ReferenceKind {
+    BillOfLading,
+    CarrierReference,
+    TrackingNumber,
+    PackingSlip,
+}
+
+/// A number that a shipment is known by to others.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "the schema describes each member")]
+pub struct ShipmentReference<'a> {
+    pub kind: ReferenceKind,
+    pub value: Text<'a>,
+}
+
+/// Packages and weights of a shipment, or of what is of one order in it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "the schema describes each member")]
+pub struct Lading<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub order_id: Option<Id<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub packaging: Option<Text<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub packages: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<Text<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight_kind: Option<Text<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight_unit: Option<Text<'a>>,
+}
+
+/// An article of a shipment; it has a `sku` or a `gtin`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "the schema describes each member")]
+pub struct ShipmentLine<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line_id: Option<Id<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub order_id: Option<Id<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sku: Option<Text<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gtin: Option<Text<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<Text<'a>>,
+    pub quantity: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unit: Option<Text<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ordered_quantity: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ordered_unit: Option<Text<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lot: Option<Text<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_on: Option<Text<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub package_ids: Vec<Id<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pallet_ids: Vec<Id<'a>>,
 }
 
 #[cfg(test)]

@@ -5,24 +5,31 @@
 //! At most [`LINES_MAX`] events: the host takes no more from one message. Every segment of the
 //! standard is placed, left out or refused:
 //!
-//! | segment | |
-//! |---|---|
-//! | `BIA` | the time: `BIA04`, `BIA05`; without a time of day that of `GS`, where `GS` has the same day. Times are UTC, as agreed with the partner. `BIA01` is 00, 15 or 22: others state no levels |
-//! | `LIN` | the article: the value of the first of these qualifiers that is there: SK, VN, VP, BP, IN, UP, EN, UK |
-//! | `PID` | its name, where `PID02` is empty or 08 (product) |
-//! | `N1` WH, SF, LW | the warehouse, see below. Of a heading's, the first of these codes counts |
-//! | `QTY` | 17 on hand, 33 available for sale, 27 committed (reserved), 63 on order, IQ in transit, 74 damaged. [`LEFT_OUT`] are no levels; any other code is refused |
-//! | `SDQ` | divides the quantity before it, or the only one behind it, among warehouses; the parts come to that quantity |
-//! | `DTM` behind a `QTY` | of a present level it has `BIA`'s day, or is a date of the goods ([`DATES_OF_GOODS`]); else refused |
-//! | `SCH`, `LQ` behind a `QTY` | refused for a present level: when, or in which condition, there is so much. Left out for others |
-//! | `SLN` | refused unless it is for information (`SLN03` O): it states quantities of parts |
-//! | `G53` | refused where it deletes the article (`G5301` 002) |
-//! | `MEA` CT | refused: it states counts. Other measurements are left out |
-//! | `CTT` | `CTT01` is the number of `LIN`; `CTT02`, if there, the sum of all `QTY02` |
-//! | `CUR`, `CTP`, `UIT`, `SAC`, `PCT`, `CS` | left out: prices and contracts say nothing of levels |
-//! | `DD`, `LDT`, other `DTM` and `LM`/`LQ` | left out: demand, lead times, dates and codes of the article or the report |
-//! | `REF`, `PER`, `N2`, `N3`, `N4`, other `N1`, `PKG`, `MAN`, `LS`/`LE`, `NTE` | left out: references, parties, packaging, lots |
-//! | any other | refused: it is no segment of this transaction set |
+//! - `BIA`: the time: `BIA04`, `BIA05`; without a time of day that of `GS`, where `GS` has the same
+//!   day. Times are UTC, as agreed with the partner. `BIA01` is 00, 15 or 22: others state no
+//!   levels.
+//! - `LIN`: the article: the value of the first of these qualifiers that is there: SK, VN, VP, BP,
+//!   IN, UP, EN, UK.
+//! - `PID`: its name, where `PID02` is empty or 08 (product).
+//! - `N1` WH, SF, LW: the warehouse, see below. Of a heading's, the first of these codes counts.
+//! - `QTY`: 17 on hand, 33 available for sale, 27 committed (reserved), 63 on order, IQ in transit,
+//!   74 damaged. [`LEFT_OUT`] are no levels; any other code is refused.
+//! - `SDQ`: divides the quantity before it, or the only one behind it, among warehouses; the parts
+//!   come to that quantity.
+//! - `DTM` behind a `QTY`: of a present level it has `BIA`'s day, or is a date of the goods
+//!   ([`DATES_OF_GOODS`]); else refused.
+//! - `SCH`, `LQ` behind a `QTY`: refused for a present level: when, or in which condition, there is
+//!   so much. Left out for others.
+//! - `SLN`: refused unless it is for information (`SLN03` O): it states quantities of parts.
+//! - `G53`: refused where it deletes the article (`G5301` 002).
+//! - `MEA` CT: refused: it states counts. Other measurements are left out.
+//! - `CTT`: `CTT01` is the number of `LIN`; `CTT02`, if there, the sum of all `QTY02`.
+//! - `CUR`, `CTP`, `UIT`, `SAC`, `PCT`, `CS`: left out: prices and contracts say nothing of levels.
+//! - `DD`, `LDT`, other `DTM` and `LM`/`LQ`: left out: demand, lead times, dates and codes of the
+//!   article or the report.
+//! - `REF`, `PER`, `N2`, `N3`, `N4`, other `N1`, `PKG`, `MAN`, `LS`/`LE`, `NTE`: left out:
+//!   references, parties, packaging, lots.
+//! - any other: refused: it is no segment of this transaction set.
 //!
 //! **Which warehouse.** In the heading, `N1` is for all lines that name none. Within a line an `N1`
 //! is for the quantities behind it. Where a line has all its quantities before its only `N1`, which

@@ -4,29 +4,41 @@
 //! A file may hold several interchanges and transaction sets. The whole file is taken or refused.
 //! `ISA15` T makes test orders. Every segment of the standard is placed, left out or refused:
 //!
-//! | segment | |
-//! |---|---|
-//! | `BEG` | `BEG03` is the order's id, `BEG05` its time, with that of `GS` where that has the same day (UTC). `BEG01` is 00: a change or a cancellation is another event. `BEG02` BE is refused: its quantities are estimates |
-//! | `CUR` | `CUR02` is the currency; without a heading's `CUR`, US dollars, as agreed with the partner. A part in another one is refused |
-//! | `PO1` | a line. `PO102` is whole; `PO104` is the price of as many units as `PO105` says (`line.rs` has the table), scaled exactly. Where one piece is no whole number of minor units, the line states its amount alone |
-//! | `SAC` | A is a discount, C freight (`SAC02` D240 in the heading) or a fee; `SAC05` is in hundredths (type N2). A percentage or a rate without `SAC05` is refused, and what is not on the invoice (`SAC12`) |
-//! | `TXI` | a tax; a percentage without an amount is refused; `TXI07` O is for information |
-//! | `AMT` | TT is the total: of the goods, or with all charges. 1 is that of a line, or of all lines. Another total, or another amount, is refused |
-//! | `CTT` | `CTT01` is the number of lines, `CTT02`, if there, the sum of `PO102` |
-//! | `DTM` 002 | of the heading: the requested delivery date. Other dates, and those of lines, are left out |
-//! | `N1` BT, ST, BY with `N2`, `N3`, `N4`, `PER` | addresses and the customer's id; a second, other ship-to is refused. Other parties are left out |
-//! | `PER` BD, OC, IC, CN | of the heading: the customer's telephone and mail |
-//! | `MSG`, `NTE` | of the heading: the note |
-//! | `PID` | of a line: its title, where `PID02` is empty or 08 (product) |
-//! | `SCH` | refused unless all of a line come to `PO102`; its dates are left out |
-//! | `SDQ`, `N1` ST, `SCH03` of a line | refused: a line has no destination of its own |
-//! | `CTP` of a line | left out where it is a retail price, or that of `PO104`; else refused |
-//! | `SLN` | left out where it is for information (`SLN03` O) and has no price; else refused |
-//! | `QTY`, `PO3`, `IT3`, `PAM`, `DIS`, `PCT`, `CTP` of the heading, `MEA` CT | refused: quantities, prices and percentages that an order has no place for |
-//! | `ITD`, `INC`, `CSH`, `CN1`, `CTB`, `IT8` | left out: terms of payment, limits and contracts do not change what is ordered |
-//! | `PO4`, `PKG`, `MAN`, `MEA`, `TD1`, `TD3`, `TD4`, `TD5`, `FOB`, `LDT` | left out: packages, weights and transport |
-//! | `REF`, `N9`, `TAX`, `LIN`, `SI`, `TC2`, `PWK`, `NX2`, `LM`, `LQ`, `SPI`, `CB1`, `G61`, `ADV`, `MTX`, `FA1`, `FA2`, `LS`/`LE` | left out: references, codes, texts, accounts |
-//! | any other | refused: it is no segment of this transaction set |
+//! - `BEG`: `BEG03` is the order's id, `BEG05` its time, with that of `GS` where that has the same
+//!   day (UTC). `BEG01` is 00: a change or a cancellation is another event. `BEG02` BE is refused:
+//!   its quantities are estimates.
+//! - `CUR`: `CUR02` is the currency; without a heading's `CUR`, US dollars, as agreed with the
+//!   partner. A part in another one is refused.
+//! - `PO1`: a line. `PO102` is whole; `PO104` is the price of as many units as `PO105` says
+//!   (`line.rs` has the table), scaled exactly. Where one piece is no whole number of minor units,
+//!   the line states its amount alone.
+//! - `SAC`: A is a discount, C freight (`SAC02` D240 in the heading) or a fee; `SAC05` is in
+//!   hundredths (type N2). A percentage or a rate without `SAC05` is refused, and what is not on
+//!   the invoice (`SAC12`).
+//! - `TXI`: a tax; a percentage without an amount is refused; `TXI07` O is for information.
+//! - `AMT`: TT is the total: of the goods, or with all charges. 1 is that of a line, or of all
+//!   lines. Another total, or another amount, is refused.
+//! - `CTT`: `CTT01` is the number of lines, `CTT02`, if there, the sum of `PO102`.
+//! - `DTM` 002: of the heading: the requested delivery date. Other dates, and those of lines, are
+//!   left out.
+//! - `N1` BT, ST, BY with `N2`, `N3`, `N4`, `PER`: addresses and the customer's id; a second, other
+//!   ship-to is refused. Other parties are left out.
+//! - `PER` BD, OC, IC, CN: of the heading: the customer's telephone and mail.
+//! - `MSG`, `NTE`: of the heading: the note.
+//! - `PID`: of a line: its title, where `PID02` is empty or 08 (product).
+//! - `SCH`: refused unless all of a line come to `PO102`; its dates are left out.
+//! - `SDQ`, `N1` ST, `SCH03` of a line: refused: a line has no destination of its own.
+//! - `CTP` of a line: left out where it is a retail price, or that of `PO104`; else refused.
+//! - `SLN`: left out where it is for information (`SLN03` O) and has no price; else refused.
+//! - `QTY`, `PO3`, `IT3`, `PAM`, `DIS`, `PCT`, `CTP` of the heading, `MEA` CT: refused: quantities,
+//!   prices and percentages that an order has no place for.
+//! - `ITD`, `INC`, `CSH`, `CN1`, `CTB`, `IT8`: left out: terms of payment, limits and contracts do
+//!   not change what is ordered.
+//! - `PO4`, `PKG`, `MAN`, `MEA`, `TD1`, `TD3`, `TD4`, `TD5`, `FOB`, `LDT`: left out: packages,
+//!   weights and transport.
+//! - `REF`, `N9`, `TAX`, `LIN`, `SI`, `TC2`, `PWK`, `NX2`, `LM`, `LQ`, `SPI`, `CB1`, `G61`, `ADV`,
+//!   `MTX`, `FA1`, `FA2`, `LS`/`LE`: left out: references, codes, texts, accounts.
+//! - any other: refused: it is no segment of this transaction set.
 
 mod line;
 
@@ -36,6 +48,7 @@ use mapper_sdk::canonical::{
 };
 use mapper_sdk::json::Id;
 use mapper_sdk::money::{self, Currency, Minor};
+use mapper_sdk::text::Seen;
 use mapper_sdk::x12::{self, Segment, Set};
 use mapper_sdk::{CanonicalEvent, MapError, Mapped, Meta, time};
 
@@ -59,10 +72,11 @@ const CONTACTS: [&str; 4] = ["BD", "OC", "IC", "CN"];
 pub fn map<'a>(_: &Meta<'a>, payload: &'a [u8]) -> Mapped<OrderPlaced<'a>> {
     let interchanges = x12::interchanges_of("850", payload)?;
     let mut events: Vec<CanonicalEvent<OrderPlaced<'a>>> = Vec::new();
+    let mut seen: Seen<String> = Seen::default();
     let sets = interchanges.iter().flat_map(|one| one.sets.iter().map(|set| (set, one.is_test())));
     for (set, test) in sets {
         let event = order(set, test)?;
-        if events.iter().any(|before| before.data.order_id == event.data.order_id) {
+        if seen.insert(event.data.order_id.as_str().to_owned(), ()).is_some() {
             let why = format!("{} is in the file twice", event.data.order_id.as_str());
             return Err(set.segments[0].refused("order_doubled", 3, &why));
         }

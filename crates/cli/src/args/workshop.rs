@@ -30,14 +30,14 @@ pub struct NewArgs {
     /// What it is written in.
     #[arg(long, value_enum, default_value_t = Language::Rust)]
     pub lang: Language,
-    /// A message of the vendor's: JSON, bare or in an envelope; CSV with a header line; X12 846 or 850. What it looks like and a first
+    /// A message of the vendor's: JSON, bare or in an envelope; CSV with a header line; X12 846, 850 or 856. What it looks like and a first
     /// mapping are inferred. Several are better than one.
     #[arg(long, value_name = "FILE")]
     pub from_sample: Vec<PathBuf>,
     /// The vendor's name of this kind of message [default: what the sample's envelope or transaction set says, or stock_update].
     #[arg(long = "event-type", value_name = "TYPE")]
     pub event_type: Option<EventType>,
-    /// What it becomes [default: OrderPlaced for an X12 850, else InventoryUpdated].
+    /// What it becomes [default: OrderPlaced for an X12 850, ShipmentNotified for an 856, else InventoryUpdated].
     #[arg(long, value_name = "TYPE")]
     pub canonical: Option<CanonicalType>,
     /// The folder to make [default: <vendor>-<event type> here, or in mappers-wasm/ of Sluice's repository].

@@ -1,5 +1,5 @@
 //! A mapper of an X12 interchange: a copy of the bundle that Sluice has for its transaction set, whose tables of qualifiers are
-//! extended by what the sample has in their places. What an 846 or an 850 says is the standard's; which qualifiers a partner uses is
+//! extended by what the sample has in their places. What an 846, an 850 or an 856 says is the standard's; which qualifiers a partner uses is
 //! the partner's.
 
 use std::ops::Range;
@@ -27,6 +27,15 @@ const SETS: &[(&str, &str, &str, &[&str])] = &[
             "SCH", "SLN", "CTP", "MEA", "CTT", "AMT",
         ],
     ),
+    (
+        "856",
+        "x12-ship-notice",
+        "ShipmentNotified",
+        &[
+            "BSN", "HL", "LIN", "SN1", "PRF", "MAN", "TD1", "TD5", "REF", "DTM", "N1", "N2", "N3", "N4",
+            "PER", "PID", "CLD", "SLN", "MEA", "CTT",
+        ],
+    ),
 ];
 
 /// Segments of the envelopes, which the SDK reads.
@@ -37,8 +46,10 @@ fn set(
 ) -> Result<&'static (&'static str, &'static str, &'static str, &'static [&'static str]), CliError> {
     let stated = sample.event_type.as_ref().map_or("", |set| set.as_str());
     SETS.iter().find(|(set, ..)| *set == stated).ok_or_else(|| {
-        CliError::usage(format!("no mapper is made of the transaction set {stated}: there are 846 and 850"))
-            .with_hint("for another set start from mappers-wasm/x12-inventory-advice and `mapper_sdk::x12`")
+        CliError::usage(format!(
+            "no mapper is made of the transaction set {stated}: there are 846, 850 and 856"
+        ))
+        .with_hint("for another set start from mappers-wasm/x12-inventory-advice and `mapper_sdk::x12`")
     })
 }
 
