@@ -13,7 +13,7 @@
 //! - `PID`: its name, where `PID02` is empty or 08 (product).
 //! - `N1` WH, SF, LW: the warehouse, see below. Of a heading's, the first of these codes counts.
 //! - `QTY`: 17 on hand, 33 available for sale, 27 committed (reserved), 63 on order, IQ in transit,
-//!   74 damaged. [`LEFT_OUT`] are no levels; any other code is refused.
+//!   74 damaged. [`LEFT_OUT`] are no levels, and are noted; any other code is refused.
 //! - `SDQ`: divides the quantity before it, or the only one behind it, among warehouses; the parts
 //!   come to that quantity.
 //! - `DTM` behind a `QTY`: of a present level it has `BIA`'s day, or is a date of the goods
@@ -237,6 +237,8 @@ struct Line<'a> {
     in_lots: bool,
     /// Behind an `SLN`.
     in_parts: bool,
+    /// Quantities that are left out.
+    notes: Vec<MapError>,
 }
 
 /// A `QTY` that is a level.
@@ -327,6 +329,7 @@ impl<'a> Line<'a> {
             behind: Behind::None,
             in_lots: false,
             in_parts: false,
+            notes: Vec::new(),
         })
     }
 
@@ -403,6 +406,11 @@ impl<'a> Line<'a> {
                 let why = format!("is {code}: it is not known whether that is a level");
                 return Err(segment.refused("quantity_unsupported", 1, &why));
             }
+            self.notes.push(segment.refused(
+                "quantity_left_out",
+                1,
+                &format!("is {code}, which is no level"),
+            ));
             self.behind = Behind::LeftOut;
             return Ok(());
         };
@@ -553,7 +561,9 @@ impl<'a> Line<'a> {
                 );
                 return Err(self.segment.refused("level_doubled", 3, &why));
             }
-            events.push(data.at(report.occurred_at.clone()));
+            // The first event of the line has the notes.
+            let notes = std::mem::take(&mut self.notes);
+            events.push(data.at(report.occurred_at.clone()).noting(notes));
         }
         Ok(())
     }

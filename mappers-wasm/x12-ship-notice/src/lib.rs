@@ -13,7 +13,7 @@
 //! - `LIN`: of an item: the article, by the first of SK, VN, VP, BP, IN, UP, EN, UK; `LIN01` is the
 //!   line.
 //! - `SN1`: of an item: `SN102` shipped, `SN105` ordered, each with its unit. `SN104`, shipped to
-//!   date, is left out: it is of the order.
+//!   date, is left out with a note: it is of the order.
 //! - `PRF`: of an order, or of an item: `PRF01` is the order's id.
 //! - `MAN`: of a package or pallet: its id; a range (`MAN03`) is refused.
 //! - `TD1`: of the shipment or an order: packages and weight. Of one package, left out.
@@ -127,7 +127,7 @@ fn notice<'a>(set: &Set<'a>, test: bool) -> Result<CanonicalEvent<ShipmentNotifi
         lading: shipment.lading,
         lines,
     };
-    Ok(data.at(occurred_at))
+    Ok(data.at(occurred_at).noting(shipment.notes))
 }
 
 fn id<'a>(segment: &Segment<'a>, element: usize, text: &'a str) -> Result<Id<'a>, MapError> {
@@ -199,6 +199,7 @@ struct Shipment<'a> {
     carriers: Vec<Carrier<'a>>,
     references: Vec<ShipmentReference<'a>>,
     lading: Vec<Lading<'a>>,
+    notes: Vec<MapError>,
 }
 
 impl<'a> Shipment<'a> {
@@ -301,7 +302,9 @@ impl<'a> Shipment<'a> {
                 if !self.hash.add(segment.required(2)?) {
                     return Err(segment.refused("quantity_invalid", 2, "is not a decimal number"));
                 }
-                self.last().item.shipped(segment)?;
+                let mut notes = std::mem::take(&mut self.notes);
+                self.last().item.shipped(segment, &mut notes)?;
+                self.notes = notes;
             }
             (_, Some(Kind::Item)) if self.last().item.read(segment, code)? => {}
             ("LIN" | "SN1" | "SDQ", _) => {
@@ -311,10 +314,14 @@ impl<'a> Shipment<'a> {
             ("MEA", _) if code == "CT" => {
                 return Err(segment.refused("quantity_unsupported", 1, "is CT: it states counts"));
             }
+            ("TD1", Some(Kind::Pallet | Kind::Package | Kind::Item)) => {
+                let why = "is of one package or item, so it is left out";
+                self.notes.push(segment.refused("quantity_left_out", 1, why));
+            }
             (
-                "REF" | "DTM" | "TD1" | "TD5" | "TD3" | "TD4" | "PID" | "PO4" | "PAL" | "PKG" | "MEA" | "TSD"
-                | "FOB" | "ETD" | "CUR" | "SAC" | "PWK" | "GF" | "YNQ" | "LM" | "LQ" | "LH1" | "LH2" | "LH3"
-                | "LH4" | "LHT" | "LHR" | "LHE" | "LFH" | "LEP" | "V1" | "R4" | "DTP" | "MAN" | "NTE",
+                "REF" | "DTM" | "TD5" | "TD3" | "TD4" | "PID" | "PO4" | "PAL" | "PKG" | "MEA" | "TSD" | "FOB"
+                | "ETD" | "CUR" | "SAC" | "PWK" | "GF" | "YNQ" | "LM" | "LQ" | "LH1" | "LH2" | "LH3" | "LH4"
+                | "LHT" | "LHR" | "LHE" | "LFH" | "LEP" | "V1" | "R4" | "DTP" | "MAN" | "NTE",
                 Some(_),
             )
             | ("NTE", None) => {}
@@ -502,7 +509,7 @@ impl<'a> Shipment<'a> {
 
 impl<'a> Item<'a> {
     /// `SN1*1*24*EA**30*EA`: 24 shipped, of 30 ordered.
-    fn shipped(&mut self, segment: &Segment<'a>) -> Result<(), MapError> {
+    fn shipped(&mut self, segment: &Segment<'a>, notes: &mut Vec<MapError>) -> Result<(), MapError> {
         if self.shipped.replace(*segment).is_some() {
             return Err(segment.refused("quantity_unsupported", 2, "is a second quantity of the item"));
         }
@@ -510,6 +517,8 @@ impl<'a> Item<'a> {
             Some(stated) => quantity::level(&x12::decimal(stated), || segment.path(element)).map(Some),
             None => Ok(None),
         };
+        let to_date = segment.get(4).map(|_| segment.refused("quantity_left_out", 4, "is shipped to date"));
+        notes.extend(to_date);
         self.line.quantity = whole(2)?.unwrap_or_default();
         self.line.unit = segment.get(3).map(Text::from);
         self.line.ordered_quantity = whole(5)?;
