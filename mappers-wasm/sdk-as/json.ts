@@ -176,6 +176,56 @@ export class Json {
     return !this.half || refuse(this, "", "payload_invalid", "has half a surrogate pair, which is no character");
   }
 
+  private isWhole(): bool {
+    let whole = this.kind == Kind.Number;
+    for (let i = 0; whole && i < this.text.len; i++) {
+      const byte = this.text.byte(i);
+      whole = isDigit(byte) || byte == 0x2d;
+    }
+    return whole;
+  }
+
+  /** Whether a member is there and says something: it is neither null nor blank text. */
+  has(name: string): bool {
+    const found = this.get(name);
+    return found != null && (found.kind != Kind.String || found.text.trimmed().len > 0);
+  }
+
+  /**
+   * Text of a member, a string or an integer of any size, without the blanks around it; null when it is absent, null or blank. Refuses
+   * `payload_invalid`: ask `refusal`.
+   */
+  label(name: string): Text | null {
+    if (!this.once(name)) return null;
+    const found = this.get(name);
+    if (!found) return null;
+    if (found.kind != Kind.String && !found.isWhole()) {
+      refuse(found, "", "payload_invalid", "text is a string or an integer");
+      return null;
+    }
+    if (!found.isText()) return null;
+    const text = found.text.trimmed();
+    return text.len > 0 ? text : null;
+  }
+
+  /**
+   * An identifier without the blanks around it, of at most `charsMax` characters. Refuses what `id` does, `identifier_blank` and
+   * `identifier_too_long`.
+   */
+  identifier(name: string, charsMax: i32): Text | null {
+    if (this.get(name) && !this.has(name)) {
+      refuse(this, name, "identifier_blank", "is blank");
+      return null;
+    }
+    const text = this.id(name);
+    if (!text) return null;
+    if (text.chars() > charsMax) {
+      refuse(this, name, "identifier_too_long", "is too long");
+      return null;
+    }
+    return text;
+  }
+
   /**
    * An identifier: a string, or an integer of any size, whose every digit is kept. What a spreadsheet or an exporter made of one, such as
    * `4.00638E+12`, `#N/A` or `NULL`, is none. Refuses `payload_invalid`, `identifier_scientific`, `identifier_error_value`,
@@ -184,12 +234,7 @@ export class Json {
   id(name: string): Text | null {
     const found = this.there(name);
     if (!found) return null;
-    let whole = found.kind == Kind.Number;
-    for (let i = 0; whole && i < found.text.len; i++) {
-      const byte = found.text.byte(i);
-      whole = isDigit(byte) || byte == 0x2d;
-    }
-    if (found.kind != Kind.String && !whole) {
+    if (found.kind != Kind.String && !found.isWhole()) {
       refuse(found, "", "payload_invalid", "an identifier is a string or an integer");
       return null;
     }

@@ -694,12 +694,16 @@ bool sm_need(const sm_json *object, const char *name, sm_kind kind, const sm_jso
     return there(object, name, found) && of_kind(*found, kind);
 }
 
+static bool whole_number(const sm_json *value) {
+    bool whole = value->kind == SM_NUMBER;
+    for (uint32_t i = 0; whole && i < value->text.len; i++) whole = digit(value->text.at[i]) || value->text.at[i] == '-';
+    return whole;
+}
+
 bool sm_id(const sm_json *object, const char *name, sm_text *id) {
     const sm_json *found;
     if (!there(object, name, &found)) return false;
-    bool whole = found->kind == SM_NUMBER;
-    for (uint32_t i = 0; whole && i < found->text.len; i++) whole = digit(found->text.at[i]) || found->text.at[i] == '-';
-    if (found->kind != SM_STRING && !whole) {
+    if (found->kind != SM_STRING && !whole_number(found)) {
         return sm_refuse(found, NULL, "payload_invalid", SM_LITERAL("an identifier is a string or an integer"));
     }
     if (found->text.len == 0 || found->text.len > SM_ID_BYTES_MAX) {
@@ -715,10 +719,34 @@ bool sm_id(const sm_json *object, const char *name, sm_text *id) {
 }
 
 bool sm_identifier(const sm_json *object, const char *name, uint32_t chars_max, sm_text *id) {
+    const sm_json *found = sm_get(object, name);
+    if (found != NULL && found->kind == SM_STRING && found->text.len == 0) {
+        return sm_refuse(object, name, "identifier_blank", SM_LITERAL("is blank"));
+    }
     if (!sm_id(object, name, id)) return false;
     *id = sm_trimmed(*id);
     if (id->len == 0) return sm_refuse(object, name, "identifier_blank", SM_LITERAL("is blank"));
     if (sm_chars(*id) > chars_max) return sm_refuse(object, name, "identifier_too_long", SM_LITERAL("is too long"));
+    return true;
+}
+
+bool sm_has(const sm_json *object, const char *name) {
+    const sm_json *found = sm_get(object, name);
+    return found != NULL && (found->kind != SM_STRING || sm_trimmed(found->text).len > 0);
+}
+
+bool sm_label(const sm_json *object, const char *name, sm_text *text) {
+    const sm_json *found;
+    *text = SM_END;
+    if (object == NULL) return true;
+    if (!once(object, name, &found)) return false;
+    if (found == NULL || found->kind == SM_NULL) return true;
+    if (found->kind != SM_STRING && !whole_number(found)) {
+        return sm_refuse(found, NULL, "payload_invalid", SM_LITERAL("text is a string or an integer"));
+    }
+    if (!whole_text(found)) return false;
+    sm_text trimmed = sm_trimmed(found->text);
+    if (trimmed.len > 0) *text = trimmed;
     return true;
 }
 

@@ -95,6 +95,13 @@ bool sm_id(const sm_json *object, const char *name, sm_text *id);
  * `identifier_too_long`. */
 bool sm_identifier(const sm_json *object, const char *name, uint32_t chars_max, sm_text *id);
 
+/* Whether a member is there and says something: it is neither null nor blank text. `object` may be NULL. */
+bool sm_has(const sm_json *object, const char *name);
+
+/* Text of a member, a string or an integer of any size, without the blanks around it; `text->at` is NULL when it is absent, null or
+ * blank, or `object` is NULL. Refuses `payload_invalid`. */
+bool sm_label(const sm_json *object, const char *name, sm_text *text);
+
 /* Text of a member; `text->at` is NULL when it is absent, null or blank. Refuses `payload_invalid` when it is no string. */
 bool sm_optional_text(const sm_json *object, const char *name, sm_text *text);
 

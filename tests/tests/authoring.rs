@@ -78,6 +78,54 @@ fn a_json_sample_becomes_the_same_mapper_in_every_language() {
     }
 }
 
+/// Every sample of the folder becomes a mapper that builds, and takes the very sample that it was made of, in each language alike.
+#[test]
+fn varied_samples_become_mappers_that_take_them_in_every_language() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let samples = root().join("tests/data/authoring/samples");
+    let mut paths: Vec<_> = std::fs::read_dir(&samples).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    assert!(paths.len() >= 8, "{paths:?}");
+    for path in paths {
+        let stem = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let made: Vec<Value> = ["rust", "assemblyscript", "c"]
+            .iter()
+            .map(|language| {
+                let bundle = format!("{stem}-{language}");
+                let sample = path.to_str().unwrap();
+                let new =
+                    ["mapper", "new", "acme", "--dir", &bundle, "--lang", language, "--event-type", "stock"];
+                let said = document(folder, &[&new[..], &["--from-sample", sample]].concat());
+                assert_eq!(said["sample"], "mapped", "{stem} {language}: {said}");
+                let tested = document(folder, &["mapper", "test", &bundle, "--no-build", "--no-native"]);
+                assert_eq!(tested["failed"], 0, "{stem} {language}: {tested}");
+                let manifest = std::fs::read_to_string(folder.join(&bundle).join("Cargo.toml"));
+                let clone = root().display().to_string();
+                assert!(!manifest.unwrap_or_default().contains(&clone), "no path of this machine");
+                let out = folder.join(&bundle).join("fixtures/ordinary-sample.out.json");
+                let mut events: Value = serde_json::from_slice(&std::fs::read(out).unwrap()).unwrap();
+                // Notes are the mapper in Rust's own.
+                for event in events.as_array_mut().unwrap() {
+                    event.as_object_mut().unwrap().remove("notes");
+                }
+                events
+            })
+            .collect();
+        assert_eq!((&made[1], &made[2]), (&made[0], &made[0]), "{stem}");
+    }
+    let nested = folder.join("nested-german-rust/fixtures/ordinary-sample.out.json");
+    let events: Value = serde_json::from_slice(&std::fs::read(nested).unwrap()).unwrap();
+    let data: Vec<&Value> = events.as_array().unwrap().iter().map(|event| &event["data"]).collect();
+    assert_eq!(
+        data,
+        [
+            &json!({"warehouseId": "NORD", "sku": "A-1", "quantityOnHand": 1234}),
+            &json!({"warehouseId": "NORD", "sku": "4711", "quantityOnHand": 7, "title": "Kanne"}),
+        ]
+    );
+}
+
 #[test]
 fn a_file_becomes_a_mapper_in_rust_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();

@@ -53,6 +53,7 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
         (
             "sluice-cli",
             vec![
+                "sluice-acceptance",
                 "sluice-core",
                 "sluice-formats",
                 "sluice-aws",

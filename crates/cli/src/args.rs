@@ -20,7 +20,7 @@ pub use mapper::{
 };
 pub use workshop::{
     BenchArgs, BuildArgs, CheckArgs, FixtureArgs, ModuleArgs, NewArgs, RunArgs, ShadowArgs, TestArgs,
-    TypegenArgs,
+    TryArgs, TypegenArgs,
 };
 
 /// The local cloud's AWS endpoint, unless told otherwise.

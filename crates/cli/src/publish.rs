@@ -5,8 +5,6 @@
 //! statements after the manifest, the pointer written after those; a pointer is replaced only by who has seen it. Used by
 //! `sluice mapper publish` and by `sluice dev --examples`.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -16,42 +14,22 @@ use sluice_core::bundle::{
     Build, ChangeKind, Decision, FileRef, MODULE_FILE, Manifest, SignedBuild, blob_key, build_key,
     manifest_key,
 };
-use sluice_core::canonical;
-use sluice_core::contract::{CanonicalRef, Contract};
+use sluice_core::contract::CanonicalRef;
 use sluice_core::digest::Sha256Hex;
 use sluice_core::id::{EventType, VendorId};
 use sluice_core::port::{BundleStore, MapperPointers};
-use sluice_core::schema::Schema;
 use sluice_core::{Code, Fault};
 use sluice_mapper_host::TargetSpec;
+
+mod folder;
 
 use crate::error::CliError;
 use crate::pointer::{self, Activated};
 use crate::signing::Signer;
 
-/// Name of the contract in a bundle's folder.
-pub const CONTRACT_FILE: &str = "mapper.toml";
-
-/// Folder of the fixtures in a bundle's folder.
-pub const FIXTURES_FOLDER: &str = "fixtures";
-
-/// Largest module, in bytes (design section 5).
-const MODULE_BYTES_MAX: u64 = 2 << 20;
-/// Largest schema, contract or fixture, in bytes: far beyond any real one.
-const TEXT_BYTES_MAX: u64 = 1 << 20;
-/// Most fixtures of a bundle.
-const FIXTURES_MAX: usize = 1_000;
-
-/// A bundle's files, checked.
-#[derive(Debug, Clone)]
-pub struct Bundle {
-    /// `mapper.toml`.
-    pub contract: Contract,
-    /// [`MODULE_FILE`], the schemas and the fixtures, by path.
-    pub files: BTreeMap<String, Bytes>,
-    /// Where the module was read from.
-    module_path: PathBuf,
-}
+pub use folder::{
+    Bundle, CONTRACT_FILE, FIXTURES_FOLDER, TEXT_BYTES_MAX, contract_of, module_path, read_inside,
+};
 
 /// A module compiled ahead of time.
 #[derive(Debug, Clone)]
@@ -62,49 +40,6 @@ pub struct Native {
     pub fingerprint: String,
     /// The code.
     pub bytes: Bytes,
-}
-
-impl Bundle {
-    /// Reads a bundle's folder, and the module from `wasm`. Everything that can be judged without running the module is.
-    pub fn read(folder: &Path, wasm: &Path) -> Result<Self, CliError> {
-        let path = folder.join(CONTRACT_FILE);
-        if !path.is_file() {
-            return Err(CliError::InvalidFile {
-                path: folder.to_owned(),
-                problem: format!("has no {CONTRACT_FILE}, so it is not a bundle"),
-                hint: Some(
-                    "name the folder that holds mapper.toml, e.g. mappers-wasm/vendor-a-inventory".into(),
-                ),
-            });
-        }
-        let text = read(&path, TEXT_BYTES_MAX)?;
-        let contract = contract(&path, &text)?;
-        let mut files = BTreeMap::new();
-        for (version, name) in &contract.payload.versions {
-            let path = folder.join(name);
-            let text = read(&path, TEXT_BYTES_MAX)?;
-            Schema::compile(&text).map_err(|error| CliError::InvalidFile {
-                path,
-                problem: format!("is {error}"),
-                hint: Some(format!("payload.versions of {CONTRACT_FILE} names it for version {version}")),
-            })?;
-            files.insert(name.clone(), text);
-        }
-        fixtures(folder, &mut files)?;
-        files.insert(MODULE_FILE.to_owned(), read(wasm, MODULE_BYTES_MAX)?);
-        Ok(Self { contract, files, module_path: wasm.to_owned() })
-    }
-
-    /// The module.
-    pub fn module(&self) -> Bytes {
-        self.files.get(MODULE_FILE).cloned().unwrap_or_default()
-    }
-
-    /// The manifest, and with it the bundle's name.
-    pub fn manifest(&self) -> Manifest {
-        let files = self.files.iter().map(|(name, bytes)| (name.clone(), FileRef::of(bytes))).collect();
-        Manifest { contract: self.contract.clone(), files }
-    }
 }
 
 /// What becomes of the pointer.
@@ -469,112 +404,18 @@ async fn contains(store: &dyn BundleStore, key: &str) -> Result<bool, Fault> {
     }
 }
 
-/// Adds the files of `fixtures/`, which are published with the bundle that they prove.
-fn fixtures(folder: &Path, files: &mut BTreeMap<String, Bytes>) -> Result<(), CliError> {
-    let path = folder.join(FIXTURES_FOLDER);
-    if !path.is_dir() {
-        return Ok(());
-    }
-    let failed = |source| CliError::ReadFile { path: path.clone(), source };
-    for (index, entry) in std::fs::read_dir(&path).map_err(failed)?.enumerate() {
-        let entry = entry.map_err(failed)?;
-        if !entry.file_type().map_err(failed)?.is_file() {
-            continue;
-        }
-        if index >= FIXTURES_MAX {
-            return Err(CliError::InvalidFile {
-                path: path.clone(),
-                problem: format!("has more than {FIXTURES_MAX} files"),
-                hint: None,
-            });
-        }
-        let name = entry.file_name().to_string_lossy().into_owned();
-        files.insert(format!("{FIXTURES_FOLDER}/{name}"), read(&entry.path(), TEXT_BYTES_MAX)?);
-    }
-    Ok(())
-}
-
-/// Where the module of a bundle's folder is: beside its contract, or where `cargo xtask build` leaves it.
-pub fn module_path(folder: &Path) -> Result<PathBuf, CliError> {
-    let beside = folder.join(MODULE_FILE);
-    if beside.is_file() {
-        return Ok(beside);
-    }
-    let absolute = std::fs::canonicalize(folder)
-        .map_err(|source| CliError::ReadFile { path: folder.to_owned(), source })?;
-    let name = absolute.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let built = Path::new("target").join("mappers").join(format!("{name}.wasm"));
-    absolute.ancestors().map(|ancestor| ancestor.join(&built)).find(|path| path.is_file()).ok_or_else(|| {
-        CliError::InvalidFile {
-            path: folder.to_owned(),
-            problem: format!("has no {MODULE_FILE}, and there is no {} above it", built.display()),
-            hint: Some(
-                "build the mappers with `cargo xtask build`, or name the module with --wasm FILE".into(),
-            ),
-        }
-    })
-}
-
-fn read(path: &Path, bytes_max: u64) -> Result<Bytes, CliError> {
-    let failed = |source| CliError::ReadFile { path: path.to_owned(), source };
-    let length = std::fs::metadata(path).map_err(failed)?.len();
-    if length > bytes_max {
-        return Err(CliError::InvalidFile {
-            path: path.to_owned(),
-            problem: format!("has {length} bytes, more than {bytes_max}"),
-            hint: None,
-        });
-    }
-    std::fs::read(path).map(Bytes::from).map_err(failed)
-}
-
-/// The contract of a bundle's folder.
-pub fn contract_of(folder: &Path) -> Result<Contract, CliError> {
-    let path = folder.join(CONTRACT_FILE);
-    contract(&path, &read(&path, TEXT_BYTES_MAX)?)
-}
-
-fn contract(path: &Path, text: &[u8]) -> Result<Contract, CliError> {
-    let invalid = |problem: String| CliError::InvalidFile { path: path.to_owned(), problem, hint: None };
-    let text = std::str::from_utf8(text).map_err(|error| invalid(format!("is not text: {error}")))?;
-    let mut contract: Contract = toml::from_str(text)
-        .map_err(|error| invalid(format!("is not a contract: {}", error.to_string().trim_end())))?;
-    contract.check().map_err(|error| invalid(format!("is not a contract: {error}")))?;
-    contract.embed_schemas(|name| {
-        let path = path.with_file_name(name);
-        let bytes = read(&path, TEXT_BYTES_MAX)?;
-        String::from_utf8(bytes.into()).map_err(|error| CliError::InvalidFile {
-            path,
-            problem: format!("is not text: {error}"),
-            hint: None,
-        })
-    })?;
-    contract.check().map_err(|error| invalid(format!("is not a contract: {error}")))?;
-    if contract.payload.versions.values().any(|name| name == MODULE_FILE) {
-        return Err(invalid(format!("names {MODULE_FILE} as a schema")));
-    }
-    if canonical::schema(&contract.canonical).is_none() {
-        let known: Vec<String> =
-            canonical::SCHEMAS.iter().map(|(name, version, _)| format!("{name} {version}")).collect();
-        return Err(invalid(format!(
-            "maps to {} {}, which Sluice does not know; known are {}",
-            contract.canonical.r#type,
-            contract.canonical.version,
-            known.join(", ")
-        )));
-    }
-    Ok(contract)
-}
-
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test's own constants")]
+
+    use std::path::Path;
 
     use async_trait::async_trait;
     use p256::ecdsa::SigningKey;
     use sluice_core::bundle::{ActiveMapper, Arm, CanaryCounts, MapperChange, builds_prefix};
     use sluice_core::testing::{Failure, World};
 
+    use super::folder::MODULE_BYTES_MAX;
     use super::*;
     use crate::error::ExitKind;
     use crate::pointer::TRIES_MAX;

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use serde_path_to_error::{Path, Segment};
 use sluice_formats::identifier::spoilt;
 
-use crate::MapError;
+use crate::{MapError, text};
 
 /// Reads a payload as `T`. Borrow from it where you can (`#[serde(borrow)]`): what is not copied costs nothing.
 ///
@@ -123,6 +123,90 @@ impl Serialize for Id<'_> {
     }
 }
 
+/// Text that a vendor sends as a string, blank or not, or as an integer of any size, whose every digit is kept: a name, a code, an
+/// identifier that [`text::identifier`](crate::text::identifier) is to judge.
+///
+/// Not accepted: a fraction, an exponent, a truth value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Label<'a>(Cow<'a, str>);
+
+impl<'a> Label<'a> {
+    /// The text without the blanks around it; empty if there is nothing else.
+    #[must_use]
+    pub fn text(&self) -> Cow<'a, str> {
+        text::trimmed(self.0.clone())
+    }
+
+    /// The text, unless it is blank or has more than `chars_max` characters: a code that is too long is not cut to another one.
+    #[must_use]
+    pub fn known(&self, chars_max: usize) -> Option<Cow<'a, str>> {
+        let text = self.text();
+        let fits = text.len() <= chars_max || text.chars().count() <= chars_max;
+        (fits && !text.is_empty()).then_some(text)
+    }
+
+    /// The same, of an optional member of the canonical type: text that is too long is left out with a note, `text_too_long`.
+    #[must_use]
+    pub fn noted(
+        &self,
+        chars_max: usize,
+        notes: &mut Vec<MapError>,
+        path: impl FnOnce() -> String,
+    ) -> Option<Cow<'a, str>> {
+        let known = self.known(chars_max);
+        if known.is_none() && !self.text().is_empty() {
+            let why = format!("is left out: it has more than {chars_max} characters");
+            notes.push(MapError::new("text_too_long", path(), why));
+        }
+        known
+    }
+
+    /// A text for people: what is beyond `chars_max` characters is left out with a note, `text_cut`.
+    #[must_use]
+    pub fn cut(
+        &self,
+        chars_max: usize,
+        notes: &mut Vec<MapError>,
+        path: impl FnOnce() -> String,
+    ) -> Option<Cow<'a, str>> {
+        let text = self.text();
+        if text.is_empty() {
+            return None;
+        }
+        let (before, text) = (text.len(), text::cut(text, chars_max));
+        if text.len() < before {
+            notes.push(MapError::new("text_cut", path(), format!("is cut to {chars_max} characters")));
+        }
+        Some(text)
+    }
+
+    /// A GTIN: what has not the form of one is left out with a note, `gtin_invalid`.
+    #[must_use]
+    pub fn gtin(&self, notes: &mut Vec<MapError>, path: impl FnOnce() -> String) -> Option<Cow<'a, str>> {
+        let text = self.text();
+        if text.is_empty() {
+            return None;
+        }
+        if text::is_gtin(&text) {
+            return Some(text);
+        }
+        let why = format!("{text:?} is left out: it does not have 8, 12, 13 or 14 digits");
+        notes.push(MapError::new("gtin_invalid", path(), why));
+        None
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Label<'a> {
+    fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
+        let raw = <&RawValue>::deserialize(reader)?.get();
+        match raw.as_bytes().first() {
+            Some(b'"') => Ok(Self(string(raw).map_err(D::Error::custom)?)),
+            Some(b'-' | b'0'..=b'9') if !raw.contains(['.', 'e', 'E']) => Ok(Self(Cow::Borrowed(raw))),
+            _ => Err(D::Error::custom("text is a string or an integer")),
+        }
+    }
+}
+
 /// A number that JSON Schema calls an integer, exactly: `2`, `2.0`, `2e0` and `20e-1` are the same two, `2.5` is none. It is read
 /// digit by digit, never through a float. Source: JSON Schema 2020-12, validation, section 6.1.1.
 ///
@@ -228,6 +312,12 @@ impl<'a> Decimal<'a> {
         Some(Self::new(if fraction.is_empty() { ones.to_owned() } else { format!("{ones}.{fraction}") }))
     }
 
+    /// Nothing was stated: text of nothing, or of blanks.
+    #[must_use]
+    pub fn is_blank(&self) -> bool {
+        self.0.trim().is_empty()
+    }
+
     /// The digits as they were sent.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -266,6 +356,41 @@ fn string(raw: &str) -> Result<Cow<'_, str>, serde_json::Error> {
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_label_is_text_without_blanks_around_it_or_nothing() {
+        #[derive(serde::Deserialize)]
+        struct Named<'a> {
+            #[serde(borrow)]
+            name: Label<'a>,
+        }
+        let label = |text: &'static str| read::<Named<'static>>(text.as_bytes()).map(|named| named.name);
+        for (text, known, cut) in [
+            (r#"{"name":" A-1 "}"#, Some("A-1"), Some("A-1")),
+            (r#"{"name":820982911946154508123}"#, None, Some("820982911946")),
+            (r#"{"name":"äöüäöüäöüäöü"}"#, Some("äöüäöüäöüäöü"), Some("äöüäöüäöüäöü")),
+            (r#"{"name":""}"#, None, None),
+            (r#"{"name":" \t"}"#, None, None),
+        ] {
+            let label = label(text).unwrap();
+            let mut notes = Vec::new();
+            let path = || "/name".to_owned();
+            assert_eq!(label.noted(12, &mut notes, path).as_deref(), known, "{text}");
+            assert_eq!(label.cut(12, &mut notes, path).as_deref(), cut, "{text}");
+            assert_eq!(label.gtin(&mut notes, path), None, "{text}");
+            let codes: Vec<&str> = notes.iter().map(MapError::code).collect();
+            let expected: &[&str] = match (known, cut) {
+                (Some(_), _) => &["gtin_invalid"],
+                (None, Some(_)) => &["text_too_long", "text_cut", "gtin_invalid"],
+                (None, None) => &[],
+            };
+            assert_eq!(codes, expected, "{text}");
+        }
+        for text in [r#"{"name":1.5}"#, r#"{"name":true}"#, r#"{"name":["x"]}"#] {
+            let refused = label(text).unwrap_err();
+            assert_eq!((refused.code(), refused.path()), ("payload_invalid", "/name"));
+        }
+    }
 
     #[derive(Debug, serde::Deserialize)]
     struct Order<'a> {

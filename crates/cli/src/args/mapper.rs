@@ -10,7 +10,8 @@ use super::{Since, parse_since};
 use crate::signing::{KEY_DEFAULT, KeySource};
 
 use super::workshop::{
-    BenchArgs, BuildArgs, CheckArgs, FixtureArgs, NewArgs, RunArgs, ShadowArgs, TestArgs, TypegenArgs,
+    BenchArgs, BuildArgs, CheckArgs, FixtureArgs, ModuleArgs, NewArgs, RunArgs, ShadowArgs, TestArgs,
+    TryArgs, TypegenArgs,
 };
 
 /// `sluice mapper`.
@@ -24,6 +25,8 @@ pub enum MapperCommand {
     Check(CheckArgs),
     /// Map one message, and show what it takes of each limit.
     Run(RunArgs),
+    /// Take a whole HTTP request through acceptance, schema and mapper, offline, and show each step.
+    Try(TryArgs),
     /// Run the fixtures of bundles within production's limits.
     Test(TestArgs),
     /// Measure a bundle's fixtures.
@@ -58,9 +61,12 @@ pub struct PublishArgs {
     /// Folder with mapper.toml and the schemas that it names.
     #[arg(value_name = "BUNDLE_DIR")]
     pub bundle: PathBuf,
-    /// The module [default: target/mappers/<folder>.wasm of the repository, or mapper.wasm in the folder].
-    #[arg(long, value_name = "FILE")]
-    pub wasm: Option<PathBuf>,
+    /// Which module [default: the one that is built now of the folder's sources].
+    #[command(flatten)]
+    pub module: ModuleArgs,
+    /// Do not run the fixtures first.
+    #[arg(long)]
+    pub no_test: bool,
     /// Why, for the record.
     #[arg(long, default_value = "published with sluice mapper publish")]
     pub reason: String,
@@ -92,9 +98,12 @@ pub struct PromoteArgs {
     /// The bundle: its digest (or the first 8 digits or more), or a bundle's folder, which is published first.
     #[arg(value_name = "DIGEST|BUNDLE_DIR")]
     pub bundle: String,
-    /// With a folder: the module.
-    #[arg(long, value_name = "FILE")]
-    pub wasm: Option<PathBuf>,
+    /// With a folder: which module [default: the one that is built now of the folder's sources].
+    #[command(flatten)]
+    pub module: ModuleArgs,
+    /// With a folder: do not run the fixtures first.
+    #[arg(long)]
+    pub no_test: bool,
     /// Only this share of the events, on trial; `normalize` takes it back by itself if it does worse.
     #[arg(long, value_name = "PERCENT")]
     pub canary: Option<Percent>,

@@ -31,8 +31,8 @@ pub struct NewArgs {
     #[arg(long, value_enum, default_value_t = Language::Rust)]
     pub lang: Language,
     /// A message of the vendor's: JSON, bare or in an envelope; CSV with a header line; X12 846, 850 or 856. What it looks like and a first
-    /// mapping are inferred. Several are better than one.
-    #[arg(long, value_name = "FILE")]
+    /// mapping are inferred. Several are better than one: what only some of them have is optional. Of a folder every file is one.
+    #[arg(long, value_name = "FILE|DIR")]
     pub from_sample: Vec<PathBuf>,
     /// The vendor's name of this kind of message [default: what the sample's envelope or transaction set says, or stock_update].
     #[arg(long = "event-type", value_name = "TYPE")]
@@ -43,6 +43,10 @@ pub struct NewArgs {
     /// The folder to make [default: <vendor>-<event type> here, or in mappers-wasm/ of Sluice's repository].
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
+    /// JSON that comes as the vendor sends it, to /v1/sources/<vendor>, and not in an envelope: the contract says where its kind, id and
+    /// time are.
+    #[arg(long)]
+    pub native: bool,
     /// Only write the files: no module, and no expectation for the sample.
     #[arg(long)]
     pub no_build: bool,
@@ -80,6 +84,35 @@ pub struct RunArgs {
     /// receivedAt.
     #[arg(long, value_name = "FILE")]
     pub meta: Option<PathBuf>,
+    /// Which module.
+    #[command(flatten)]
+    pub module: ModuleArgs,
+}
+
+/// `sluice mapper try`.
+#[derive(Debug, Args)]
+pub struct TryArgs {
+    /// Folders of bundles of one vendor: acceptance chooses the contract among them.
+    #[arg(value_name = "BUNDLE_DIR", required = true)]
+    pub bundles: Vec<PathBuf>,
+    /// The request: request line, headers, an empty line, and the body byte for byte; - for standard input.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["body", "header", "path"])]
+    pub request: Option<PathBuf>,
+    /// Instead: the body alone, posted to where the contract takes it; - for standard input.
+    #[arg(long, value_name = "FILE")]
+    pub body: Option<PathBuf>,
+    /// With --body: a header, `Name: value`.
+    #[arg(long, value_name = "HEADER", requires = "body")]
+    pub header: Vec<String>,
+    /// With --body: where it is posted to [default: by the contract].
+    #[arg(long, value_name = "PATH", requires = "body")]
+    pub path: Option<String>,
+    /// A secret that the vendor signs with. Without one the request is signed anew, so that only the rest is judged.
+    #[arg(long, value_name = "SECRET")]
+    pub secret: Vec<String>,
+    /// The moment at which it comes in, RFC 3339 [default: now].
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<jiff::Timestamp>,
     /// Which module.
     #[command(flatten)]
     pub module: ModuleArgs,

@@ -16,6 +16,7 @@ mod rollback;
 mod run;
 mod shadow;
 mod test;
+mod trial;
 mod typegen;
 
 use sluice_core::contract::Contract;
@@ -34,6 +35,7 @@ pub async fn run(command: MapperCommand, global: &Global, output: &Output) -> Re
         MapperCommand::Check(args) => check::run(&args, output),
         MapperCommand::Run(args) => run::run(&args, output),
         MapperCommand::Test(args) => test::run(&args, output),
+        MapperCommand::Try(args) => trial::run(&args, output).await,
         MapperCommand::Bench(args) => bench::run(&args, output),
         MapperCommand::Typegen(args) => typegen::run(&args, output),
         MapperCommand::Shadow(args) => shadow::run(&args, &Cloud::connect(global).await?, output).await,

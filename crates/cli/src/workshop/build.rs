@@ -94,10 +94,43 @@ pub fn all_bundles() -> Result<Vec<PathBuf>, CliError> {
     Ok(folders)
 }
 
+/// Where a bundle in Rust outside the repository finds the SDK: a link to the clone, in the bundle's folder. Its `Cargo.toml` names the
+/// SDK through it, so that no path of a machine is in a file that is kept.
+const SDK_LINK: &str = ".sluice";
+
+/// Makes the link to the clone, or makes it anew when it leads elsewhere: the folder may come from another machine.
+pub fn link_sdk(folder: &Path, repository: &Path) -> Result<(), CliError> {
+    let manifest = std::fs::read_to_string(folder.join("Cargo.toml")).unwrap_or_default();
+    if !manifest.contains(&format!("\"{SDK_LINK}/")) {
+        return Ok(());
+    }
+    let link = folder.join(SDK_LINK);
+    let failed = |source| CliError::WriteFile { path: link.clone(), source };
+    match std::fs::read_link(&link) {
+        Ok(target) if target == repository => return Ok(()),
+        Ok(_) => std::fs::remove_file(&link).map_err(failed)?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        // Something else than a link is the author's own.
+        Err(_) => return Ok(()),
+    }
+    linked(repository, &link).map_err(failed)
+}
+
+#[cfg(unix)]
+fn linked(target: &Path, link: &Path) -> std::io::Result<()> {
+    std::os::unix::fs::symlink(target, link)
+}
+
+#[cfg(not(unix))]
+fn linked(target: &Path, link: &Path) -> std::io::Result<()> {
+    std::os::windows::fs::symlink_dir(target, link)
+}
+
 /// Builds the bundle in a folder and gives its module. What the compiler says goes to standard error.
 pub fn build(folder: &Path, output: &Output) -> Result<PathBuf, CliError> {
     let folder = bundle_folder(folder)?;
     let repository = repository(&folder)?;
+    link_sdk(&folder, &repository)?;
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(&repository).args(["xtask", "build-mappers", "--only"]).arg(&folder);
     run(&mut command, "the mapper does not build", output)?;
@@ -109,6 +142,7 @@ pub fn test_natively(folder: &Path, output: &Output) -> Result<bool, CliError> {
     if Language::of(folder) != Some(Language::Rust) {
         return Ok(false);
     }
+    link_sdk(folder, &repository(folder)?)?;
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(["test", "--quiet", "--manifest-path"]).arg(folder.join("Cargo.toml"));
     // Its own folder for what is built natively, unless the user has one, so that modules are not built anew after each test.

@@ -11,6 +11,8 @@ use sluice_core::schema::Schema;
 use sluice_mapper_host::{TargetSpec, compile, inspect};
 
 use super::fixtures::{self, FIXTURES_FOLDER, NOTES_FILE, case_name, with};
+use super::request;
+use super::requests::request_case_name;
 use crate::error::CliError;
 use crate::publish::CONTRACT_FILE;
 
@@ -190,7 +192,8 @@ fn check_fixtures(
     let fixtures = folder.join(FIXTURES_FOLDER);
     let files = entries(&fixtures);
     let cases: BTreeSet<String> = files.iter().filter_map(|path| case_name(path)).collect();
-    checked.fixtures = cases.len();
+    let requests: BTreeSet<String> = files.iter().filter_map(|path| request_case_name(path)).collect();
+    checked.fixtures = cases.len() + requests.len();
     if cases.is_empty() {
         checked.fault(
             FIXTURES_FOLDER,
@@ -203,14 +206,24 @@ fn check_fixtures(
         if case_name(path).is_some() || name == NOTES_FILE {
             continue;
         }
+        if request_case_name(path).is_some() {
+            check_request(folder, path, checked);
+            continue;
+        }
         let case = ["out.json", "err.json", "meta.json"]
             .iter()
             .find_map(|ending| name.strip_suffix(ending)?.strip_suffix('.'));
-        match case {
+        let of_request = ["answer.json", "request.json"]
+            .iter()
+            .find_map(|ending| name.strip_suffix(ending)?.strip_suffix('.'));
+        if of_request.is_some_and(|case| requests.contains(case)) {
+            continue;
+        }
+        match case.or(of_request) {
             None => checked.fault(
                 relative(folder, path),
                 "fixture_name",
-                "is no part of a case: <case>.in.<format>, .out.json, .err.json or .meta.json; notes are in NOTES.md",
+                "is no part of a case: <case>.in.<format>, .out.json, .err.json or .meta.json; or <case>.request.http, .answer.json or .request.json; notes are in NOTES.md",
             ),
             Some(case) if !cases.contains(case) => checked.fault(
                 relative(folder, path),
@@ -222,6 +235,21 @@ fn check_fixtures(
     }
     for path in files.iter().filter(|path| case_name(path).is_some()) {
         check_case(folder, path, contract, schemas, checked);
+    }
+}
+
+fn check_request(folder: &Path, path: &Path, checked: &mut Checked) {
+    let read = fixtures::read(path).map_err(|error| error.to_string());
+    if let Err(problem) = read.and_then(|bytes| request::read(&bytes).map(drop)) {
+        return checked.fault(relative(folder, path), "fixture_unreadable", problem);
+    }
+    let case = request_case_name(path).unwrap_or_default();
+    if !path.with_file_name(format!("{case}.answer.json")).is_file() {
+        checked.fault(
+            relative(folder, path),
+            "fixture_expectation",
+            format!("{case} has no .answer.json: `sluice mapper test --update` writes what comes of it"),
+        );
     }
 }
 

@@ -23,6 +23,7 @@ use sluice_mapping::{Bundle, Message, Meta, execute};
 use super::diff::{Difference, differences};
 use crate::error::CliError;
 use crate::output::{Tone, paint, printable};
+use crate::publish;
 
 /// Folder of the fixtures in a bundle.
 pub const FIXTURES_FOLDER: &str = "fixtures";
@@ -94,9 +95,6 @@ pub fn cases(folder: &Path, contract: &Contract) -> Result<Vec<Case>, CliError> 
     for path in entries.flatten().map(|entry| entry.path()) {
         let Some(name) = case_name(&path) else { continue };
         let stem = fixtures.join(&name);
-        let read = |path: &Path| {
-            std::fs::read(path).map_err(|source| CliError::ReadFile { path: path.to_owned(), source })
-        };
         let overlay = with(&stem, "meta.json");
         let own =
             match overlay.is_file() {
@@ -117,6 +115,12 @@ pub fn cases(folder: &Path, contract: &Contract) -> Result<Vec<Case>, CliError> 
     }
     cases.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(cases)
+}
+
+/// A file of a bundle's fixtures.
+pub fn read(path: &Path) -> Result<Vec<u8>, CliError> {
+    let folder = path.parent().and_then(Path::parent).unwrap_or(Path::new("."));
+    publish::read_inside(folder, path, publish::TEXT_BYTES_MAX).map(Into::into)
 }
 
 /// The case that a file is the message of.
@@ -377,6 +381,39 @@ impl Case {
     fn file(&self, ending: &str) -> PathBuf {
         with(&self.stem, ending)
     }
+}
+
+/// Compares what came of a case with the one file that says what must; with `update` writes it.
+pub fn compared(path: &Path, actual: &Value, update: bool) -> Result<Outcome, CliError> {
+    let held = match path.exists() {
+        true => Some(read(path)?),
+        false => None,
+    };
+    let text = pretty(actual);
+    if held.as_deref() == Some(text.as_bytes()) {
+        return Ok(Outcome::Passed);
+    }
+    if update {
+        std::fs::write(path, text).map_err(|source| CliError::WriteFile { path: path.to_owned(), source })?;
+        return Ok(Outcome::Updated);
+    }
+    let name = name_of(path);
+    let Some(held) = held else {
+        return Ok(Outcome::Failed(Failure {
+            differences: differences(&Value::Null, actual),
+            ..Failure::new(format!("there is no {name}; `--update` writes it"))
+        }));
+    };
+    let expected: Value = match serde_json::from_slice(&held) {
+        Ok(expected) => expected,
+        Err(error) => return Ok(Outcome::Failed(Failure::new(format!("{name} is no JSON: {error}")))),
+    };
+    let differences = differences(&expected, actual);
+    let message = match differences.is_empty() {
+        true => format!("{name} has the same values, in another order or layout"),
+        false => format!("something else comes of the request than {name} says"),
+    };
+    Ok(Outcome::Failed(Failure { differences, ..Failure::new(message) }))
 }
 
 fn refusal_of(fault: &Fault) -> Value {

@@ -1,378 +1,137 @@
-//! What samples of a vendor's messages look like: their shape, a JSON Schema for it, and which member is likely which canonical one.
+//! What samples of a vendor's messages look like, and which member is likely which canonical one.
 //!
-//! Numbers are read by their digits, never through a float: an identifier of twenty digits stays an integer, `10.00` is a decimal.
+//! Every place of a message is a [`Leaf`] that is either used or listed as not used, however deep it is: arrays are entered, and a
+//! member is reached through the arrays and objects on its way ([`Step`]).
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
-use serde_json::{Map, Value, json};
-use sluice_core::json::{Json, push_pointer};
+use serde_json::Value;
+use sluice_core::json::push_pointer;
 
-use super::typegen::{Field, Type, words};
+use super::typegen::Field;
 
-/// What was seen at one place, over all samples.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Shape {
-    /// How often something was there.
-    pub seen: usize,
-    nulls: usize,
-    booleans: usize,
-    integers: usize,
-    decimals: usize,
-    strings: usize,
-    /// Of the strings: RFC 3339 with an offset; days.
-    times: usize,
-    days: usize,
-    /// Of the strings and decimals: `12`, `12.000`.
-    wholes: usize,
-    objects: usize,
-    /// Members in the order in which they were first seen.
-    pub members: Vec<(String, Shape)>,
-    arrays: usize,
-    /// What the items of arrays look like, if any had items.
-    pub items: Option<Box<Shape>>,
+mod names;
+mod shape;
+
+use names::{SCORE_MIN, SYNONYMS, TIMES, score};
+pub use shape::Shape;
+
+/// One step from a value to what is in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// To a member of an object.
+    Member {
+        /// Its name.
+        name: String,
+        /// Sometimes absent or `null`.
+        optional: bool,
+    },
+    /// To the items of an array.
+    Items {
+        /// Sometimes `null`.
+        optional: bool,
+    },
 }
 
-impl Shape {
-    /// Adds a sample.
-    pub fn add(&mut self, value: &Json) {
-        self.seen += 1;
-        match value {
-            Json::Null => self.nulls += 1,
-            Json::Bool(_) => self.booleans += 1,
-            Json::Number(token) if token.contains(['.', 'e', 'E']) => {
-                self.decimals += 1;
-                self.wholes += usize::from(is_whole(token));
-            }
-            Json::Number(_) => self.integers += 1,
-            Json::String(text) => {
-                self.strings += 1;
-                self.times += usize::from(text.contains(['T', 't']) && text.parse::<Timestamp>().is_ok());
-                self.days += usize::from(text.len() == 10 && text.parse::<jiff::civil::Date>().is_ok());
-                self.wholes += usize::from(is_whole(text));
-            }
-            Json::Array(items) => {
-                self.arrays += 1;
-                for item in items {
-                    self.items.get_or_insert_default().add(item);
-                }
-            }
-            Json::Object(members) => {
-                self.objects += 1;
-                for member in members {
-                    match self.members.iter_mut().find(|(name, _)| *name == member.key) {
-                        Some((_, shape)) => shape.add(&member.value),
-                        None => {
-                            let mut shape = Self::default();
-                            shape.add(&member.value);
-                            self.members.push((member.key.clone(), shape));
-                        }
-                    }
-                }
-            }
+impl Step {
+    /// Whether it sometimes leads to nothing.
+    pub fn is_optional(&self) -> bool {
+        match self {
+            Self::Member { optional, .. } | Self::Items { optional } => *optional,
         }
-    }
-
-    /// Whether it was `null` once.
-    pub fn nullable(&self) -> bool {
-        self.nulls > 0
-    }
-
-    /// Only objects, or `null`.
-    pub fn is_object(&self) -> bool {
-        self.objects > 0 && self.objects + self.nulls == self.seen
-    }
-
-    /// Only arrays of objects, or `null`.
-    pub fn is_list_of_objects(&self) -> bool {
-        self.arrays > 0
-            && self.arrays + self.nulls == self.seen
-            && self.items.as_ref().is_some_and(|items| items.is_object())
-    }
-
-    /// What a column of a file holds, for a person.
-    pub fn column(&self) -> String {
-        let kind = match self.strings {
-            0 => return "empty".into(),
-            all if all == self.wholes => "whole numbers",
-            all if all == self.times => "times",
-            all if all == self.days => "days",
-            _ => "text",
-        };
-        if self.nulls > 0 { format!("{kind}, sometimes none") } else { kind.into() }
-    }
-
-    /// Text that is a moment.
-    pub fn is_time(&self) -> bool {
-        self.times > 0 && self.times + self.nulls == self.seen
-    }
-
-    fn fits(&self, kind: &Type) -> bool {
-        let all = |seen: usize| seen > 0 && seen + self.nulls == self.seen;
-        match kind {
-            // An identifier is a text to us, whatever the vendor writes.
-            Type::Text => all(self.strings + self.integers) && !self.is_time(),
-            Type::Integer => all(self.integers + self.wholes),
-            Type::Boolean => all(self.booleans),
-            Type::Enum(_) | Type::List(_) | Type::Struct(_) | Type::Nullable(_) => false,
-        }
-    }
-
-    /// The schema: types, nullability, formats; required is what `required` says of a pointer, and what each of several had.
-    ///
-    /// No enumerations: a few samples never show all the values that a vendor has, and a schema that is too narrow quarantines good
-    /// messages.
-    pub fn schema(&self, pointer: &str, required: &dyn Fn(&str) -> bool) -> Value {
-        let mut schema = Map::new();
-        let mut types: Vec<&str> = Vec::new();
-        for (seen, name) in [(self.objects, "object"), (self.arrays, "array"), (self.strings, "string")] {
-            if seen > 0 {
-                types.push(name);
-            }
-        }
-        match (self.integers, self.decimals) {
-            (0, 0) => {}
-            (_, 0) => types.push("integer"),
-            _ => types.push("number"),
-        }
-        if self.booleans > 0 {
-            types.push("boolean");
-        }
-        if types.is_empty() {
-            // Only ever null: what else it may be is not known.
-            return json!({});
-        }
-        if self.nulls > 0 {
-            types.push("null");
-        }
-        schema.insert("type".into(), if let [one] = types[..] { json!(one) } else { json!(types) });
-        if self.strings > 0 && self.times == self.strings {
-            schema.insert("format".into(), json!("date-time"));
-        } else if self.strings > 0 && self.days == self.strings {
-            schema.insert("format".into(), json!("date"));
-        }
-        if self.objects > 0 {
-            let place = |name: &str| {
-                let mut place = pointer.to_owned();
-                push_pointer(&mut place, name);
-                place
-            };
-            let always: Vec<&str> = self
-                .members
-                .iter()
-                .filter(|(name, shape)| {
-                    shape.seen == self.objects && (self.objects > 1 || required(&place(name)))
-                })
-                .map(|(name, _)| name.as_str())
-                .collect();
-            schema.insert("required".into(), json!(always));
-            let properties: Map<String, Value> = self
-                .members
-                .iter()
-                .map(|(name, shape)| (name.clone(), shape.schema(&place(name), required)))
-                .collect();
-            schema.insert("properties".into(), Value::Object(properties));
-        }
-        if let Some(items) = &self.items {
-            schema.insert("items".into(), items.schema(&format!("{pointer}/*"), required));
-        }
-        Value::Object(schema)
     }
 }
 
-/// Digits, perhaps with a sign, perhaps with a fraction of nothing.
-fn is_whole(text: &str) -> bool {
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
-    let digits = whole.strip_prefix('-').unwrap_or(whole);
-    !digits.is_empty()
-        && digits.bytes().all(|byte| byte.is_ascii_digit())
-        && !fraction.is_empty()
-        && fraction.bytes().all(|byte| byte == b'0')
+/// A place as a JSON pointer, an array's items as `*`.
+pub fn pointer(path: &[Step]) -> String {
+    let mut pointer = String::new();
+    for step in path {
+        match step {
+            Step::Member { name, .. } => push_pointer(&mut pointer, name),
+            Step::Items { .. } => pointer.push_str("/*"),
+        }
+    }
+    pointer
 }
 
-/// A member of the vendor's that a canonical member can be made of.
+/// A place of the vendor's message that holds a value.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Leaf {
-    /// Names from the root. Below `list`, within each item.
-    pub path: Vec<String>,
-    /// How many names lead to the array in whose items it is, if it is in one.
-    pub list: Option<usize>,
-    /// Sometimes absent or `null`.
-    pub optional: bool,
+    /// From the root.
+    pub path: Vec<Step>,
+    /// Whether something else than arrays and objects is on the way: then nothing is made of it.
+    reachable: bool,
     shape: Shape,
 }
 
 impl Leaf {
     /// In every sample a number without a fraction, so that the schema calls it an integer.
     pub fn is_integer(&self) -> bool {
-        self.shape.integers > 0 && self.shape.decimals + self.shape.strings == 0
-    }
-
-    /// In every sample text.
-    pub fn is_text(&self) -> bool {
-        self.shape.strings > 0 && self.shape.integers == 0
+        self.shape.is_integer()
     }
 
     /// JSON pointer, an array's items as `*`.
     pub fn pointer(&self) -> String {
-        let mut pointer = String::new();
-        for (at, name) in self.path.iter().enumerate() {
-            push_pointer(&mut pointer, name);
-            if self.list == Some(at + 1) {
-                pointer.push_str("/*");
-            }
-        }
-        pointer
+        pointer(&self.path)
+    }
+
+    /// How many steps lead to the items of the innermost array that it is in; none if it is in no array.
+    pub fn item_at(&self) -> usize {
+        self.path.iter().rposition(|step| matches!(step, Step::Items { .. })).map_or(0, |at| at + 1)
+    }
+
+    /// Sometimes not stated: absent, `null` or blank, or in an object that is.
+    pub fn is_optional(&self) -> bool {
+        self.shape.is_blank_at_times() || self.path[self.item_at()..].iter().any(Step::is_optional)
+    }
+
+    /// Its own name.
+    pub fn name(&self) -> &str {
+        self.names().1
+    }
+
+    /// Its own name, and that of what it belongs to.
+    fn names(&self) -> (&str, &str) {
+        let mut names = self.path.iter().rev().filter_map(|step| match step {
+            Step::Member { name, .. } => Some(name.as_str()),
+            Step::Items { .. } => None,
+        });
+        let own = names.next().unwrap_or_default();
+        (names.next().unwrap_or_default(), own)
+    }
+
+    /// Whether a canonical member may be made of it: it is not an item itself, since then there would be an event for each of some
+    /// values, and not for each of some objects.
+    fn can_be_used(&self) -> bool {
+        self.reachable && matches!(self.path.last(), Some(Step::Member { .. }))
     }
 }
 
-/// Everything that a member can be made of: through objects that are always there, and through one array of objects.
+/// Every place that holds a value: all that is neither an object nor an array, arrays and objects that were always empty, and what
+/// was only `null`.
 pub fn leaves(root: &Shape) -> Vec<Leaf> {
-    fn walk(shape: &Shape, path: &mut Vec<String>, list: Option<usize>, found: &mut Vec<Leaf>) {
+    fn walk(shape: &Shape, path: &mut Vec<Step>, reachable: bool, found: &mut Vec<Leaf>) {
+        let pure = shape.is_object() || shape.is_list();
+        let ends = !shape.has_members() && shape.items.is_none();
+        if ends || !pure {
+            found.push(Leaf { path: path.clone(), reachable: reachable && ends, shape: shape.clone() });
+        }
         for (name, member) in &shape.members {
-            path.push(name.clone());
-            let optional = member.seen < shape.objects || member.nullable();
-            if member.is_object() && !optional {
-                walk(member, path, list, found);
-            } else if member.is_list_of_objects() && list.is_none() && !optional {
-                if let Some(items) = &member.items {
-                    walk(items, path, Some(path.len()), found);
-                }
-            } else if !member.is_object() && member.arrays == 0 {
-                found.push(Leaf { path: path.clone(), list, optional, shape: member.clone() });
-            }
+            let optional = member.seen < shape.objects() || member.nullable();
+            path.push(Step::Member { name: name.clone(), optional });
+            walk(member, path, reachable && shape.is_object(), found);
+            path.pop();
+        }
+        if let Some(items) = &shape.items {
+            path.push(Step::Items { optional: items.nullable() });
+            walk(items, path, reachable && shape.is_list(), found);
             path.pop();
         }
     }
     let mut found = Vec::new();
-    if root.is_object() {
-        walk(root, &mut Vec::new(), None, &mut found);
-    }
+    walk(root, &mut Vec::new(), true, &mut found);
+    found.retain(|leaf| !leaf.path.is_empty());
     found
-}
-
-/// What vendors call things, the most telling names first.
-const SYNONYMS: &[(&str, &[&str])] = &[
-    (
-        "warehouseId",
-        &[
-            "warehouse",
-            "location",
-            "site",
-            "facility",
-            "store",
-            "depot",
-            "fulfillment center",
-            "branch",
-            "stock location",
-        ],
-    ),
-    (
-        "sku",
-        &[
-            "item",
-            "article",
-            "product",
-            "part",
-            "item number",
-            "article number",
-            "product code",
-            "part number",
-            "variant",
-        ],
-    ),
-    (
-        "quantityOnHand",
-        &[
-            "on hand",
-            "quantity",
-            "qty",
-            "stock",
-            "stock level",
-            "inventory",
-            "count",
-            "level",
-            "units",
-            "in stock",
-        ],
-    ),
-    ("quantityAvailable", &["available", "sellable", "free", "available to promise", "atp"]),
-    ("quantityReserved", &["reserved", "allocated", "committed"]),
-    ("quantityOnOrder", &["on order", "ordered", "incoming", "backordered"]),
-    ("quantityInTransit", &["in transit", "transit"]),
-    ("quantityDamaged", &["damaged", "defective", "unsellable", "quality hold"]),
-    ("unit", &["uom", "unit of measure", "measure"]),
-    ("gtin", &["ean", "upc", "barcode", "ean13"]),
-    ("title", &["name", "description", "product name", "item name"]),
-    ("orderId", &["order", "order number", "order no", "purchase order", "id"]),
-    ("orderName", &["reference", "order reference", "display id"]),
-    ("currency", &["currency code"]),
-    ("channel", &["source", "sales channel", "origin"]),
-    ("test", &["is test", "sandbox"]),
-    ("taxesIncluded", &["prices include tax", "tax included"]),
-    ("reason", &["cancel reason", "cancellation reason"]),
-];
-
-/// Names for when something happened.
-const TIMES: &[&str] = &[
-    "occurred at",
-    "updated at",
-    "updated",
-    "changed at",
-    "modified at",
-    "last updated",
-    "as of",
-    "timestamp",
-    "event time",
-    "date modified",
-    "sent at",
-    "created at",
-    "time",
-    "date",
-];
-
-/// Names that say nothing without what they belong to.
-const GENERIC: &[&str] = &["id", "code", "number", "no", "value", "key", "amount", "ref"];
-
-/// Least score at which a member is taken for another.
-const SCORE_MIN: u32 = 60;
-
-/// How well a member of the vendor's fits a name; 0 to 100.
-fn score(path: &[String], canonical: &str, synonyms: &[&str]) -> u32 {
-    let own = words(path.last().map_or("", String::as_str));
-    let parent = words(path.len().checked_sub(2).and_then(|at| path.get(at)).map_or("", String::as_str));
-    let both: Vec<String> = parent.iter().chain(&own).cloned().collect();
-    let generic = matches!(&own[..], [one] if GENERIC.contains(&one.as_str()));
-    let mut names: Vec<(Vec<String>, u32)> = vec![(both, 0)];
-    if generic && !parent.is_empty() {
-        names.push((parent, 5));
-    } else {
-        // `sku_code` and `item_id` are the sku and the item.
-        let last = own.last().map_or("", String::as_str);
-        if own.len() > 1 && GENERIC.contains(&last) {
-            names.push((own[..own.len() - 1].to_vec(), 3));
-        }
-        names.push((own, 0));
-    }
-    let wanted = std::iter::once((words(canonical), 100)).chain(
-        synonyms.iter().enumerate().map(|(at, name)| (words(name), 92 - u32::try_from(at).unwrap_or(0))),
-    );
-    let mut best = 0;
-    for (wanted, full) in wanted {
-        for (name, less) in &names {
-            let fits = if *name == wanted || name.concat() == wanted.concat() {
-                full
-            } else if wanted.len() > 1 && wanted.iter().all(|word| name.contains(word)) {
-                full.saturating_sub(15)
-            } else if name.contains(&wanted[0]) && wanted.len() == 1 && name.len() <= 2 {
-                full.saturating_sub(25)
-            } else {
-                0
-            };
-            best = best.max(fits.saturating_sub(*less));
-        }
-    }
-    best
 }
 
 /// A canonical member and what it is made of.
@@ -393,51 +152,115 @@ pub struct Suggestion {
     pub matches: Vec<Match>,
     /// When it happened, if the message says.
     pub occurred_at: Option<Leaf>,
+    /// The way to what becomes an event: it ends with the items of the innermost array, or is empty if the message is one event.
+    pub each: Vec<Step>,
     /// Members that must be there and have no source.
     pub missing: Vec<String>,
     /// Members of the vendor's that nothing was made of.
     pub unused: Vec<String>,
 }
 
-/// Matches the members of a canonical type with those of a vendor's message, by name, synonym and type. Each is used once, and all
-/// that are in an array are in the same one.
+/// Which leaf each canonical member would be made of, if an event were made of each item at the end of a way.
+struct Assignment {
+    each: Vec<Step>,
+    /// Canonical member to leaf and score.
+    chosen: BTreeMap<usize, (usize, u32)>,
+    missing: Vec<String>,
+    required_score: u32,
+}
+
+/// Matches the members of a canonical type with those of a vendor's message, by name, synonym and type. Each is used once.
+///
+/// An event is made of each item of one array, or of the message, with the members of what is around the item: of all ways into
+/// arrays the one by which most of what must be there has a source, and among those the one with the best names, and then the
+/// shortest.
 pub fn suggest(root: &Shape, fields: &[Field], canonical_schema: &Value) -> Suggestion {
     let leaves = leaves(root);
     let mut candidates: Vec<(u32, usize, usize)> = Vec::new();
     for (f, field) in fields.iter().enumerate() {
         let synonyms =
             SYNONYMS.iter().find(|(name, _)| *name == field.name).map_or(&[][..], |(_, synonyms)| synonyms);
-        for (l, leaf) in leaves.iter().enumerate().filter(|(_, leaf)| leaf.shape.fits(&field.kind)) {
-            let score = score(&leaf.path, &field.name, synonyms);
+        let fitting =
+            leaves.iter().enumerate().filter(|(_, leaf)| leaf.can_be_used() && leaf.shape.fits(&field.kind));
+        for (l, leaf) in fitting {
+            let score = score(leaf.names(), &field.name, synonyms);
             if score >= SCORE_MIN {
                 candidates.push((score, f, l));
             }
         }
     }
     candidates.sort_by_key(|(score, f, l)| (std::cmp::Reverse(*score), *f, *l));
-    let mut list: Option<Vec<String>> = None;
-    let mut chosen: BTreeMap<usize, (usize, u32)> = BTreeMap::new();
-    for (score, f, l) in candidates {
-        if chosen.contains_key(&f) || chosen.values().any(|(used, _)| *used == l) {
-            continue;
+    let mut ways: Vec<&[Step]> = vec![&[]];
+    for leaf in leaves.iter().filter(|leaf| leaf.can_be_used()) {
+        let way = &leaf.path[..leaf.item_at()];
+        if !ways.contains(&way) {
+            ways.push(way);
         }
-        if let Some(at) = leaves[l].list {
-            let place = leaves[l].path[..at].to_vec();
-            if list.get_or_insert(place.clone()) != &place {
-                continue;
-            }
-        }
-        chosen.insert(f, (l, score));
     }
+    let best = ways
+        .into_iter()
+        .map(|way| assigned(way, &leaves, &candidates, fields, canonical_schema))
+        .min_by_key(|one| {
+            let arrays = one.each.iter().filter(|step| matches!(step, Step::Items { .. })).count();
+            (one.missing.len(), std::cmp::Reverse(one.required_score), arrays)
+        });
+    let Some(Assignment { each, chosen, missing, .. }) = best else { return Suggestion::default() };
     let occurred_at = leaves
         .iter()
         .enumerate()
-        .filter(|(_, leaf)| leaf.shape.is_time())
-        .filter(|(_, leaf)| leaf.list.is_none_or(|at| list.as_deref() == Some(&leaf.path[..at])))
-        .map(|(l, leaf)| (score(&leaf.path, "occurredAt", TIMES), l))
+        .filter(|(_, leaf)| leaf.can_be_used() && leaf.shape.is_time() && is_around(leaf, &each))
+        .map(|(l, leaf)| (score(leaf.names(), "occurredAt", TIMES), l))
         .filter(|(score, _)| *score >= SCORE_MIN)
-        .max_by_key(|(score, l)| (*score, std::cmp::Reverse(*l)))
+        // The innermost of several with the same name speaks of the item itself.
+        .max_by_key(|(score, l)| (*score, leaves[*l].item_at(), std::cmp::Reverse(*l)))
         .map(|(_, l)| l);
+    let used: Vec<usize> = chosen.values().map(|(l, _)| *l).chain(occurred_at).collect();
+    Suggestion {
+        unused: leaves
+            .iter()
+            .enumerate()
+            .filter(|(l, _)| !used.contains(l))
+            .map(|(_, leaf)| leaf.pointer())
+            .collect(),
+        matches: chosen
+            .into_iter()
+            .map(|(f, (l, score))| Match { field: fields[f].clone(), leaf: leaves[l].clone(), score })
+            .collect(),
+        occurred_at: occurred_at.map(|l| leaves[l].clone()),
+        each,
+        missing,
+    }
+}
+
+/// How much less a member counts for each array between it and the item.
+const AROUND_LESS: u32 = 8;
+
+/// Whether a leaf is in an item at the end of a way, or in what is around it.
+fn is_around(leaf: &Leaf, each: &[Step]) -> bool {
+    each.starts_with(&leaf.path[..leaf.item_at()])
+}
+
+fn assigned(
+    each: &[Step],
+    leaves: &[Leaf],
+    candidates: &[(u32, usize, usize)],
+    fields: &[Field],
+    canonical_schema: &Value,
+) -> Assignment {
+    // Of two members with equally good names the nearer one speaks of the item.
+    let near = |score: u32, leaf: &Leaf| {
+        let around = each.iter().skip(leaf.item_at()).filter(|step| matches!(step, Step::Items { .. }));
+        score.saturating_sub(u32::try_from(around.count()).unwrap_or(u32::MAX).saturating_mul(AROUND_LESS))
+    };
+    let mut candidates: Vec<&(u32, usize, usize)> = candidates.iter().collect();
+    candidates.sort_by_key(|(score, f, l)| (std::cmp::Reverse(near(*score, &leaves[*l])), *f, *l));
+    let mut chosen: BTreeMap<usize, (usize, u32)> = BTreeMap::new();
+    for (score, f, l) in candidates {
+        let taken = chosen.contains_key(f) || chosen.values().any(|(used, _)| used == l);
+        if !taken && is_around(&leaves[*l], each) {
+            chosen.insert(*f, (*l, *score));
+        }
+    }
     let has = |name: &str| {
         fields.iter().position(|field| field.name == name).is_some_and(|f| chosen.contains_key(&f))
     };
@@ -456,28 +279,25 @@ pub fn suggest(root: &Shape, fields: &[Field], canonical_schema: &Value) -> Sugg
     if !alternatives.is_empty() && !alternatives.iter().any(|names| names.iter().all(|name| has(name))) {
         missing.extend(alternatives[0].iter().filter(|name| !has(name)).map(|name| (*name).to_owned()));
     }
-    let used: Vec<usize> = chosen.values().map(|(l, _)| *l).chain(occurred_at).collect();
-    Suggestion {
-        unused: leaves
-            .iter()
-            .enumerate()
-            .filter(|(l, _)| !used.contains(l))
-            .map(|(_, leaf)| leaf.pointer())
-            .collect(),
-        matches: chosen
-            .into_iter()
-            .map(|(f, (l, score))| Match { field: fields[f].clone(), leaf: leaves[l].clone(), score })
-            .collect(),
-        // Not every message need say it: the envelope does.
-        occurred_at: occurred_at.map(|l| Leaf { optional: true, ..leaves[l].clone() }),
-        missing,
-    }
+    let score_of = |name: &str| {
+        let chosen = chosen.iter().find(|(f, _)| fields[**f].name == name);
+        chosen.map_or(0, |(_, (l, score))| near(*score, &leaves[*l]))
+    };
+    let required: u32 = fields.iter().filter(|field| field.required).map(|field| score_of(&field.name)).sum();
+    // The first that there is: a second one in a deeper array is no reason to go there.
+    let alternative: u32 = alternatives
+        .iter()
+        .find(|names| names.iter().all(|name| has(name)))
+        .map_or(0, |names| names.iter().map(|name| score_of(name)).sum());
+    let required_score = required + alternative;
+    Assignment { each: each.to_vec(), chosen, missing, required_score }
 }
 
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test's own constants")]
 
+    use serde_json::json;
     use sluice_core::canonical::SCHEMAS;
     use sluice_core::json::parse;
 
@@ -545,6 +365,95 @@ mod tests {
             ])
         );
         assert_eq!((at, missing.len()), (None, 0));
+    }
+
+    /// What was matched, and what is not used.
+    fn whole(samples: &[&str]) -> Suggestion {
+        let (name, _, text) = SCHEMAS.iter().find(|(name, ..)| *name == "InventoryUpdated").unwrap();
+        let schema: Value = serde_json::from_str(text).unwrap();
+        let types = Types::of(name, &schema).unwrap();
+        suggest(&shape(samples), &types.structs[*name].1, &schema)
+    }
+
+    #[test]
+    fn inner_arrays_are_entered_with_the_members_of_what_is_around_them() {
+        let found = whole(&[
+            r#"{"lager":[{"lagerort":"NORD","leiter":{"name":"J"},"artikel":[{"artikelnummer":"A-1","bestand":"1234","titel":""}]}]}"#,
+        ]);
+        let pairs: Vec<(&str, String)> =
+            found.matches.iter().map(|one| (one.field.name.as_str(), one.leaf.pointer())).collect();
+        assert_eq!(
+            pairs,
+            [
+                ("warehouseId", "/lager/*/lagerort".to_owned()),
+                ("sku", "/lager/*/artikel/*/artikelnummer".to_owned()),
+                ("quantityOnHand", "/lager/*/artikel/*/bestand".to_owned()),
+                ("title", "/lager/*/artikel/*/titel".to_owned()),
+            ]
+        );
+        assert_eq!(pointer(&found.each), "/lager/*/artikel/*");
+        assert_eq!(found.unused, ["/lager/*/leiter/name"]);
+    }
+
+    #[test]
+    fn every_place_that_holds_a_value_is_used_or_listed_however_deep() {
+        let found = whole(&[
+            r#"{"sku":"A","none":null,"empty":[],"bare":{},"tags":["a","b"],"grid":[[{"x":1}]],"mixed":[1,{"y":2}],
+                "a":{"b":[{"c":[{"d":1,"e":{"f":[true]}}]}]}}"#,
+            r#"{"sku":"B","none":null,"empty":[],"bare":{},"a":null,"late":{"z":1}}"#,
+        ]);
+        assert_eq!(
+            found.unused,
+            [
+                "/none",
+                "/empty",
+                "/bare",
+                "/tags/*",
+                "/grid/*/*/x",
+                "/mixed/*",
+                "/mixed/*/y",
+                "/a/b/*/c/*/d",
+                "/a/b/*/c/*/e/f/*",
+                "/late/z",
+            ]
+        );
+        assert!(found.each.is_empty());
+    }
+
+    #[test]
+    fn of_several_arrays_the_one_that_has_what_must_be_there_is_gone_through() {
+        let each = |sample: &str| pointer(&whole(&[sample]).each);
+        assert_eq!(
+            each(r#"{"site":"R","returns":[{"reason":"x","count":1}],"items":[{"sku":"A","qty":1}]}"#),
+            "/items/*"
+        );
+        assert_eq!(each(r#"[{"sku":"A","qty":1,"site":"R"}]"#), "/*");
+        assert_eq!(each(r#"{"sites":[[{"sku":"A","qty":1,"site":"R"}]]}"#), "/sites/*/*");
+        // An event for each batch would state the same level several times.
+        assert_eq!(
+            each(
+                r#"{"sku":"A","qty":1,"site":"R","batches":[{"no":"1","reserved":1},{"no":"2","reserved":2}]}"#
+            ),
+            ""
+        );
+        // An event for each code of an article would count it twice.
+        assert_eq!(each(r#"{"sku":"A","qty":1,"site":"R","ean":["4006381333931"]}"#), "");
+    }
+
+    #[test]
+    fn what_is_blank_at_times_may_be_absent_and_what_is_in_an_optional_object_too() {
+        let found = whole(&[
+            r#"{"site":"R","sku":"A","qty":"1","reserved":"","article":null,"updated_at":"2026-01-02T03:04:05Z"}"#,
+            r#"{"site":"R","sku":"A","qty":"1","reserved":"3","article":{"title":"x"}}"#,
+        ]);
+        let optional: Vec<&str> = found
+            .matches
+            .iter()
+            .filter(|one| one.leaf.is_optional())
+            .map(|one| one.field.name.as_str())
+            .collect();
+        assert_eq!(optional, ["quantityReserved", "title"]);
+        assert!(found.occurred_at.unwrap().is_optional());
     }
 
     #[test]

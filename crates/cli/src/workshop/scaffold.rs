@@ -22,10 +22,12 @@ use crate::error::CliError;
 mod assembly_script;
 mod c;
 mod csv;
+mod native;
 mod reads;
 mod rust;
 mod x12;
 
+pub use native::stated_event_type;
 pub use rust::format_rust;
 pub use x12::canonical_of;
 
@@ -46,7 +48,7 @@ pub struct Sample {
 /// What a message says, by its format.
 #[derive(Debug, Clone)]
 pub enum Content {
-    /// An object.
+    /// An object, or an array of objects.
     Json(Json),
     /// Every line as an object of its columns: texts, and `null` for what is empty.
     Csv(Vec<Json>),
@@ -66,6 +68,11 @@ impl Content {
 }
 
 impl Sample {
+    /// An array of messages, as JSON.
+    pub fn is_array(&self) -> bool {
+        matches!(self.content, Content::Json(Json::Array(_)))
+    }
+
     /// Reads a message: JSON, bare or in an envelope; X12, which begins with `ISA`; or CSV with a header line.
     pub fn read(path: &Path) -> Result<Self, CliError> {
         let bytes =
@@ -96,8 +103,10 @@ impl Sample {
             None => (bytes, document, None),
         };
         match &value {
-            Json::Object(_) => Ok(Self { payload, content: Content::Json(value), event_type }),
-            other => Err(format!("is a JSON {}, and a message is an object", other.type_name())),
+            Json::Object(_) | Json::Array(_) => {
+                Ok(Self { payload, content: Content::Json(value), event_type })
+            }
+            other => Err(format!("is a JSON {}, and a message is an object or an array", other.type_name())),
         }
     }
 
@@ -156,6 +165,8 @@ pub struct Plan {
     pub folder: PathBuf,
     /// Messages.
     pub samples: Vec<Sample>,
+    /// JSON that comes as it is, and not in an envelope.
+    pub native: bool,
 }
 
 /// A bundle that was written.
@@ -198,9 +209,7 @@ impl Plan {
         }
         let inferred = Inferred::of(self, schema)?;
         let name = self.folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let sdk = std::path::absolute(self.mappers.join("mapper-sdk"))
-            .unwrap_or_else(|_| self.mappers.join("mapper-sdk"));
-        let (payload, about) = self.contract_parts(format, language);
+        let (payload, about) = self.contract_parts(format, language, &inferred);
         let filled = |template: &str| {
             template
                 .replace("{{language}}", about)
@@ -211,7 +220,6 @@ impl Plan {
                 .replace("{{event}}", self.event_type.as_str())
                 .replace("{{canonical}}", self.canonical.r#type.as_str())
                 .replace("{{version}}", self.canonical.version.as_str())
-                .replace("{{sdk}}", &sdk.display().to_string())
         };
         let mut files: Vec<(String, Vec<u8>)> =
             vec![("mapper.toml".into(), filled(include_str!("../../templates/mapper.toml.txt")).into())];
@@ -252,8 +260,11 @@ impl Plan {
             (Language::C, _) => files.push(("src/mapper.c".into(), inferred.c_json().into())),
         }
         if !self.is_member() {
-            let ignored: &[u8] =
-                if language == Language::Rust { b"/target\n/mapper.wasm\n" } else { b"/mapper.wasm\n" };
+            let ignored: &[u8] = if language == Language::Rust {
+                b"/target\n/mapper.wasm\n/.sluice\n"
+            } else {
+                b"/mapper.wasm\n"
+            };
             files.push((".gitignore".into(), ignored.to_vec()));
             // The SDK's own versions, so that what is built for one mapper is built for all.
             if language == Language::Rust
@@ -266,6 +277,9 @@ impl Plan {
             let case =
                 if at == 0 { "ordinary-sample".to_owned() } else { format!("ordinary-sample-{}", at + 1) };
             files.push((format!("fixtures/{case}.in.{}", format.as_str()), sample.payload.clone()));
+            if self.native && format == Format::Json {
+                files.push((format!("fixtures/{case}.request.http"), inferred.native_request(sample)));
+            }
         }
         if self.samples.is_empty() {
             files.push(("fixtures/ordinary-sample.in.json".into(), b"{}\n".to_vec()));
@@ -300,11 +314,20 @@ impl Plan {
     }
 
     /// Of the contract: from `[payload]` on what the format needs, and a sentence of the language.
-    fn contract_parts(&self, format: Format, language: Language) -> (String, &'static str) {
+    fn contract_parts(
+        &self,
+        format: Format,
+        language: Language,
+        inferred: &Inferred<'_>,
+    ) -> (String, &'static str) {
         let native = |format: Format, envelope: &str| {
+            let versions = match format {
+                Format::Json => "[payload.versions]\n1 = \"schema/1.schema.json\"\n\n",
+                Format::Csv | Format::X12 => "",
+            };
             format!(
-                "format = {:?}\ndefaultVersion = \"1\"\n\n\
-                 # Native: the vendor's file as it is, at POST /v1/sources/{}.\n[envelope]\n{envelope}\n\
+                "format = {:?}\ndefaultVersion = \"1\"\n\n{versions}\
+                 # Native: the vendor's message as it is, at POST /v1/sources/{}.\n[envelope]\n{envelope}\n\
                  # The API key says who sends it; docs/contracts.md has the signatures that may prove it.\n\
                  [signature]\nscheme = \"none\"\n",
                 format.as_str(),
@@ -312,6 +335,7 @@ impl Plan {
             )
         };
         let payload = match format {
+            Format::Json if self.native => native(format, &inferred.native_envelope()),
             Format::Json => {
                 "defaultVersion = \"1\"\n\n[payload.versions]\n1 = \"schema/1.schema.json\"\n".to_owned()
             }
@@ -407,7 +431,7 @@ impl<'p> Inferred<'p> {
             .suggestion
             .matches
             .iter()
-            .filter(|one| !one.leaf.optional)
+            .filter(|one| !one.leaf.is_optional())
             .flat_map(|one| prefixes(&one.leaf))
             .collect();
         let mut schema = json!({
@@ -500,8 +524,8 @@ mod tests {
             (&sample.payload[..], sample.event_type.unwrap().as_str()),
             (&br#"{"n": 1.50}"#[..], "t/u")
         );
-        std::fs::write(&path, b"[1]").unwrap();
-        assert!(Sample::read(&path).unwrap_err().to_string().contains("JSON array"));
+        std::fs::write(&path, b"[{\"n\": 1}]").unwrap();
+        assert!(matches!(Sample::read(&path).unwrap().content, Content::Json(Json::Array(_))));
     }
 
     fn refused(bytes: &[u8]) -> String {
@@ -520,7 +544,7 @@ mod tests {
         assert!(refused(b"a;A\n1;2\n").contains("\"A\" twice"));
         assert!(refused(b"a;b\n1;2\n3\n").contains("line 3: 1 fields, and 2 in the header"));
         assert!(refused(b"a;b\n\xff;2\n").contains("line 2: not UTF-8"));
-        assert!(refused(b"ISA*00~").contains("ISA: it is cut off"));
+        assert!(refused(b"ISA*00").contains("ISA: it is cut off"));
     }
 
     #[test]
@@ -552,6 +576,7 @@ mod tests {
             mappers: folder.to_owned(),
             folder: folder.join("made"),
             samples: samples.collect(),
+            native: false,
         }
     }
 
@@ -570,7 +595,11 @@ mod tests {
         ] {
             let folder = tempfile::tempdir().unwrap();
             let plan = plan(folder.path(), samples);
-            let (payload, about) = plan.contract_parts(plan.format().unwrap(), Language::Rust);
+            let (payload, about) = plan.contract_parts(
+                plan.format().unwrap(),
+                Language::Rust,
+                &Inferred::of(&plan, inventory()).unwrap(),
+            );
             let text = include_str!("../../templates/mapper.toml.txt")
                 .replace("{{language}}", about)
                 .replace("{{payload}}", &payload)
@@ -594,6 +623,116 @@ mod tests {
         let said = csv.write(Language::C, inventory()).unwrap_err().to_string();
         assert!(said.contains("a mapper of csv is made in Rust only"), "{said}");
         assert!(!folder.path().join("made").exists(), "nothing is written");
+    }
+
+    #[test]
+    fn arrays_in_arrays_become_loops_in_every_language() {
+        let folder = tempfile::tempdir().unwrap();
+        let plan = plan(
+            folder.path(),
+            &[(
+                "s.json",
+                r#"{"lager":[null,{"lagerort":"N","artikel":[{"artikelnummer":7,"bestand":1,"titel":""}]},{"lagerort":"S"}]}"#,
+            )],
+        );
+        let inferred = Inferred::of(&plan, inventory()).unwrap();
+        for (text, lines) in [
+            (
+                inferred.rust_json(),
+                &[
+                    "for (lager_at, lager_item) in message.lager.iter().enumerate().filter_map(|(at, item)| Some((at, item.as_ref()?)))",
+                    "for (artikel_at, artikel_item) in lager_item.artikel.as_ref().into_iter().flatten().enumerate()",
+                    "text::identifier(artikel_item.artikelnummer.text(), 128, || format!(\"/lager/{lager_at}/artikel/{artikel_at}/artikelnummer\"))?",
+                    "title: artikel_item.titel.cut(512, &mut notes, || format!(\"/lager/{lager_at}/artikel/{artikel_at}/titel\")),",
+                    "lager: Vec<Option<LagerItem<'a>>>,",
+                    "artikel: Option<Vec<LagerItemArtikelItem<'a>>>,",
+                ][..],
+            ),
+            (
+                inferred.assembly_script_json(),
+                &[
+                    "if (lagerItem.kind == Kind.Null) continue;",
+                    "const warehouseId = lagerItem.identifier(\"lagerort\", 64);",
+                    "if (lagerItem.get(\"artikel\")) {",
+                    "const title = artikelItem.label(\"titel\");",
+                ],
+            ),
+            (
+                inferred.c_json(),
+                &[
+                    "if (lager_item->kind == SM_NULL) continue;",
+                    "InventoryUpdated one2 = one;",
+                    "const sm_json *artikel_list = sm_get(lager_item, \"artikel\");",
+                    "if (!sm_identifier(artikel_item, \"artikelnummer\", 128, &one2.sku)) return false;",
+                ],
+            ),
+        ] {
+            for line in lines {
+                assert!(text.contains(line), "{line} in\n{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_beside_an_array_is_read_once_and_from_where_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let plan =
+            plan(folder.path(), &[("s.json", r#"{"place":{"warehouse":"W"},"rows":[{"sku":"A","qty":1}]}"#)]);
+        let inferred = Inferred::of(&plan, inventory()).unwrap();
+        let rust = inferred.rust_json();
+        assert!(rust.contains("text::identifier(message.place.warehouse.text(), 64,"), "{rust}");
+        for (text, read, opened) in [
+            (inferred.assembly_script_json(), "placeObject.identifier(", "while ("),
+            (inferred.c_json(), "sm_identifier(place_object, ", "for ("),
+        ] {
+            assert!(text.find(read).unwrap() < text.find(opened).unwrap(), "{text}");
+        }
+    }
+
+    #[test]
+    fn names_that_fall_together_in_a_language_stay_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let plan = plan(
+            folder.path(),
+            &[(
+                "s.json",
+                r#"{"größe":{"sku":"A"},"grße":{"qty":1},"type":{"warehouse-id":"W"},"Type":{"title":"x"}}"#,
+            )],
+        );
+        let text = Inferred::of(&plan, inventory()).unwrap().rust_json();
+        for line in ["gre: Gre<'a>,", "gre_2: Gre2,", "type_: Type<'a>,", "type_2: Type2<'a>,"] {
+            assert!(text.contains(line), "{line} in\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_native_contract_says_what_is_plain_and_guesses_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let contract = |samples: &[(&str, &str)]| {
+            let plan = Plan { native: true, ..plan(folder.path(), samples) };
+            let inferred = Inferred::of(&plan, inventory()).unwrap();
+            inferred.native_envelope()
+        };
+        let stated = contract(&[
+            ("a.json", r#"{"topic":"stock","eventId":"1","sentAt":"2026-01-02T03:04:05Z","sku":"A"}"#),
+            ("b.json", r#"{"topic":"stock","eventId":"2","sentAt":"2026-01-02T03:04:06Z","sku":"A"}"#),
+        ]);
+        for line in [
+            "eventType = { pointer = \"/topic\" }",
+            "externalEventId = { pointer = \"/eventId\" }",
+            "occurredAt = { pointer = \"/sentAt\" }",
+        ] {
+            assert!(stated.contains(line), "{line} in\n{stated}");
+        }
+        let repeated =
+            contract(&[("a.json", r#"{"eventId":"1","id":"2"}"#), ("b.json", r#"{"eventId":"1","id":"3"}"#)]);
+        for line in [
+            "eventType = { constant = \"stock\" }",
+            "externalEventId = { digest = true }",
+            "occurredAt = { received = true }",
+        ] {
+            assert!(repeated.contains(line), "{line} in\n{repeated}");
+        }
     }
 
     #[test]

@@ -87,7 +87,19 @@ pub struct Field {
     pub required: bool,
     /// The least that an integer may be.
     pub minimum: Option<i64>,
+    /// The most characters that a text may have.
+    chars_max: Option<u64>,
     description: String,
+}
+
+/// The most characters of a text whose schema does not say.
+const CHARS_MAX: u64 = 256;
+
+impl Field {
+    /// The most characters of a text.
+    pub fn chars_max(&self) -> u64 {
+        self.chars_max.unwrap_or(CHARS_MAX)
+    }
 }
 
 /// The types of one schema.
@@ -133,6 +145,7 @@ impl Types {
                 kind,
                 required: required.contains(member.as_str()),
                 minimum: resolved["minimum"].as_i64(),
+                chars_max: resolved["maxLength"].as_u64(),
                 description: match text(inner, "description") {
                     own if own.is_empty() => text(resolved, "description"),
                     own => own,

@@ -13,12 +13,22 @@ use crate::output::{Cell, Output, Page, Tone, View, paint, printable};
 use crate::workshop::build::{Language, build, repository};
 use crate::workshop::bundle::load;
 use crate::workshop::fixtures::{Expected, Outcome, cases};
-use crate::workshop::scaffold::{EVENT_TYPE_DEFAULT, Plan, Sample, bundle_name, canonical_of};
+use crate::workshop::requests::request_cases;
+use crate::workshop::scaffold::{
+    EVENT_TYPE_DEFAULT, Plan, Sample, bundle_name, canonical_of, stated_event_type,
+};
+use crate::workshop::trial::Loaded;
 
 /// Runs the command.
 pub(super) fn run(args: &NewArgs, output: &Output) -> Result<(), CliError> {
-    let samples = args.from_sample.iter().map(|path| Sample::read(path)).collect::<Result<Vec<_>, _>>()?;
-    let event_type = match (&args.event_type, samples.iter().find_map(|sample| sample.event_type.clone())) {
+    let samples =
+        files(&args.from_sample)?.iter().map(|path| Sample::read(path)).collect::<Result<Vec<_>, _>>()?;
+    // A message that is no object cannot be the payload of an envelope.
+    let native = args.native || samples.iter().any(Sample::is_array);
+    let stated = samples.iter().find_map(|sample| sample.event_type.clone());
+    let stated =
+        stated.or_else(|| native.then(|| stated_event_type(&samples)).flatten().map(|(_, stated)| stated));
+    let event_type = match (&args.event_type, stated) {
         (Some(given), _) => given.clone(),
         (None, Some(said)) => said,
         (None, None) => EVENT_TYPE_DEFAULT.parse().map_err(|error| CliError::usage(format!("{error}")))?,
@@ -33,6 +43,7 @@ pub(super) fn run(args: &NewArgs, output: &Output) -> Result<(), CliError> {
         mappers: repository.join("mappers-wasm"),
         folder,
         samples,
+        native,
     };
     let written = plan.write(args.lang, schema)?;
     let mut sample = None;
@@ -49,6 +60,12 @@ pub(super) fn run(args: &NewArgs, output: &Output) -> Result<(), CliError> {
         }
         let refused =
             cases(&plan.folder, &bundle.contract)?.iter().any(|case| case.expected == Expected::Refusal);
+        let loaded = Loaded { folder: plan.folder.clone(), bundle };
+        for case in request_cases(&plan.folder)? {
+            if let Outcome::Failed(failed) = case.test(&loaded, true)? {
+                failure = failure.or(Some(failed.message));
+            }
+        }
         sample = Some(match (failure, refused) {
             (Some(message), _) => Tried::Failed(message),
             (None, true) => Tried::Refused,
@@ -81,6 +98,36 @@ pub(super) fn run(args: &NewArgs, output: &Output) -> Result<(), CliError> {
         unused: suggestion.unused,
         sample,
     })
+}
+
+/// The samples: files, and every file of a folder, by name.
+fn files(named: &[PathBuf]) -> Result<Vec<PathBuf>, CliError> {
+    let mut files = Vec::new();
+    for path in named {
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let failed = |source| CliError::ReadFile { path: path.clone(), source };
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(path).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
+            if !hidden && entry.path().is_file() {
+                found.push(entry.path());
+            }
+        }
+        if found.is_empty() {
+            return Err(CliError::InvalidFile {
+                path: path.clone(),
+                problem: "has no sample in it".into(),
+                hint: Some("put messages of the vendor's there, one a file".into()),
+            });
+        }
+        found.sort();
+        files.extend(found);
+    }
+    Ok(files)
 }
 
 /// What it becomes if neither the command nor the sample says.

@@ -14,6 +14,7 @@ use sluice_core::contract::Contract;
 use sluice_core::digest::Sha256Hex;
 use sluice_core::id::{EventType, VendorId};
 
+use super::build::Proved;
 use super::{belongs, who};
 use crate::args::PromoteArgs;
 use crate::cloud::Cloud;
@@ -21,7 +22,7 @@ use crate::error::CliError;
 use crate::output::{Output, Page, Progress, Tone, View, fields, paint};
 use crate::pointer::{Activated, activate, decision, start_canary};
 use crate::publish::{
-    Activation, Bundle, CONTRACT_FILE, Cranelift, Replaced, Tools, module_path, publish, published_manifest,
+    Activation, Bundle, CONTRACT_FILE, Cranelift, Replaced, Tools, contract_of, publish, published_manifest,
     resolve,
 };
 use crate::shadow::{self, Candidate, Options};
@@ -71,7 +72,7 @@ enum Outcome {
 /// Runs the command.
 pub(super) async fn run(args: &PromoteArgs, cloud: &Cloud, output: &Output) -> Result<(), CliError> {
     let progress = output.progress("looking for the bundle".to_owned());
-    let (bundle, contract) = candidate(args, cloud, &progress).await?;
+    let (bundle, contract) = candidate(args, cloud, &progress, output).await?;
     let shadow =
         if args.require_shadow { Some(shadowed(args, cloud, &bundle, &progress).await?) } else { None };
     drop(progress);
@@ -126,13 +127,14 @@ async fn candidate(
     args: &PromoteArgs,
     cloud: &Cloud,
     progress: &Progress,
+    output: &Output,
 ) -> Result<(Sha256Hex, Contract), CliError> {
     let store = cloud.bundles();
     let folder = Path::new(&args.bundle);
     if !folder.is_dir() {
-        if args.wasm.is_some() {
+        if args.module.wasm.is_some() || args.module.no_build || args.no_test {
             return Err(CliError::usage(format!(
-                "--wasm goes with a bundle's folder, and {} is none",
+                "--wasm, --no-build and --no-test go with a bundle's folder, and {} is none",
                 args.bundle
             )));
         }
@@ -141,13 +143,11 @@ async fn candidate(
         belongs(&contract, &args.vendor, &args.event_type)?;
         return Ok((digest, contract));
     }
-    let module = match &args.wasm {
-        Some(path) => path.clone(),
-        None => module_path(folder)?,
-    };
-    let bundle = Bundle::read(folder, &module)?;
-    belongs(&bundle.contract, &args.vendor, &args.event_type)
+    // Whose it is, before it is built.
+    belongs(&contract_of(folder)?, &args.vendor, &args.event_type)
         .map_err(|error| error.with_hint(format!("see {}", folder.join(CONTRACT_FILE).display())))?;
+    let proved = Proved::of(folder, &args.module, args.no_test, output)?;
+    let bundle = Bundle::read(folder, &proved.wasm)?;
     progress.say("compiling and publishing");
     let contract = bundle.contract.clone();
     let pointers = cloud.vendors();

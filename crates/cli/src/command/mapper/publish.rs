@@ -3,22 +3,23 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde::Serialize;
 
+use super::build::Proved;
 use super::who;
 use crate::args::PublishArgs;
 use crate::cloud::Cloud;
 use crate::error::CliError;
 use crate::output::{Output, Page, Tone, View, fields, paint};
-use crate::publish::{Activation, Bundle, Cranelift, Outcome, Published, Tools, module_path, publish};
+use crate::publish::{Activation, Bundle, Cranelift, Outcome, Published, Tools, contract_of, publish};
 use crate::signing::signer;
 
 /// Runs the command.
 pub(super) async fn run(args: &PublishArgs, cloud: &Cloud, output: &Output) -> Result<(), CliError> {
-    let progress = output.progress(format!("reading {}", args.bundle.display()));
-    let wasm = match &args.wasm {
-        Some(path) => path.clone(),
-        None => module_path(&args.bundle)?,
-    };
+    // A contract that does not hold is said before anything is built.
+    contract_of(&args.bundle)?;
+    let Proved { wasm, built, tested } = Proved::of(&args.bundle, &args.module, args.no_test, output)?;
+    let progress = output.progress(format!("publishing {}", args.bundle.display()));
     let bundle = Bundle::read(&args.bundle, &wasm)?;
     progress.say("compiling and publishing");
     let activation = if args.no_activate {
@@ -31,7 +32,38 @@ pub(super) async fn run(args: &PublishArgs, cloud: &Cloud, output: &Output) -> R
     let tools =
         Tools { store: &store, pointers: &pointers, compiler: Arc::new(Cranelift), signer: signer.as_ref() };
     let published = publish(&tools, bundle, &activation, Timestamp::now()).await?;
-    output.document(&published)
+    drop(progress);
+    output.document(&Proven { published, built, tested })
+}
+
+/// A publication, and what is known of its module.
+#[derive(Debug, Serialize)]
+struct Proven {
+    #[serde(flatten)]
+    published: Published,
+    /// The module was built now of the folder's sources.
+    built: bool,
+    /// Fixtures that were run, and hold.
+    tested: usize,
+}
+
+impl View for Proven {
+    fn text(&self, page: &Page) -> String {
+        let mut text = self.published.text(page);
+        let mut list = Vec::new();
+        if !self.built {
+            list.push(("source", "not built: the module is as it was found".to_owned()));
+        }
+        list.push((
+            "fixtures",
+            match self.tested {
+                0 => "not run".to_owned(),
+                tested => format!("{tested} hold"),
+            },
+        ));
+        text.push_str(&fields(list));
+        text
+    }
 }
 
 impl View for Published {

@@ -13,6 +13,8 @@ use crate::output::{Output, Page, Tone, View, paint};
 use crate::workshop::build::{all_bundles, bundle_folder, test_natively};
 use crate::workshop::bundle::load;
 use crate::workshop::fixtures::{Failure, Outcome, Usage, cases};
+use crate::workshop::requests::request_cases;
+use crate::workshop::trial::Loaded;
 
 /// Runs the command.
 pub(super) fn run(args: &TestArgs, output: &Output) -> Result<(), CliError> {
@@ -40,10 +42,12 @@ pub(super) fn run(args: &TestArgs, output: &Output) -> Result<(), CliError> {
 fn test(host: &Host, folder: &Path, args: &TestArgs, output: &Output) -> Result<Bundle, CliError> {
     let folder = &bundle_folder(folder)?;
     let wasm = module(folder, &args.module, output)?;
-    let bundle = load(host, folder, &wasm)?;
+    let loaded = Loaded { folder: folder.clone(), bundle: load(host, folder, &wasm)? };
+    let bundle = &loaded.bundle;
     let progress = output.progress(format!("testing {}", folder.display()));
     let list = cases(folder, &bundle.contract)?;
-    if list.is_empty() {
+    let requests = request_cases(folder)?;
+    if list.is_empty() && requests.is_empty() {
         return Err(CliError::InvalidFile {
             path: folder.join("fixtures"),
             problem: "has no message: a case is <case>.in.json".into(),
@@ -52,13 +56,12 @@ fn test(host: &Host, folder: &Path, args: &TestArgs, output: &Output) -> Result<
     }
     let mut results = Vec::new();
     for case in list {
-        let (outcome, usage) = case.test(&bundle, args.update)?;
-        let (outcome, failure) = match outcome {
-            Outcome::Passed => ("passed", None),
-            Outcome::Updated => ("updated", None),
-            Outcome::Failed(failure) => ("failed", Some(failure)),
-        };
-        results.push(Case { name: case.name, outcome, usage, failure });
+        let (outcome, usage) = case.test(bundle, args.update)?;
+        results.push(Case::of(case.name, outcome, usage));
+    }
+    for case in requests {
+        let outcome = case.test(&loaded, args.update)?;
+        results.push(Case::of(format!("{} (request)", case.name), outcome, None));
     }
     // Natively only what holds as WebAssembly: the failures would be the same ones.
     let failed = results.iter().any(|case| case.failure.is_some());
@@ -75,8 +78,8 @@ fn test(host: &Host, folder: &Path, args: &TestArgs, output: &Output) -> Result<
     };
     Ok(Bundle {
         folder: folder.clone(),
-        vendor_id: bundle.contract.vendor_id,
-        event_type: bundle.contract.event_type,
+        vendor_id: loaded.bundle.contract.vendor_id,
+        event_type: loaded.bundle.contract.event_type,
         cases: results,
         native,
         native_failure,
@@ -112,6 +115,17 @@ struct Case {
     usage: Option<Usage>,
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<Failure>,
+}
+
+impl Case {
+    fn of(name: String, outcome: Outcome, usage: Option<Usage>) -> Self {
+        let (outcome, failure) = match outcome {
+            Outcome::Passed => ("passed", None),
+            Outcome::Updated => ("updated", None),
+            Outcome::Failed(failure) => ("failed", Some(failure)),
+        };
+        Self { name, outcome, usage, failure }
+    }
 }
 
 impl Bundle {

@@ -5,46 +5,45 @@ use std::fmt::Write as _;
 use super::super::sample::Match;
 use super::super::typegen::{Type, script_ident};
 use super::Inferred;
-use super::reads::{Read, Reads};
+use super::reads::{Level, List, Read};
 
 impl Inferred<'_> {
     /// `src/index.ts`.
     pub(super) fn assembly_script_json(&self) -> String {
         let missing = &self.suggestion.missing;
-        let Reads { once, list, each } = self.reads(script_ident);
+        let levels = self.reads(script_ident);
+        let timed =
+            levels.iter().flat_map(|level| &level.reads).any(|read| matches!(read, Read::Time { .. }));
         let mut body = String::new();
-        for read in &once {
-            written(&mut body, "  ", read);
-        }
-        let timed = |reads: &[Read<'_>]| reads.iter().any(|read| matches!(read, Read::Time { .. }));
-        if !timed(&once) && !timed(&each) {
-            body.push_str("  const at = utc(meta, \"occurredAt\");\n  if (!at) return false;\n");
-        }
-        if !missing.is_empty() {
-            let _ = writeln!(
-                body,
-                "  // Nothing in the samples looks like these members. Until each has a source every message is refused: data are not\n  \
-                 // invented. Give them one, and take this away.\n  refuse(null, \"\", \"mapping_incomplete\", {});\n  \
-                 if (refusal != null) return false;",
-                literal(&format!("{}: no source yet, edit src/index.ts", missing.join(", ")))
-            );
-        }
-        match list {
-            None => self.event(&mut body, "  "),
-            Some((from, name)) => {
-                let _ = write!(
+        let mut shut = String::new();
+        let mut indent = String::from("  ");
+        for (depth, Level { list, reads }) in levels.iter().enumerate() {
+            if let Some(list) = list {
+                opened(&mut body, &indent, list);
+                shut.insert_str(0, &format!("{indent}}}\n"));
+                indent.push_str("  ");
+            }
+            for read in reads {
+                written(&mut body, &indent, read);
+            }
+            if depth > 0 {
+                continue;
+            }
+            if !timed {
+                body.push_str("  const at = utc(meta, \"occurredAt\");\n  if (!at) return false;\n");
+            }
+            if !missing.is_empty() {
+                let _ = writeln!(
                     body,
-                    "  const items = {from}.need({}, Kind.Array);\n  if (!items) return false;\n  \
-                     let next = items.first;\n  while (next) {{\n    const item: Json = next;\n    next = item.next;\n",
-                    literal(name)
+                    "  // Nothing in the samples looks like these members. Until each has a source every message is refused: data are not\n  \
+                     // invented. Give them one, and take this away.\n  refuse(null, \"\", \"mapping_incomplete\", {});\n  \
+                     if (refusal != null) return false;",
+                    literal(&format!("{}: no source yet, edit src/index.ts", missing.join(", ")))
                 );
-                for read in &each {
-                    written(&mut body, "    ", read);
-                }
-                self.event(&mut body, "    ");
-                body.push_str("  }\n");
             }
         }
+        self.event(&mut body, &indent);
+        body.push_str(&shut);
         const IMPORTS: &[&str] =
             &["Json", "Kind", "Text", "level", "parse", "refusal", "refuse", "run", "utc", "whole"];
         let used = |name: &str| {
@@ -87,46 +86,94 @@ impl Inferred<'_> {
     }
 }
 
+/// The loop over an array's items.
+fn opened(out: &mut String, indent: &str, list: &List<'_>) {
+    let List { from, name, optional, guarded, nullable, variable, item } = list;
+    let next = format!("{item}Next");
+    let _ = match name {
+        None => writeln!(
+            out,
+            "{indent}if ({from}.kind != Kind.Array) return refuse({from}, \"\", \"payload_invalid\", \"is not an array\");\n\
+             {indent}let {next} = {from}.first;"
+        ),
+        Some(name) if *optional => {
+            let name = literal(name);
+            let there = if *guarded {
+                format!("{from} && {from}.get({name})")
+            } else {
+                format!("{from}.get({name})")
+            };
+            writeln!(
+                out,
+                "{indent}let {next}: Json | null = null;\n{indent}if ({there}) {{\n{indent}  const {variable} = {from}.need({name}, \
+                 Kind.Array);\n{indent}  if (!{variable}) return false;\n{indent}  {next} = {variable}.first;\n{indent}}}"
+            )
+        }
+        Some(name) => writeln!(
+            out,
+            "{indent}const {variable} = {from}.need({}, Kind.Array);\n{indent}if (!{variable}) return false;\n\
+             {indent}let {next} = {variable}.first;",
+            literal(name)
+        ),
+    };
+    let _ = writeln!(
+        out,
+        "{indent}while ({next}) {{\n{indent}  const {item}: Json = {next};\n{indent}  {next} = {item}.next;"
+    );
+    if *nullable {
+        let _ = writeln!(out, "{indent}  if ({item}.kind == Kind.Null) continue;");
+    }
+}
+
 fn written(out: &mut String, indent: &str, read: &Read<'_>) {
     let _ = match read {
-        Read::Object { from, name, into } => writeln!(
+        Read::Object { from, name, into, optional: true, guarded } => {
+            let get = format!("{from}.get({})", literal(name));
+            match guarded {
+                true => writeln!(out, "{indent}const {into} = {from} ? {get} : null;"),
+                false => writeln!(out, "{indent}const {into} = {get};"),
+            }
+        }
+        Read::Object { from, name, into, .. } => writeln!(
             out,
             "{indent}const {into} = {from}.need({}, Kind.Object);\n{indent}if (!{into}) return false;",
             literal(name)
         ),
-        Read::Time { from, name } => writeln!(
-            out,
-            "{indent}const at = {from}.get({0}) ? utc({from}, {0}) : utc(meta, \"occurredAt\");\n{indent}if (!at) return false;",
-            literal(name)
-        ),
-        Read::Member { from, name, one } => member(out, indent, from, &literal(name), one),
+        Read::Time { from, name, guarded } => {
+            let there = if *guarded { format!("{from} && ") } else { String::new() };
+            writeln!(
+                out,
+                "{indent}const at = {there}{from}.has({0}) ? utc({from}, {0}) : utc(meta, \"occurredAt\");\n{indent}if (!at) return false;",
+                literal(name)
+            )
+        }
+        Read::Member { from, name, one, guarded } => {
+            member(out, indent, (from, *guarded), &literal(name), one)
+        }
     };
 }
 
 fn member(
     out: &mut String,
     indent: &str,
-    from: &str,
+    (from, guarded): (&str, bool),
     name: &str,
     Match { field, leaf, .. }: &Match,
 ) -> std::fmt::Result {
     let own = script_ident(&field.name);
+    let there = match guarded {
+        true => format!("{from} && {from}.has({name})"),
+        false => format!("{from}.has({name})"),
+    };
     // What must be there is read even if the vendor leaves it out at times: that refuses the message, and says where.
-    let sometimes = leaf.optional && !field.required;
+    let sometimes = leaf.is_optional() && !field.required;
+    let chars_max = field.chars_max();
     match &field.kind {
         Type::Integer => {
             let read = if field.minimum.is_some_and(|least| least >= 0) { "level" } else { "whole" };
             let value = format!("{read}({from}, {name})");
-            match sometimes {
-                true => writeln!(
-                    out,
-                    "{indent}const {own} = {from}.get({name}) ? {value} : ABSENT;\n{indent}if (refusal != null) return false;"
-                ),
-                false => writeln!(
-                    out,
-                    "{indent}const {own} = {value};\n{indent}if (refusal != null) return false;"
-                ),
-            }
+            let value = if sometimes { format!("{there} ? {value} : ABSENT") } else { value };
+            writeln!(out, "{indent}const {own} = {value};\n{indent}if (refusal != null) return false;")
         }
         Type::Boolean => {
             let value = format!("{own}Value");
@@ -135,7 +182,7 @@ fn member(
             match sometimes {
                 true => writeln!(
                     out,
-                    "{indent}let {own} = Flag.Absent;\n{indent}if ({from}.get({name})) {{\n{indent}  const {value} = {from}.need({name}, \
+                    "{indent}let {own} = Flag.Absent;\n{indent}if ({there}) {{\n{indent}  const {value} = {from}.need({name}, \
                      Kind.Bool);\n{indent}  if (!{value}) return false;\n{indent}  {own} = {truth};\n{indent}}}"
                 ),
                 false => writeln!(
@@ -145,15 +192,16 @@ fn member(
                 ),
             }
         }
-        _ if leaf.is_text() && !field.required => writeln!(
+        _ if field.required => writeln!(
             out,
-            "{indent}const {own} = {from}.known({name});\n{indent}if (refusal != null) return false;"
+            "{indent}const {own} = {from}.identifier({name}, {chars_max});\n{indent}if (!{own}) return false;"
         ),
-        _ if sometimes => writeln!(
-            out,
-            "{indent}const {own} = {from}.get({name}) ? {from}.id({name}) : null;\n{indent}if (refusal != null) return false;"
-        ),
-        _ => writeln!(out, "{indent}const {own} = {from}.id({name});\n{indent}if (!{own}) return false;"),
+        _ => {
+            let label = format!("{from}.label({name})");
+            let label = if guarded { format!("{from} ? {label} : null") } else { label };
+            // What the canonical schema does not take is refused by it, by name.
+            writeln!(out, "{indent}const {own} = {label};\n{indent}if (refusal != null) return false;")
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::super::sample::Match;
 use super::super::typegen::{Type, c_ident};
 use super::Inferred;
-use super::reads::{Read, Reads};
+use super::reads::{Level, List, Read};
 
 impl Inferred<'_> {
     /// `src/mapper.c`.
@@ -22,60 +22,97 @@ impl Inferred<'_> {
                 format!("{}: no source yet, edit src/mapper.c", missing.join(", "))
             );
         }
-        let Reads { once, list, each } = self.reads(c_ident);
+        let levels = self.reads(c_ident);
         let _ = write!(
             out,
             "\nbool sm_map(const sm_json *meta, sm_text payload) {{\n    {} data = {{0}};\n    const sm_json *message;\n    \
              sm_text at;\n    if (!sm_parse(payload, &message)) return false;\n",
             self.root
         );
-        let timed = |reads: &[Read<'_>]| reads.iter().any(|read| matches!(read, Read::Time { .. }));
-        let from_meta =
-            |indent: &str| format!("{indent}if (!sm_utc(meta, \"occurredAt\", &at)) return false;\n");
-        for read in &once {
-            written(&mut out, "    ", "data", read);
-        }
-        if !timed(&once) && !timed(&each) {
-            out.push_str(&from_meta("    "));
-        }
-        if !missing.is_empty() {
-            out.push_str("    if (!complete()) return false;\n");
-        }
-        match list {
-            None => out.push_str("    put_event(at, &data);\n"),
-            Some((from, name)) => {
-                let _ = write!(
-                    out,
-                    "    const sm_json *items;\n    if (!sm_need({from}, {}, SM_ARRAY, &items)) return false;\n    \
-                     for (const sm_json *item = items->first; item != NULL; item = item->next) {{\n        {} one = data;\n",
-                    literal(name),
-                    self.root
-                );
-                for read in &each {
-                    written(&mut out, "        ", "one", read);
+        let timed =
+            levels.iter().flat_map(|level| &level.reads).any(|read| matches!(read, Read::Time { .. }));
+        let mut shut = String::new();
+        let mut indent = String::from("    ");
+        let mut data = "data".to_owned();
+        for (depth, Level { list, reads }) in levels.iter().enumerate() {
+            if let Some(list) = list {
+                opened(&mut out, &indent, list);
+                shut.insert_str(0, &format!("{indent}}}\n"));
+                indent.push_str("    ");
+                let inner = if depth == 1 { "one".to_owned() } else { format!("one{depth}") };
+                let _ = writeln!(out, "{indent}{} {inner} = {data};", self.root);
+                data = inner;
+            }
+            for read in reads {
+                written(&mut out, &indent, &data, read);
+            }
+            if depth == 0 {
+                if !timed {
+                    out.push_str("    if (!sm_utc(meta, \"occurredAt\", &at)) return false;\n");
                 }
-                out.push_str("        put_event(at, &one);\n    }\n");
+                if !missing.is_empty() {
+                    out.push_str("    if (!complete()) return false;\n");
+                }
             }
         }
+        let _ = writeln!(out, "{indent}put_event(at, &{data});");
+        out.push_str(&shut);
         out.push_str("    return true;\n}\n");
         out
     }
 }
 
+/// The loop over an array's items.
+fn opened(out: &mut String, indent: &str, list: &List<'_>) {
+    let List { from, name, optional, nullable, variable, item, .. } = list;
+    let mut first = format!("{variable}->first");
+    let _ = match name {
+        None => writeln!(
+            out,
+            "{indent}const sm_json *{variable} = {from};\n{indent}if ({variable}->kind != SM_ARRAY) return sm_refuse({variable}, NULL, \
+             \"payload_invalid\", SM_LITERAL(\"is not an array\"));"
+        ),
+        Some(name) if *optional => {
+            first = format!("{variable} != NULL ? {first} : NULL");
+            let name = literal(name);
+            writeln!(
+                out,
+                "{indent}const sm_json *{variable} = sm_get({from}, {name});\n{indent}if ({variable} != NULL && !sm_need({from}, {name}, \
+                 SM_ARRAY, &{variable})) return false;"
+            )
+        }
+        Some(name) => writeln!(
+            out,
+            "{indent}const sm_json *{variable};\n{indent}if (!sm_need({from}, {}, SM_ARRAY, &{variable})) return false;",
+            literal(name)
+        ),
+    };
+    let _ = writeln!(
+        out,
+        "{indent}for (const sm_json *{item} = {first}; {item} != NULL; {item} = {item}->next) {{"
+    );
+    if *nullable {
+        let _ = writeln!(out, "{indent}    if ({item}->kind == SM_NULL) continue;");
+    }
+}
+
 fn written(out: &mut String, indent: &str, data: &str, read: &Read<'_>) {
     let _ = match read {
-        Read::Object { from, name, into } => writeln!(
+        Read::Object { from, name, into, optional: true, .. } => {
+            writeln!(out, "{indent}const sm_json *{into} = sm_get({from}, {});", literal(name))
+        }
+        Read::Object { from, name, into, .. } => writeln!(
             out,
             "{indent}const sm_json *{into};\n{indent}if (!sm_need({from}, {}, SM_OBJECT, &{into})) return false;",
             literal(name)
         ),
-        Read::Time { from, name } => writeln!(
+        Read::Time { from, name, .. } => writeln!(
             out,
-            "{indent}bool says_when = sm_get({from}, {0}) != NULL;\n{indent}if (!sm_utc(says_when ? {from} : meta, says_when ? {0} : \
+            "{indent}bool says_when = sm_has({from}, {0});\n{indent}if (!sm_utc(says_when ? {from} : meta, says_when ? {0} : \
              \"occurredAt\", &at)) return false;",
             literal(name)
         ),
-        Read::Member { from, name, one } => member(out, indent, data, (from, &literal(name)), one),
+        Read::Member { from, name, one, .. } => member(out, indent, data, (from, &literal(name)), one),
     };
 }
 
@@ -86,14 +123,13 @@ fn member(
     (from, name): (&str, &str),
     Match { field, leaf, .. }: &Match,
 ) -> std::fmt::Result {
-    let own = format!("{data}.{}", c_ident(&field.name));
+    let member = c_ident(&field.name);
+    let own = format!("{data}.{member}");
     // What must be there is read even if the vendor leaves it out at times: that refuses the message, and says where.
-    let sometimes = leaf.optional && !field.required;
+    let sometimes = leaf.is_optional() && !field.required;
     let inner = if sometimes { format!("{indent}    ") } else { indent.to_owned() };
-    let has = match field.required {
-        true => String::new(),
-        false => format!("\n{inner}{data}.has_{} = true;", c_ident(&field.name)),
-    };
+    let has = if field.required { String::new() } else { format!("\n{inner}{data}.has_{member} = true;") };
+    let chars_max = field.chars_max();
     let read = match &field.kind {
         Type::Integer => {
             let read = if field.minimum.is_some_and(|least| least >= 0) { "sm_level" } else { "sm_whole" };
@@ -106,13 +142,14 @@ fn member(
                  sm_is({value}->text, \"true\");{has}"
             )
         }
-        _ if leaf.is_text() && !field.required => {
-            return writeln!(out, "{indent}if (!sm_optional_text({from}, {name}, &{own})) return false;");
+        _ if field.required => {
+            format!("if (!sm_identifier({from}, {name}, {chars_max}, &{own})) return false;")
         }
-        _ => format!("if (!sm_id({from}, {name}, &{own})) return false;"),
+        // What the canonical schema does not take is refused by it, by name.
+        _ => return writeln!(out, "{indent}if (!sm_label({from}, {name}, &{own})) return false;"),
     };
     if sometimes {
-        writeln!(out, "{indent}if (sm_get({from}, {name}) != NULL) {{\n{inner}{read}\n{indent}}}")
+        writeln!(out, "{indent}if (sm_has({from}, {name})) {{\n{inner}{read}\n{indent}}}")
     } else {
         writeln!(out, "{indent}{read}")
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::super::sample::{Leaf, Match};
+use super::super::sample::{Leaf, Match, Step};
 use super::super::typegen::{Type, ident};
 use super::Inferred;
 use super::rust::MISSING;
@@ -24,14 +24,15 @@ impl Inferred<'_> {
              /// Most lines of a file: the host takes this many events from one message.\n\
              pub const LINES_MAX: usize = 1_000;\n\nstruct Columns {{\n"
         );
-        let columns: Vec<(String, &Leaf)> = suggestion
+        let columns: Vec<(String, &Leaf, bool)> = suggestion
             .matches
             .iter()
-            .map(|one| (ident(&one.field.name), &one.leaf))
-            .chain(suggestion.occurred_at.iter().map(|leaf| ("occurred_at".to_owned(), leaf)))
+            .map(|one| (ident(&one.field.name), &one.leaf, one.leaf.is_optional()))
+            // Not every file need say when: the envelope does.
+            .chain(suggestion.occurred_at.iter().map(|leaf| ("occurred_at".to_owned(), leaf, true)))
             .collect();
-        for (own, leaf) in &columns {
-            let kind = if leaf.optional { "Option<Column>" } else { "Column" };
+        for (own, _, optional) in &columns {
+            let kind = if *optional { "Option<Column>" } else { "Column" };
             let _ = writeln!(out, "    {own}: {kind},");
         }
         let _ = write!(
@@ -41,8 +42,8 @@ impl Inferred<'_> {
              pub fn map<'a>(meta: &Meta<'a>, payload: &'a [u8]) -> Mapped<{root}{life}> {{\n    \
              let mut reader = Reader::new(payload)?;\n    let columns = Columns {{\n"
         );
-        for (own, leaf) in &columns {
-            let read = if leaf.optional { "reader.column({})" } else { "reader.required({})?" };
+        for (own, leaf, optional) in &columns {
+            let read = if *optional { "reader.column({})" } else { "reader.required({})?" };
             let _ = writeln!(out, "        {own}: {},", read.replace("{}", &column(leaf)));
         }
         let _ = write!(
@@ -91,7 +92,7 @@ impl Inferred<'_> {
     fn columns_table(&self) -> String {
         let mut out = String::from("//!\n//! | column | in the samples | becomes |\n//! |---|---|---|\n");
         for (name, shape) in &self.shape.members {
-            let is = |leaf: &Leaf| leaf.path.first() == Some(name);
+            let is = |leaf: &Leaf| name_of(leaf) == name;
             let one = self.suggestion.matches.iter().find(|one| is(&one.leaf));
             let becomes = match one {
                 Some(one) => format!("`{}`", one.field.name),
@@ -107,13 +108,21 @@ impl Inferred<'_> {
 
 /// A column's name as a Rust literal.
 fn column(leaf: &Leaf) -> String {
-    format!("{:?}", leaf.path.last().map_or("", String::as_str))
+    format!("{:?}", name_of(leaf))
+}
+
+/// A column is a member of the line.
+fn name_of(leaf: &Leaf) -> &str {
+    match leaf.path.first() {
+        Some(Step::Member { name, .. }) => name,
+        _ => "",
+    }
 }
 
 /// The expression that gives a canonical member.
 fn value(Match { field, leaf, .. }: &Match) -> String {
     let (own, name) = (ident(&field.name), column(leaf));
-    let must = |column: &str| match leaf.optional {
+    let must = |column: &str| match leaf.is_optional() {
         // A column that the header may lack, of a member that must be there: empty is how that is refused.
         true => format!(
             "record.get(columns.{column}).ok_or_else(|| record.refused(\"csv_field_missing\", {name}, \"is empty\"))?"
@@ -121,7 +130,7 @@ fn value(Match { field, leaf, .. }: &Match) -> String {
         false => format!("record.required(columns.{column}, {name})?"),
     };
     let number = if field.minimum.is_some_and(|least| least >= 0) { "level" } else { "whole" };
-    match (&field.kind, field.required, leaf.optional) {
+    match (&field.kind, field.required, leaf.is_optional()) {
         (Type::Integer, true, _) => format!("quantity::{number}(&{}, || record.path({name}))?", must(&own)),
         (Type::Integer, false, true) => format!(
             "record.get(columns.{own}).map(|text| quantity::{number}(&text, || record.path({name}))).transpose()?"

@@ -1,193 +1,493 @@
 //! A mapper in Rust of a JSON message: typed structs of what is read, and one expression for each canonical member.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::super::sample::{Leaf, Match, Suggestion};
+use super::super::sample::{Leaf, Match, Step, Suggestion, pointer};
 use super::super::typegen::{Field, Type, ident, pascal};
 use super::Inferred;
+
+/// Part of the vendor's message, as far as it is read.
+enum Node<'s> {
+    /// An object.
+    Object(String, Vec<Member<'s>>),
+    /// An array: whether its items may be null, and what they are.
+    List(bool, Option<Box<Node<'s>>>),
+    /// A value of this type.
+    Value(&'static str),
+}
+
+/// A member of an object.
+struct Member<'s> {
+    /// As in JSON.
+    name: &'s str,
+    /// In Rust.
+    own: String,
+    optional: bool,
+    node: Node<'s>,
+}
+
+impl<'s> Node<'s> {
+    fn borrows(&self) -> bool {
+        match self {
+            Self::Object(_, members) => members.iter().any(|member| member.node.borrows()),
+            Self::List(_, items) => items.as_ref().is_some_and(|items| items.borrows()),
+            Self::Value(kind) => kind.contains("'a"),
+        }
+    }
+
+    fn written(&self) -> String {
+        match self {
+            Self::Object(name, _) if self.borrows() => format!("{name}<'a>"),
+            Self::Object(name, _) => name.clone(),
+            Self::List(nullable, items) => {
+                let items = items
+                    .as_ref()
+                    .map_or_else(|| "serde::de::IgnoredAny".to_owned(), |items| items.written());
+                if *nullable { format!("Vec<Option<{items}>>") } else { format!("Vec<{items}>") }
+            }
+            Self::Value(kind) => (*kind).to_owned(),
+        }
+    }
+
+    /// With what is on a way, and at its end a value. `words` name what is here; none for the root.
+    fn grown(
+        node: Option<Self>,
+        path: &'s [Step],
+        words: Option<String>,
+        value: Option<&'static str>,
+        names: &mut BTreeSet<String>,
+    ) -> Option<Self> {
+        let Some((step, rest)) = path.split_first() else { return node.or(value.map(Self::Value)) };
+        match step {
+            Step::Items { optional } => {
+                let (nullable, items) = match node {
+                    Some(Self::List(nullable, items)) => (nullable, items),
+                    _ => (*optional, None),
+                };
+                let words = words.unwrap_or_else(|| "message".to_owned());
+                let singular = words.strip_suffix('s').map_or_else(|| format!("{words} item"), str::to_owned);
+                let items = Self::grown(items.map(|items| *items), rest, Some(singular), value, names);
+                Some(Self::List(nullable, items.map(Box::new)))
+            }
+            Step::Member { name, optional } => {
+                let (own_name, mut members) = match node {
+                    Some(Self::Object(name, members)) => (name, members),
+                    _ => {
+                        let plain = words.as_deref().map_or_else(|| "Message".to_owned(), pascal);
+                        (unique(names, &plain, |count| format!("{plain}{count}")), Vec::new())
+                    }
+                };
+                let inner = words.map_or_else(|| name.clone(), |words| format!("{words} {name}"));
+                match members.iter().position(|member| member.name == name) {
+                    Some(at) => {
+                        let Member { name, own, optional, node } = members.remove(at);
+                        if let Some(node) = Self::grown(Some(node), rest, Some(inner), value, names) {
+                            members.insert(at, Member { name, own, optional, node });
+                        }
+                    }
+                    None => {
+                        if let Some(node) = Self::grown(None, rest, Some(inner), value, names) {
+                            let mut taken: BTreeSet<String> =
+                                members.iter().map(|member| member.own.clone()).collect();
+                            let own =
+                                unique(&mut taken, &ident(name), |count| ident(&format!("{name} {count}")));
+                            members.push(Member { name, own, optional: *optional, node });
+                        }
+                    }
+                }
+                Some(Self::Object(own_name, members))
+            }
+        }
+    }
+
+    /// What a step leads to, with its name in Rust and whether it may be absent.
+    fn at(&self, step: &Step) -> Option<(&str, bool, &Self)> {
+        match (self, step) {
+            (Self::Object(_, members), Step::Member { name, .. }) => {
+                let member = members.iter().find(|member| member.name == name)?;
+                Some((&member.own, member.optional, &member.node))
+            }
+            (Self::List(nullable, items), Step::Items { .. }) => Some(("", *nullable, items.as_deref()?)),
+            _ => None,
+        }
+    }
+
+    /// The structs, each before those that it holds.
+    fn structs(&self, out: &mut String) {
+        match self {
+            Self::Value(_) => {}
+            Self::List(_, items) => {
+                if let Some(items) = items {
+                    items.structs(out);
+                }
+            }
+            Self::Object(name, members) => {
+                let life = if self.borrows() { "<'a>" } else { "" };
+                let _ = writeln!(out, "\n#[derive(Deserialize)]\nstruct {name}{life} {{");
+                for Member { name, own, optional, node } in members {
+                    let mut serde = Vec::new();
+                    if own != name {
+                        serde.push(format!("rename = {name:?}"));
+                    }
+                    if node.borrows() {
+                        serde.push("borrow".to_owned());
+                    }
+                    if *optional {
+                        serde.push("default".to_owned());
+                    }
+                    if !serde.is_empty() {
+                        let _ = writeln!(out, "    #[serde({})]", serde.join(", "));
+                    }
+                    let written = node.written();
+                    let written = if *optional { format!("Option<{written}>") } else { written };
+                    let _ = writeln!(out, "    {own}: {written},");
+                }
+                out.push_str("}\n");
+                for member in members {
+                    member.node.structs(out);
+                }
+            }
+        }
+    }
+}
+
+/// A name that is not taken yet.
+fn unique(taken: &mut BTreeSet<String>, plain: &str, other: impl Fn(usize) -> String) -> String {
+    let mut name = plain.to_owned();
+    let mut count = 1;
+    while !taken.insert(name.clone()) {
+        count += 1;
+        name = other(count);
+    }
+    name
+}
+
+/// The typed message, and how it is reached into.
+struct Typed<'s> {
+    root: Node<'s>,
+    lists: Vec<List<'s>>,
+}
+
+/// An array whose items are gone through.
+struct List<'s> {
+    /// The way to its items.
+    path: &'s [Step],
+    /// The variable of an item, and of its index.
+    item: String,
+    index: String,
+}
+
+impl<'s> Typed<'s> {
+    fn of(suggestion: &'s Suggestion) -> Self {
+        let mut names = BTreeSet::new();
+        let mut root = Node::grown(None, &suggestion.each, None, None, &mut names);
+        for Match { field, leaf, .. } in &suggestion.matches {
+            let kind = match field.kind {
+                Type::Integer if leaf.is_integer() => "Integer",
+                Type::Integer => "Decimal<'a>",
+                Type::Boolean => "bool",
+                _ => "Label<'a>",
+            };
+            root = Node::grown(root, &leaf.path, None, Some(kind), &mut names);
+        }
+        if let Some(leaf) = &suggestion.occurred_at {
+            root = Node::grown(root, &leaf.path, None, Some("Label<'a>"), &mut names);
+        }
+        let each = &suggestion.each;
+        let ends: Vec<usize> =
+            (0..each.len()).filter(|at| matches!(each[*at], Step::Items { .. })).map(|at| at + 1).collect();
+        let (mut items, mut indexes) = (BTreeSet::new(), BTreeSet::new());
+        let lists = ends
+            .iter()
+            .map(|end| {
+                let held = match end.checked_sub(2).map(|at| &each[at]) {
+                    Some(Step::Member { name, .. }) if ends.len() > 1 => format!("{name} "),
+                    _ => String::new(),
+                };
+                let variable = |taken: &mut BTreeSet<String>, what: &str| {
+                    let other = |count: usize| ident(&format!("{held}{what} {count}"));
+                    unique(taken, &ident(&format!("{held}{what}")), other)
+                };
+                let (item, index) = (variable(&mut items, "item"), variable(&mut indexes, "at"));
+                List { path: &each[..*end], item, index }
+            })
+            .collect();
+        let root = root.unwrap_or_else(|| Node::Object("Message".into(), Vec::new()));
+        Self { root, lists }
+    }
+
+    /// The expression of what is at a place, and whether it is an option of a reference to it.
+    fn access(&self, path: &[Step]) -> (String, bool) {
+        let inner = self.lists.iter().rfind(|list| path.starts_with(list.path));
+        let (mut expression, from) =
+            inner.map_or_else(|| ("message".to_owned(), 0), |list| (list.item.clone(), list.path.len()));
+        let mut node = Some(&self.root);
+        for step in &path[..from] {
+            node = node.and_then(|node| node.at(step)).map(|(.., inner)| inner);
+        }
+        let mut optional = false;
+        for step in &path[from..] {
+            let Some((own, may_miss, inner)) = node.and_then(|node| node.at(step)) else { break };
+            node = Some(inner);
+            expression = match (optional, may_miss) {
+                (false, false) => format!("{expression}.{own}"),
+                (false, true) => format!("{expression}.{own}.as_ref()"),
+                (true, false) => format!("{expression}.map(|it| &it.{own})"),
+                (true, true) => format!("{expression}.and_then(|it| it.{own}.as_ref())"),
+            };
+            optional |= may_miss;
+        }
+        (expression, optional)
+    }
+
+    /// The place as the text of a literal, and whether it has indexes to fill in.
+    fn place(&self, path: &[Step]) -> (String, bool) {
+        let indexed = self.lists.iter().any(|list| path.starts_with(list.path));
+        if !indexed {
+            return (pointer(path), false);
+        }
+        let mut text = String::new();
+        for (at, step) in path.iter().enumerate() {
+            match self.lists.iter().find(|list| list.path.len() == at + 1) {
+                Some(list) => {
+                    let _ = write!(text, "/{{{}}}", list.index);
+                }
+                None => {
+                    text.push_str(&pointer(std::slice::from_ref(step)).replace('{', "{{").replace('}', "}}"));
+                }
+            }
+        }
+        (text, true)
+    }
+
+    /// The place as an expression of type `String`.
+    fn place_owned(&self, path: &[Step]) -> String {
+        match self.place(path) {
+            (text, true) => format!("format!({text:?})"),
+            (text, false) => format!("{text:?}.to_owned()"),
+        }
+    }
+
+    /// The expression that gives a canonical member.
+    fn value(&self, field: &Field, leaf: &Leaf) -> String {
+        let (access, optional) = self.access(&leaf.path);
+        let place = self.place_owned(&leaf.path);
+        let needed = || format!("{access}.ok_or_else(|| absent({place}))?");
+        let some =
+            |expression: String| if field.required { expression } else { format!("Some({expression})") };
+        match &field.kind {
+            Type::Integer => {
+                // What is an integer by the payload's schema is read as one; else it may be decimal text.
+                let (exact, digits) = match (leaf.is_integer(), field.minimum) {
+                    (true, Some(0..)) => ("quantity::not_negative", "get()"),
+                    (true, _) => ("quantity::in_range", "get()"),
+                    (false, Some(0..)) => ("quantity::level", "as_str()"),
+                    (false, _) => ("quantity::whole", "as_str()"),
+                };
+                let read = |number: &str| format!("{exact}({number}.{digits}, || {place})");
+                if field.required {
+                    return format!("{}?", read(&if optional { needed() } else { access.clone() }));
+                }
+                let blank = !leaf.is_integer() && leaf.is_optional();
+                match (optional, blank) {
+                    (false, false) => some(format!("{}?", read(&access))),
+                    (true, false) => format!("{access}.map(|number| {}).transpose()?", read("number")),
+                    (true, true) => format!(
+                        "{access}.filter(|number| !number.is_blank()).map(|number| {}).transpose()?",
+                        read("number")
+                    ),
+                    (false, true) => {
+                        format!("if {access}.is_blank() {{ None }} else {{ Some({}?) }}", read(&access))
+                    }
+                }
+            }
+            Type::Boolean if !optional => some(access),
+            Type::Boolean if field.required => format!("*{}", needed()),
+            Type::Boolean => format!("{access}.copied()"),
+            _ if field.required => {
+                let label = if optional { needed() } else { access };
+                format!("text::identifier({label}.text(), {}, || {place})?", field.chars_max())
+            }
+            _ => {
+                let known = known(field, &place);
+                match optional {
+                    true => format!("{access}.and_then(|label| label.{known})"),
+                    false => format!("{access}.{known}"),
+                }
+            }
+        }
+    }
+}
+
+/// How text that may be absent is taken from what the vendor wrote. Text for people is cut, and a code that is no code left out, with a
+/// note of the event.
+fn known(field: &Field, place: &str) -> String {
+    match field.name.as_str() {
+        "title" => format!("cut({}, &mut notes, || {place})", field.chars_max()),
+        "gtin" => format!("gtin(&mut notes, || {place})"),
+        _ => format!("noted({}, &mut notes, || {place})", field.chars_max()),
+    }
+}
 
 impl Inferred<'_> {
     /// `src/lib.rs`.
     pub(super) fn rust_json(&self) -> String {
         let Self { root, types, suggestion, .. } = self;
         let root = *root;
-        let fields = self.fields();
-        let kind = Type::Struct(root.to_owned());
-        let data = if types.borrows(&kind) { format!("{root}<'a>") } else { root.to_owned() };
-        let list =
-            suggestion.matches.iter().find_map(|one| one.leaf.list.map(|at| one.leaf.path[..at].to_vec()));
-        let integers = suggestion.matches.iter().any(|one| is_integer(one) && one.leaf.is_integer());
-        let decimals = suggestion.matches.iter().any(|one| is_integer(one) && !one.leaf.is_integer());
-        let absent = suggestion.matches.iter().any(|one| one.field.required && one.leaf.optional);
-        let refused = !suggestion.missing.is_empty();
+        let data = match types.borrows(&Type::Struct(root.to_owned())) {
+            true => format!("{root}<'a>"),
+            false => root.to_owned(),
+        };
+        let typed = Typed::of(suggestion);
         let reads = !suggestion.matches.is_empty() || suggestion.occurred_at.is_some();
+        let event = self.rust_event(&typed);
+        let body = rust_body(&typed, &event);
+        let mut structs = String::new();
+        if reads {
+            typed.root.structs(&mut structs);
+        }
+        let uses = |text: &str| body.contains(text) || structs.contains(text);
+        let mut json_items: Vec<&str> = if reads { vec!["self"] } else { Vec::new() };
+        json_items.extend(["Decimal", "Integer", "Label"].into_iter().filter(|item| structs.contains(item)));
+        let mut sdk = vec!["CanonicalEvent"];
+        sdk.extend(
+            [("MapError", uses("absent(") || uses("missing("))]
+                .iter()
+                .filter(|(_, used)| *used)
+                .map(|(name, _)| *name),
+        );
+        sdk.extend(["Mapped", "Meta"]);
+        sdk.extend(
+            [("quantity", "quantity::"), ("text", "text::")]
+                .iter()
+                .filter(|(_, used)| uses(used))
+                .map(|(name, _)| *name),
+        );
+        sdk.push("time");
         let mut out = self.about("//!", "");
         out.push_str("\npub mod canonical;\n\n");
-        if suggestion.occurred_at.is_some() {
-            out.push_str("use std::borrow::Cow;\n\n");
-        }
         let _ = writeln!(out, "use canonical::{{EVENT_TYPE, {root}, SCHEMA_VERSION}};");
-        let ids = suggestion.matches.iter().any(|one| one.field.kind == Type::Text);
-        let mut json_items = Vec::new();
-        for (item, used) in [("self", reads), ("Decimal", decimals), ("Id", ids), ("Integer", integers)] {
-            if used {
-                json_items.push(item);
-            }
-        }
         if !json_items.is_empty() {
             let _ = writeln!(out, "use mapper_sdk::json::{{{}}};", json_items.join(", "));
         }
-        let error = if absent || refused { "MapError, " } else { "" };
-        let quantity = if integers || decimals { "quantity, " } else { "" };
-        let _ = writeln!(out, "use mapper_sdk::{{CanonicalEvent, {error}Mapped, Meta, {quantity}time}};");
+        let _ = writeln!(out, "use mapper_sdk::{{{}}};", sdk.join(", "));
         if reads {
             out.push_str("use serde::Deserialize;\n");
-            out.push_str(&self.structs(suggestion));
+            // The root's own comment stands before its attributes.
+            out.push_str(&structs.replacen(
+                "\n#[derive",
+                "\n/// What the vendor sends, as far as it is read.\n#[derive",
+                1,
+            ));
         }
         let payload = if reads { "payload" } else { "_payload" };
         let _ = write!(
             out,
             "\n/// {} from one message.\n///\n/// # Errors\n/// A refusal, with a code and the place in the message.\n\
              pub fn map<'a>(meta: &Meta<'a>, {payload}: &'a [u8]) -> Mapped<{data}> {{\n",
-            if list.is_some() { "An event for every item" } else { "One event" }
+            match suggestion.each.is_empty() {
+                true => "One event".to_owned(),
+                false => format!("An event for every item of `{}`", pointer(&suggestion.each)),
+            }
         );
         if reads {
-            out.push_str("    let message: Message<'a> = json::read(payload)?;\n");
+            let _ = writeln!(out, "    let message: {} = json::read(payload)?;", typed.root.written());
         }
-        let indent = if list.is_some() { "            " } else { "        " };
-        let time = match &suggestion.occurred_at {
-            None => "time::utc(&meta.occurred_at, \"\")?".to_owned(),
-            Some(leaf) => {
-                let access = access(leaf);
-                let place = place_str(leaf);
-                format!(
-                    "match &{access} {{ Some(at) => time::utc(at, {place})?, None => time::utc(&meta.occurred_at, \"\")? }}"
-                )
-            }
-        };
-        let mut event = format!(
-            "CanonicalEvent {{\n{indent}event_type: EVENT_TYPE,\n{indent}schema_version: SCHEMA_VERSION,\n{indent}occurred_at: {time},\n{indent}notes: Vec::new(),\n{indent}data: {root} {{\n"
-        );
-        for field in fields {
-            let found = suggestion.matches.iter().find(|one| one.field.name == field.name);
-            let value = match found {
-                Some(one) => value(field, &one.leaf, list.is_some()),
-                None if field.required => format!("missing({:?})?", field.name),
-                None if suggestion.missing.contains(&field.name) => {
-                    format!("Some(missing({:?})?)", field.name)
-                }
-                None => "None".to_owned(),
-            };
-            let _ = writeln!(event, "{indent}    {}: {value},", ident(&field.name));
-        }
-        let _ = write!(event, "{indent}}},\n}}");
-        match &list {
-            None => {
-                let _ = writeln!(out, "    Ok(vec![{event}])\n}}");
-            }
-            Some(path) => {
-                let items: Vec<String> = path.iter().map(|name| ident(name)).collect();
-                let numbered = suggestion.matches.iter().any(|one| {
-                    one.leaf.list.is_some() && (one.field.kind == Type::Integer || one.leaf.optional)
-                });
-                let timed = suggestion.occurred_at.as_ref().is_some_and(|leaf| leaf.list.is_some());
-                let (each, bound) =
-                    if numbered || timed { (".enumerate()", "(at, item)") } else { ("", "item") };
-                let _ = writeln!(
-                    out,
-                    "    let items = message.{}.iter(){each};\n    items.map(|{bound}| Ok({event})).collect()\n}}",
-                    items.join(".")
-                );
-            }
-        }
-        if absent {
+        out.push_str(&body);
+        if body.contains("absent(") {
             out.push_str(ABSENT);
         }
-        if refused {
+        if body.contains("missing(") {
             out.push_str(MISSING);
         }
         out.push_str("\nmapper_sdk::export_mapper!(map);\n");
         out
     }
 
-    /// The vendor's message, as far as it is read.
-    fn structs(&self, suggestion: &Suggestion) -> String {
-        let mut structs: BTreeMap<Vec<String>, Vec<(String, String)>> = BTreeMap::new();
-        let mut add = |leaf: &Leaf, kind: &str| {
-            for at in 0..leaf.path.len() {
-                let (parent, name) = (leaf.path[..at].to_vec(), leaf.path[at].clone());
-                let members = structs.entry(parent).or_default();
-                if members.iter().any(|(held, _)| *held == name) {
-                    continue;
-                }
-                let written = if at + 1 == leaf.path.len() {
-                    if leaf.optional { format!("Option<{kind}>") } else { kind.to_owned() }
-                } else {
-                    let inner = format!("{}<'a>", struct_name(&leaf.path[..=at], leaf.list == Some(at + 1)));
-                    if leaf.list == Some(at + 1) { format!("Vec<{inner}>") } else { inner }
+    /// The expression of an event.
+    fn rust_event(&self, typed: &Typed<'_>) -> String {
+        let Self { root, suggestion, .. } = self;
+        let time = match &suggestion.occurred_at {
+            None => "time::utc(&meta.occurred_at, \"\")?".to_owned(),
+            Some(leaf) => {
+                let (access, optional) = typed.access(&leaf.path);
+                let place = match typed.place(&leaf.path) {
+                    (text, true) => format!("&format!({text:?})"),
+                    (text, false) => format!("{text:?}"),
                 };
-                members.push((name, written));
+                let known = match optional {
+                    true => format!("{access}.and_then(|at| at.known({TIME_CHARS_MAX}))"),
+                    false => format!("{access}.known({TIME_CHARS_MAX})"),
+                };
+                format!(
+                    "match {known} {{ Some(at) => time::utc(&at, {place})?, None => time::utc(&meta.occurred_at, \"\")? }}"
+                )
             }
         };
-        for one in &suggestion.matches {
-            add(
-                &one.leaf,
-                match one.field.kind {
-                    Type::Integer if one.leaf.is_integer() => "Integer",
-                    Type::Integer => "Decimal<'a>",
-                    Type::Boolean => "bool",
-                    _ => "Id<'a>",
-                },
-            );
-        }
-        if let Some(leaf) = &suggestion.occurred_at {
-            add(leaf, "Cow<'a, str>");
-        }
-        let mut out = String::new();
-        let lists: Vec<Vec<String>> = suggestion
-            .matches
-            .iter()
-            .filter_map(|one| one.leaf.list.map(|at| one.leaf.path[..at].to_vec()))
-            .collect();
-        for (path, members) in &structs {
-            let name = match path.is_empty() {
-                true => "Message".to_owned(),
-                false => struct_name(path, lists.contains(path)),
+        let mut event = format!(
+            "CanonicalEvent {{\nevent_type: EVENT_TYPE,\nschema_version: SCHEMA_VERSION,\noccurred_at: {time},\ndata: {root} {{\n"
+        );
+        for field in self.fields() {
+            let found = suggestion.matches.iter().find(|one| one.field.name == field.name);
+            let value = match found {
+                Some(one) => typed.value(field, &one.leaf),
+                None if field.required => format!("missing({:?})?", field.name),
+                None if suggestion.missing.contains(&field.name) => {
+                    format!("Some(missing({:?})?)", field.name)
+                }
+                None => "None".to_owned(),
             };
-            let about = if path.is_empty() { "What the vendor sends, as far as it is read.\n" } else { "" };
-            if !about.is_empty() {
-                let _ = write!(out, "\n/// {about}");
-            } else {
-                out.push('\n');
-            }
-            let borrows = members.iter().any(|(_, kind)| kind.contains("'a"));
-            // A struct of numbers alone would have a lifetime that nothing needs; the root always says one.
-            let life = if borrows || path.is_empty() { "<'a>" } else { "" };
-            let _ = writeln!(out, "#[derive(Deserialize)]\nstruct {name}{life} {{");
-            for (member, kind) in members {
-                let own = ident(member);
-                let mut serde = Vec::new();
-                if own != *member {
-                    serde.push(format!("rename = {member:?}"));
-                }
-                if kind.contains("'a") {
-                    serde.push("borrow".to_owned());
-                }
-                if kind.starts_with("Option") {
-                    serde.push("default".to_owned());
-                }
-                if !serde.is_empty() {
-                    let _ = writeln!(out, "    #[serde({})]", serde.join(", "));
-                }
-                let _ = writeln!(out, "    {own}: {kind},");
-            }
-            out.push_str("}\n");
+            let _ = writeln!(event, "{}: {value},", ident(&field.name));
         }
-        out
+        // Made of the data, so after it.
+        match event.contains("&mut notes") {
+            true => event.push_str("},\nnotes,\n}"),
+            false => event.push_str("},\nnotes: Vec::new(),\n}"),
+        }
+        event
     }
+}
+
+/// Longest time that is read, in characters.
+const TIME_CHARS_MAX: usize = 64;
+
+/// Of the function `map`, what follows the reading. `rustfmt` indents it.
+fn rust_body(typed: &Typed<'_>, event: &str) -> String {
+    let notes = if event.contains("&mut notes") { "    let mut notes = Vec::new();\n" } else { "" };
+    if typed.lists.is_empty() {
+        return format!("{notes}    Ok(vec![{event}])\n}}\n");
+    }
+    let mut out = String::from("    let mut events = Vec::new();\n");
+    for List { path, item, index } in &typed.lists {
+        let (access, optional) = typed.access(&path[..path.len() - 1]);
+        let nullable = path.last().is_some_and(Step::is_optional);
+        let numbered = event.contains(&format!("{{{index}}}"));
+        let mut items = match optional {
+            true => format!("{access}.into_iter().flatten()"),
+            false => format!("{access}.iter()"),
+        };
+        match (numbered, nullable) {
+            (true, true) => {
+                items.push_str(".enumerate().filter_map(|(at, item)| Some((at, item.as_ref()?)))");
+            }
+            (true, false) => items.push_str(".enumerate()"),
+            (false, true) => items.push_str(".flatten()"),
+            (false, false) => {}
+        }
+        // A plain loop reads better over a reference.
+        if items == format!("{access}.iter()") {
+            items = format!("&{access}");
+        }
+        let bound = if numbered { format!("({index}, {item})") } else { item.clone() };
+        let _ = writeln!(out, "    for {bound} in {items} {{");
+    }
+    let _ = writeln!(out, "{notes}events.push({event});");
+    out.push_str(&"    }\n".repeat(typed.lists.len()));
+    out.push_str("    Ok(events)\n}\n");
+    out
 }
 
 const ABSENT: &str = r#"
@@ -204,88 +504,9 @@ fn missing<T>(member: &str) -> Result<T, MapError> {
 }
 "#;
 
-fn struct_name(path: &[String], item: bool) -> String {
-    let name = pascal(&path.join(" "));
-    match name.strip_suffix('s').filter(|_| item) {
-        Some(singular) => singular.to_owned(),
-        None if item => format!("{name}Item"),
-        None => name,
-    }
-}
-
-/// How a member is reached.
-fn access(leaf: &Leaf) -> String {
-    let start = leaf.list.unwrap_or(0);
-    let base = if leaf.list.is_some() { "item" } else { "message" };
-    let names: Vec<String> = leaf.path[start..].iter().map(|name| ident(name)).collect();
-    format!("{base}.{}", names.join("."))
-}
-
-/// The place as an expression of type `String`.
-fn place(leaf: &Leaf) -> String {
-    match leaf.list {
-        None => format!("{:?}.to_owned()", leaf.pointer()),
-        Some(_) => {
-            let escaped = leaf.pointer().replace('{', "{{").replace('}', "}}").replacen("/*/", "/{at}/", 1);
-            format!("format!({escaped:?})")
-        }
-    }
-}
-
-/// The place as an expression of type `&str`.
-fn place_str(leaf: &Leaf) -> String {
-    match leaf.list {
-        None => format!("{:?}", leaf.pointer()),
-        Some(_) => format!("&{}", place(leaf)),
-    }
-}
-
-/// The expression that gives a canonical member.
-fn value(field: &Field, leaf: &Leaf, in_list: bool) -> String {
-    let access = access(leaf);
-    let place = place(leaf);
-    // Items are borrowed, since a member of the message may be needed for each.
-    let owned = match in_list && field.kind != Type::Boolean {
-        true => format!("{access}.clone()"),
-        false => access.clone(),
-    };
-    let some = |expression: String| if field.required { expression } else { format!("Some({expression})") };
-    match (&field.kind, leaf.optional) {
-        (Type::Integer, optional) => {
-            // What is an integer by the payload's schema is read as one; else it may be decimal text.
-            let (exact, digits) = match (leaf.is_integer(), field.minimum) {
-                (true, Some(0..)) => ("quantity::not_negative", ".get()"),
-                (true, _) => ("quantity::in_range", ".get()"),
-                (false, Some(0..)) => ("quantity::level", ".as_str()"),
-                (false, _) => ("quantity::whole", ".as_str()"),
-            };
-            let borrowed = if leaf.is_integer() { "" } else { ".as_ref()" };
-            match (optional, field.required) {
-                (false, _) => some(format!("{exact}({access}{digits}, || {place})?")),
-                (true, true) => format!(
-                    "{exact}({access}{borrowed}.ok_or_else(|| absent({place}))?{digits}, || {place})?"
-                ),
-                (true, false) => format!(
-                    "{access}{borrowed}.map(|number| {exact}(number{digits}, || {place})).transpose()?"
-                ),
-            }
-        }
-        (Type::Boolean, false) => some(access),
-        (Type::Boolean, true) if field.required => format!("{access}.ok_or_else(|| absent({place}))?"),
-        (Type::Boolean, true) => access,
-        (_, false) => some(format!("{owned}.into()")),
-        (_, true) if field.required => format!("{owned}.ok_or_else(|| absent({place}))?.into()"),
-        (_, true) => format!("{owned}.map(Into::into)"),
-    }
-}
-
 /// rustfmt, if there is one; without it the files are as good, and longer in their lines.
 pub fn format_rust(near: &Path, files: &[PathBuf]) {
     let mut command = Command::new("rustfmt");
     command.args(["--edition", "2024", "--config-path"]).arg(near).args(files);
     let _ = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
-}
-
-fn is_integer(one: &Match) -> bool {
-    one.field.kind == Type::Integer
 }
