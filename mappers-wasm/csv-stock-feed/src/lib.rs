@@ -6,6 +6,8 @@
 //! event happened at its line's `counted_at`, else when the file was received. A description that is an error value of a
 //! spreadsheet, or too long, is left out or cut with a note.
 //!
+//! Numbers and times are written as `[text]` of the contract declares.
+//!
 //! A file is taken whole or not at all. The refusal names every bad line, up to [`LINES_NAMED_MAX`], so that the vendor can
 //! mend the file at once.
 
@@ -13,10 +15,11 @@ use std::fmt::Write as _;
 
 use mapper_sdk::canonical::{Canonical as _, InventoryUpdated, Text};
 use mapper_sdk::csv::{Column, Reader, Record};
+use mapper_sdk::local::Conventions;
 use mapper_sdk::text::{
     SKU_CHARS_MAX, Seen, TITLE_CHARS_MAX, WAREHOUSE_CHARS_MAX, cut, identifier, is_error, is_gtin,
 };
-use mapper_sdk::{CanonicalEvent, MapError, Mapped, Meta, quantity, time};
+use mapper_sdk::{CanonicalEvent, MapError, Mapped, Meta, time};
 
 /// Most lines of a file: the host takes this many events from one message.
 pub const LINES_MAX: usize = 1_000;
@@ -84,7 +87,7 @@ pub fn map<'a>(meta: &Meta<'a>, payload: &'a [u8]) -> Mapped<InventoryUpdated<'a
             notes.push(MapError::new("column_unread", format!("/{}", record.line), why));
             false
         });
-        match columns.event(&record, &received_at) {
+        match columns.event(&record, &received_at, &meta.text) {
             Ok(event) => {
                 let of = (event.data.warehouse_id.clone(), event.data.sku.clone());
                 match lines.insert(of, record.line) {
@@ -128,14 +131,15 @@ impl Columns {
         &self,
         record: &Record<'a>,
         received_at: &str,
+        conventions: &Conventions,
     ) -> Result<CanonicalEvent<InventoryUpdated<'a>>, MapError> {
         let mut levels = [None; 6];
         for &(at, column) in &self.levels {
             let Some(text) = record.get(column) else { continue };
             let path = || record.path(LEVELS[at]);
             let level = match at {
-                AVAILABLE => quantity::whole(&text, path),
-                _ => quantity::level(&text, path),
+                AVAILABLE => conventions.whole(&text, path),
+                _ => conventions.level(&text, path),
             };
             levels[at] = Some(level.map_err(|fault| on_line(record, &fault))?);
         }
@@ -170,7 +174,8 @@ impl Columns {
         }
         let occurred_at = match record.get(self.counted_at) {
             Some(at) => {
-                time::utc(&at, &record.path("counted_at")).map_err(|fault| on_line(record, &fault))?
+                let at = conventions.time(&at, || record.path("counted_at"));
+                at.map_err(|fault| on_line(record, &fault))?
             }
             None => received_at.to_owned(),
         };

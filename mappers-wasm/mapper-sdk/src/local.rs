@@ -130,7 +130,10 @@ impl Conventions {
                 Fault::Invalid => invalid,
                 Fault::Ambiguous => "decimal_ambiguous",
             };
-            MapError::new(code, path(), format!("{text:?} is {}", fault.words(self.marks)))
+            // Where there is no digit, no mark is to blame.
+            let marks =
+                if text.contains(|one: char| one.is_ascii_digit()) { self.marks } else { Marks::default() };
+            MapError::new(code, path(), format!("{text:?} is {}", fault.words(marks)))
         })
     }
 
