@@ -8,7 +8,7 @@ import {
   Kind,
   Text,
   currencyExponent,
-  minor,
+  localMinor,
   parse,
   refusal,
   refuse,
@@ -54,7 +54,7 @@ function cancelled(meta: Json, payload: Text): bool {
     if (exponent < 0) {
       return refuse(refund, "currency", "currency_unknown", "is not a currency code of ISO 4217", currency);
     }
-    amount = minor(refund, "amount", exponent);
+    amount = localMinor(meta, refund, "amount", exponent);
     if (amount == i64.MIN_VALUE) return false;
     if (amount < 0) return refuse(refund, "amount", "refund_negative", "what is paid back is not less than nothing");
   }

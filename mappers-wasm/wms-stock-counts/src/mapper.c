@@ -10,12 +10,12 @@
 #define TITLE_CHARS_MAX 512
 #define COUNTS_MAX 1000
 
-static bool count(const sm_json *one, sm_text site, sm_text counted_at, sm_text *sku) {
+static bool count(const sm_json *meta, const sm_json *one, sm_text site, sm_text counted_at, sm_text *sku) {
     InventoryUpdated data = {.warehouse_id = site, .has_quantity_on_hand = true};
     if (!sm_identifier(one, "article", SKU_CHARS_MAX, &data.sku)) return false;
-    if (!sm_level(one, "onHand", &data.quantity_on_hand)) return false;
+    if (!sm_local_level(meta, one, "onHand", &data.quantity_on_hand)) return false;
     data.has_quantity_reserved = sm_get(one, "reserved") != NULL;
-    if (data.has_quantity_reserved && !sm_level(one, "reserved", &data.quantity_reserved)) return false;
+    if (data.has_quantity_reserved && !sm_local_level(meta, one, "reserved", &data.quantity_reserved)) return false;
     if (!sm_optional_text(one, "title", &data.title)) return false;
     if (data.title.at != NULL && sm_chars(data.title) > TITLE_CHARS_MAX) {
         return sm_refuse(one, "title", "title_too_long", SM_LITERAL("has more than 512 characters"));
@@ -41,7 +41,7 @@ bool sm_map(const sm_json *meta, sm_text payload) {
     sm_set seen = sm_set_for(counts->count);
     for (const sm_json *one = counts->first; one != NULL; one = one->next) {
         sm_text sku;
-        if (!count(one, site, counted_at, &sku)) return false;
+        if (!count(meta, one, site, counted_at, &sku)) return false;
         if (!sm_set_add(&seen, sku)) return sm_refuse(one, "article", "count_doubled", sku, SM_LITERAL(" is counted twice"));
     }
     return true;
