@@ -315,7 +315,7 @@ impl<'a> Decimal<'a> {
     /// Nothing was stated: text of nothing, or of blanks.
     #[must_use]
     pub fn is_blank(&self) -> bool {
-        self.0.trim().is_empty()
+        self.text.trim().is_empty()
     }
 
     /// The digits as they were sent.
