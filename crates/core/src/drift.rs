@@ -93,7 +93,7 @@ impl Type {
             Json::Bool(_) => Self::Boolean,
             Json::Number(token) if whole(token) => Self::Integer,
             Json::Number(_) => Self::Number,
-            Json::String(_) => Self::String,
+            Json::String(_) | Json::Broken(_) => Self::String,
             Json::Array(_) => Self::Array,
             Json::Object(_) => Self::Object,
         }
@@ -233,7 +233,7 @@ impl Seen {
             }
             Json::String(text) if text.len() <= VALUE_BYTES_MAX => self.value(path, text),
             Json::Number(token) if token.len() <= VALUE_BYTES_MAX => self.value(path, token),
-            Json::String(_) | Json::Number(_) | Json::Null | Json::Bool(_) => {}
+            Json::String(_) | Json::Broken(_) | Json::Number(_) | Json::Null | Json::Bool(_) => {}
         }
     }
 

@@ -90,6 +90,15 @@ impl<'a> Envelope<'a> {
             .collect();
         faults.extend(SCHEMA.faults(&Value::Object(shallow)).into_iter().map(reworded));
 
+        for key in ["vendorId", "externalEventId", "eventType", "schemaVersion", "occurredAt"] {
+            if let Some(Json::Broken(_)) = document.get(key).map(|member| &member.value) {
+                faults.push(FieldFault {
+                    pointer: format!("/{key}"),
+                    code: "half_surrogate".into(),
+                    message: HALF_SURROGATE.into(),
+                });
+            }
+        }
         let text = |key: &str| text(&document, key);
         let occurred_at = text("occurredAt").and_then(|text| text.parse::<Timestamp>().ok());
         if let Some(at) = occurred_at {
@@ -151,6 +160,10 @@ impl<'a> Envelope<'a> {
         })
     }
 }
+
+/// What is wrong with a text that is read and has half of a surrogate pair.
+pub(crate) const HALF_SURROGATE: &str =
+    "has half of a surrogate pair, which is no character (RFC 8259 section 8.2): send whole characters";
 
 fn text<'a>(document: &'a Json, key: &str) -> Option<&'a str> {
     match &document.get(key)?.value {
@@ -319,6 +332,15 @@ mod tests {
             e.insert("occurredAt".into(), "1999-01-01T00:00:00Z".into());
         });
         assert!(Envelope::parse(&late, now()).is_ok(), "late is normal");
+    }
+
+    #[test]
+    fn half_a_surrogate_pair_matters_only_where_it_is_read() {
+        let body = String::from_utf8(envelope(|_| {})).unwrap();
+        let unread = body.replace("\"qty\":12", r#""note":"cut \ud83d","qty":12"#);
+        assert!(Envelope::parse(unread.as_bytes(), now()).is_ok(), "{unread}");
+        let read = body.replace("evt-1", r"evt-\ud83d");
+        assert_eq!(faults(read.as_bytes()), one("/externalEventId", "half_surrogate"));
     }
 
     #[test]

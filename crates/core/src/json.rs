@@ -2,8 +2,10 @@
 //!
 //! `serde_json::Value` would pass `12345678901234567890.10` through a float and drop the first of two equal keys. What a
 //! vendor sent is only ever judged here; the bytes themselves go to storage and to the mapper untouched. Reads RFC 8259,
-//! by `jiter`.
+//! by `jiter`. A byte order mark is ignored (section 8.1). Half of a surrogate pair is allowed by the grammar and means no
+//! character (section 8.2): a text that has one is [`Json::Broken`], so that whoever reads it must say what it does.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::ops::Range;
 
@@ -23,17 +25,37 @@ pub enum Json {
     Number(String),
     /// Unescaped text.
     String(String),
+    /// Text with half of a surrogate pair.
+    Broken(Broken),
     /// Items in order.
     Array(Vec<Json>),
     /// Members in order, equal keys included.
     Object(Vec<Member>),
 }
 
+/// Text that no Unicode string is: an escape such as `\ud83d` has no other half.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Broken {
+    /// With U+FFFD in place of each half. For people and schemas only: two texts may be shown alike.
+    pub shown: String,
+    /// The canonical form, without quotes: minimally escaped, each half as `\ud83d`. No other text has it.
+    exact: String,
+}
+
+impl Broken {
+    /// As JSON, quotes included.
+    pub fn json(&self) -> String {
+        format!("\"{}\"", self.exact)
+    }
+}
+
 /// One member of an object.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Member {
-    /// Unescaped name.
+    /// Unescaped name; as [`Broken::shown`] if it has half of a surrogate pair.
     pub key: String,
+    /// The name, if it has half of a surrogate pair. No pointer leads to such a member.
+    pub broken_key: Option<Broken>,
     /// Its value.
     pub value: Json,
     /// Where the value's bytes are in the document.
@@ -69,20 +91,122 @@ pub fn parse(bytes: &[u8]) -> Result<Json, JsonError> {
     if let Err(error) = std::str::from_utf8(bytes) {
         return Err(JsonError::Encoding { at: error.valid_up_to() });
     }
-    let mut reader = Jiter::new(bytes);
+    let halves = halves(bytes);
+    let mut patched = Cow::Borrowed(bytes);
+    // What stands in for something has its length, so that every place stays where it was.
+    if bytes.starts_with(BYTE_ORDER_MARK) {
+        patched.to_mut()[..BYTE_ORDER_MARK.len()].fill(b' ');
+    }
+    for half in &halves {
+        patched.to_mut()[*half..half + HALF_BYTES].copy_from_slice(br"\ufffd");
+    }
+    let mut reader = Reader { jiter: Jiter::new(&patched), sent: bytes, halves: &halves };
     let result = (|| {
-        let peek = reader.peek()?;
+        let peek = reader.jiter.peek()?;
         let value = read(&mut reader, peek, 1)?;
-        reader.finish()?;
+        reader.jiter.finish()?;
         Ok(value)
     })();
     result.map_err(|stop| match stop {
         Stop::TooDeep => JsonError::TooDeep,
         Stop::Syntax(error) => {
-            let at = error.get_position(&reader);
+            let at = error.get_position(&reader.jiter);
             JsonError::Syntax { line: at.line, column: at.column, reason: reason(&error) }
         }
     })
+}
+
+/// U+FEFF in UTF-8.
+pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Length of `\ud83d`.
+const HALF_BYTES: usize = 6;
+
+/// The unit of UTF-16 of the escape at the beginning, if there is one.
+fn unit(bytes: &[u8]) -> Option<u16> {
+    let digits = bytes.strip_prefix(br"\u")?.get(..4)?;
+    if !digits.iter().all(u8::is_ascii_hexdigit) {
+        return None;
+    }
+    u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+}
+
+/// Whether a pair begins here.
+fn is_pair(bytes: &[u8]) -> bool {
+    let low = bytes.get(HALF_BYTES..).and_then(unit);
+    matches!((unit(bytes), low), (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)))
+}
+
+/// Where escapes of half a surrogate pair begin, in order. A backslash is legal in strings only, so what is around them is left to
+/// the parser.
+fn halves(bytes: &[u8]) -> Vec<usize> {
+    let mut halves = Vec::new();
+    let mut at = 0;
+    while let Some(next) = bytes.get(at..).and_then(|rest| rest.iter().position(|byte| *byte == b'\\')) {
+        at += next;
+        at += match unit(&bytes[at..]) {
+            _ if is_pair(&bytes[at..]) => 2 * HALF_BYTES,
+            Some(0xD800..=0xDFFF) => {
+                halves.push(at);
+                HALF_BYTES
+            }
+            Some(_) => HALF_BYTES,
+            // The character behind it is escaped.
+            None => 2,
+        };
+    }
+    halves
+}
+
+/// The parser, and what it was not shown.
+struct Reader<'j> {
+    jiter: Jiter<'j>,
+    sent: &'j [u8],
+    halves: &'j [usize],
+}
+
+impl Reader<'_> {
+    /// The text that was read since `start`, if it is broken.
+    fn broken(&self, start: usize, shown: &str) -> Option<Broken> {
+        let end = self.jiter.current_index();
+        let first = self.halves.partition_point(|half| *half < start);
+        self.halves.get(first).filter(|half| **half < end)?;
+        let mut exact = String::with_capacity(shown.len() + 8);
+        // What was sent for each U+FFFD: the character, its escape, or half of a pair.
+        let mut at = start;
+        for c in shown.chars() {
+            if c != char::REPLACEMENT_CHARACTER {
+                write_char(c, &mut exact);
+                continue;
+            }
+            let (place, escape) = replacement(self.sent, at);
+            at = place + if escape { HALF_BYTES } else { c.len_utf8() };
+            match self.sent.get(place..at) {
+                Some(half) if self.halves.binary_search(&place).is_ok() => {
+                    exact.push_str(&String::from_utf8_lossy(half).to_ascii_lowercase());
+                }
+                _ => exact.push(c),
+            }
+        }
+        Some(Broken { shown: shown.to_owned(), exact })
+    }
+}
+
+/// The next place, from `at` on, that is read as U+FFFD, and whether an escape stands there.
+fn replacement(sent: &[u8], mut at: usize) -> (usize, bool) {
+    while let Some(rest) = sent.get(at..).filter(|rest| !rest.is_empty()) {
+        if rest.starts_with("\u{FFFD}".as_bytes()) {
+            return (at, false);
+        }
+        at += match (rest[0], unit(rest)) {
+            (b'\\', _) if is_pair(rest) => 2 * HALF_BYTES,
+            (b'\\', Some(0xD800..=0xDFFF | 0xFFFD)) => return (at, true),
+            (b'\\', Some(_)) => HALF_BYTES,
+            (b'\\', None) => 2,
+            _ => 1,
+        };
+    }
+    (at, false)
 }
 
 enum Stop {
@@ -106,23 +230,30 @@ fn reason(error: &JiterError) -> String {
     }
 }
 
-fn read(reader: &mut Jiter<'_>, peek: Peek, depth: usize) -> Result<Json, Stop> {
+fn read(reader: &mut Reader<'_>, peek: Peek, depth: usize) -> Result<Json, Stop> {
+    let start = reader.jiter.current_index();
     Ok(match peek {
         Peek::Null => {
-            reader.known_null()?;
+            reader.jiter.known_null()?;
             Json::Null
         }
-        Peek::True | Peek::False => Json::Bool(reader.known_bool(peek)?),
-        Peek::String => Json::String(reader.known_str()?.to_owned()),
+        Peek::True | Peek::False => Json::Bool(reader.jiter.known_bool(peek)?),
+        Peek::String => {
+            let text = reader.jiter.known_str()?.to_owned();
+            match reader.broken(start, &text) {
+                Some(broken) => Json::Broken(broken),
+                None => Json::String(text),
+            }
+        }
         Peek::Array => {
             if depth > JSON_DEPTH_MAX {
                 return Err(Stop::TooDeep);
             }
             let mut items = Vec::new();
-            let mut next = reader.known_array()?;
+            let mut next = reader.jiter.known_array()?;
             while let Some(peek) = next {
                 items.push(read(reader, peek, depth + 1)?);
-                next = reader.array_step()?;
+                next = reader.jiter.array_step()?;
             }
             Json::Array(items)
         }
@@ -131,17 +262,22 @@ fn read(reader: &mut Jiter<'_>, peek: Peek, depth: usize) -> Result<Json, Stop> 
                 return Err(Stop::TooDeep);
             }
             let mut members = Vec::new();
-            let mut next = reader.known_object()?.map(str::to_owned);
+            let mut before = start;
+            let mut next = reader.jiter.known_object()?.map(str::to_owned);
             while let Some(key) = next {
-                let peek = reader.peek()?;
-                let start = reader.current_index();
+                let broken_key = reader.broken(before, &key);
+                let peek = reader.jiter.peek()?;
+                let start = reader.jiter.current_index();
                 let value = read(reader, peek, depth + 1)?;
-                members.push(Member { key, value, span: start..reader.current_index() });
-                next = reader.next_key()?.map(str::to_owned);
+                before = reader.jiter.current_index();
+                members.push(Member { key, broken_key, value, span: start..before });
+                next = reader.jiter.next_key()?.map(str::to_owned);
             }
             Json::Object(members)
         }
-        number => Json::Number(String::from_utf8_lossy(reader.known_number_bytes(number)?).into_owned()),
+        number => {
+            Json::Number(String::from_utf8_lossy(reader.jiter.known_number_bytes(number)?).into_owned())
+        }
     })
 }
 
@@ -152,7 +288,7 @@ impl Json {
             Self::Null => "null",
             Self::Bool(_) => "boolean",
             Self::Number(_) => "number",
-            Self::String(_) => "string",
+            Self::String(_) | Self::Broken(_) => "string",
             Self::Array(_) => "array",
             Self::Object(_) => "object",
         }
@@ -161,13 +297,13 @@ impl Json {
     /// The keys that an object has more than once, in order, each once. Empty for anything else.
     pub fn duplicate_keys(&self) -> Vec<&str> {
         let Self::Object(members) = self else { return Vec::new() };
-        let mut seen = std::collections::BTreeMap::<&str, usize>::new();
+        let mut seen = std::collections::BTreeMap::<_, usize>::new();
         for member in members {
-            *seen.entry(&member.key).or_default() += 1;
+            *seen.entry(member.name()).or_default() += 1;
         }
         let mut duplicates: Vec<&str> = Vec::new();
         for member in members {
-            if seen[member.key.as_str()] > 1 && !duplicates.contains(&member.key.as_str()) {
+            if seen[&member.name()] > 1 && !duplicates.contains(&member.key.as_str()) {
                 duplicates.push(&member.key);
             }
         }
@@ -211,7 +347,7 @@ impl Json {
     /// The last member of that name, as most readers take it.
     pub fn get(&self, key: &str) -> Option<&Member> {
         match self {
-            Self::Object(members) => members.iter().rev().find(|member| member.key == key),
+            Self::Object(members) => members.iter().rev().find(|member| member.name() == (key, None)),
             _ => None,
         }
     }
@@ -255,12 +391,19 @@ impl Json {
                 // Valid JSON that no double holds, such as 1e999: the largest double keeps it a number for the schema.
                 Value::from(if token.starts_with('-') { f64::MIN } else { f64::MAX })
             }),
-            Self::String(text) => Value::String(text.clone()),
+            Self::String(text) | Self::Broken(Broken { shown: text, .. }) => Value::String(text.clone()),
             Self::Array(items) => Value::Array(items.iter().map(Self::to_value).collect()),
             Self::Object(members) => Value::Object(
                 members.iter().map(|member| (member.key.clone(), member.value.to_value())).collect(),
             ),
         }
+    }
+}
+
+impl Member {
+    /// What tells it from every member of another name.
+    fn name(&self) -> (&str, Option<&str>) {
+        (&self.key, self.broken_key.as_ref().map(|broken| broken.exact.as_str()))
     }
 }
 
@@ -282,6 +425,7 @@ fn write_canonical(value: &Json, out: &mut String) {
         Json::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
         Json::Number(token) => out.push_str(&exact_number(token)),
         Json::String(text) => write_string(text, out),
+        Json::Broken(broken) => out.push_str(&broken.json()),
         Json::Array(items) => {
             out.push('[');
             for (index, item) in items.iter().enumerate() {
@@ -294,13 +438,16 @@ fn write_canonical(value: &Json, out: &mut String) {
         }
         Json::Object(members) => {
             let mut sorted: Vec<&Member> = members.iter().collect();
-            sorted.sort_by(|a, b| a.key.cmp(&b.key));
+            sorted.sort_by(|a, b| a.name().cmp(&b.name()));
             out.push('{');
             for (index, member) in sorted.iter().enumerate() {
                 if index > 0 {
                     out.push(',');
                 }
-                write_string(&member.key, out);
+                match &member.broken_key {
+                    Some(broken) => out.push_str(&broken.json()),
+                    None => write_string(&member.key, out),
+                }
                 out.push(':');
                 write_canonical(&member.value, out);
             }
@@ -311,17 +458,19 @@ fn write_canonical(value: &Json, out: &mut String) {
 
 fn write_string(text: &str, out: &mut String) {
     out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            c if c < ' ' => {
-                let _ = write!(out, "\\u{:04x}", u32::from(c));
-            }
-            c => out.push(c),
-        }
-    }
+    text.chars().for_each(|c| write_char(c, out));
     out.push('"');
+}
+
+fn write_char(c: char, out: &mut String) {
+    match c {
+        '"' => out.push_str("\\\""),
+        '\\' => out.push_str("\\\\"),
+        c if c < ' ' => {
+            let _ = write!(out, "\\u{:04x}", u32::from(c));
+        }
+        c => out.push(c),
+    }
 }
 
 /// `<sign><digits without outer zeros>e<exponent>`, or `0`. Tokens with an exponent beyond 18 digits stay as written.
@@ -373,6 +522,58 @@ mod tests {
     }
 
     #[test]
+    fn a_byte_order_mark_is_ignored_and_moves_nothing() {
+        let text = "\u{FEFF} {\"payload\": [1]}";
+        let json = parse(text.as_bytes()).unwrap();
+        assert_eq!(&text.as_bytes()[json.get("payload").unwrap().span.clone()], b"[1]");
+        assert_eq!(json.canonical_digest(), digest(r#"{"payload":[1]}"#));
+        assert!(parse("\u{FEFF}\u{FEFF}1".as_bytes()).is_err() && parse("1\u{FEFF}".as_bytes()).is_err());
+        assert!(parse("\u{FEFF}".as_bytes()).is_err(), "a mark alone is no document");
+    }
+
+    #[test]
+    fn half_of_a_surrogate_pair_is_kept_apart_from_every_other_text() {
+        let text = r#"{"note":"gift \ud83d\ude00 \ud83d","\uDE00k":1,"n":"\\ud83d \ufffd"}"#;
+        let json = parse(text.as_bytes()).unwrap();
+        let Json::Object(members) = &json else { panic!("{json:?}") };
+        let Json::Broken(note) = &members[0].value else { panic!("{json:?}") };
+        assert_eq!(
+            (note.shown.as_str(), note.exact.as_str()),
+            ("gift \u{1F600} \u{FFFD}", "gift \u{1F600} \\ud83d")
+        );
+        assert_eq!(members[1].broken_key.as_ref().map(|key| key.exact.as_str()), Some("\\ude00k"));
+        assert_eq!(members[2].value, Json::String("\\ud83d \u{FFFD}".into()), "an escaped backslash");
+        assert_eq!(json.pointer("/\u{FFFD}k"), None, "no pointer leads there");
+        let same = r#"{"n":"\\ud83d \uFFFD", "\ude00k":1.0,"note":"gift \ud83d\ude00 \uD83D"}"#;
+        assert_eq!(digest(text), digest(same));
+        let texts = [
+            r#""\ud83d""#,
+            r#""\ud83e""#,
+            r#""\ude00""#,
+            r#""\ufffd""#,
+            r#""\\ud83d""#,
+            r#""\ud83d\ufffd""#,
+            r#""\ufffd\ud83d""#,
+            r#""\ud83d\ud83d""#,
+            r#""\ude00\ud83d""#,
+            r#""\ud83d\ude00""#,
+            r#""ud83d""#,
+            r#"{"\ud83d":1}"#,
+            r#"{"\ufffd":1}"#,
+            r#"{"\ude00":1}"#,
+        ];
+        let digests: std::collections::BTreeSet<String> =
+            texts.iter().map(|text| digest(text).to_string()).collect();
+        assert_eq!(digests.len(), texts.len());
+        let two = parse(br#"{"\ud83d":1,"\ufffd":2,"\ude00":3}"#).unwrap();
+        assert!(two.first_duplicate_key().is_none(), "shown alike, and not the same");
+        assert!(parse(br#"{"\ud83d":1,"\uD83D":2}"#).unwrap().first_duplicate_key().is_some());
+        for bad in [r#""\ud83""#, r#""\ud83x""#, r#"\ud83d"#, r#"["\ud83d"#, r#""\ud83d\""#] {
+            assert!(parse(bad.as_bytes()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
     fn order_of_members_does_not_matter_but_equal_keys_do() {
         assert_eq!(digest(r#"{"a":1,"b":[{"c":2,"d":3}]}"#), digest(r#" {"b":[{"d":3,"c":2}], "a":1}"#));
         assert_ne!(digest(r#"{"a":1,"a":2}"#), digest(r#"{"a":2}"#));
@@ -420,7 +621,7 @@ mod tests {
         assert!(matches!(error, JsonError::Syntax { line: 2, .. }), "{error}");
         assert_eq!(parse(b"\"\xff\""), Err(JsonError::Encoding { at: 1 }));
         for bad in
-            ["", "{", "[1,]", "nul", "{'a':1}", "01", "NaN", "1 2", "\u{feff}{}", "\"\\ud800\"", "{\"a\":1"]
+            ["", "{", "[1,]", "nul", "{'a':1}", "01", "NaN", "1 2", "{}\u{feff}", "\"\\ud80\"", "{\"a\":1"]
         {
             assert!(matches!(parse(bad.as_bytes()), Err(JsonError::Syntax { .. })), "{bad:?}");
         }

@@ -15,7 +15,7 @@ use crate::Code;
 use crate::canonical::count;
 use crate::contract::{Contract, Expectation, Format, Identity, NativeEnvelope, Place, Source};
 use crate::digest::Sha256Hex;
-use crate::envelope::{in_future, payload_digest};
+use crate::envelope::{HALF_SURROGATE, in_future, payload_digest};
 use crate::fault::FieldFault;
 use crate::id::ExternalEventId;
 use crate::intake::Request;
@@ -272,7 +272,7 @@ fn scalar(value: &Json) -> Option<&str> {
         Json::String(text) | Json::Number(text) => Some(text),
         Json::Bool(true) => Some("true"),
         Json::Bool(false) => Some("false"),
-        Json::Null | Json::Array(_) | Json::Object(_) => None,
+        Json::Broken(_) | Json::Null | Json::Array(_) | Json::Object(_) => None,
     }
 }
 
@@ -329,6 +329,7 @@ fn text<'d>(
         (Place::Pointer(pointer), Document::Json(json)) => match json.pointer(pointer) {
             None | Some(Json::Null) => Err(missing()),
             Some(Json::String(text) | Json::Number(text)) => Ok(Cow::Borrowed(text)),
+            Some(Json::Broken(_)) => Err(fault(place, "half_surrogate", HALF_SURROGATE.to_owned())),
             Some(other) => Err(fault(
                 place,
                 "type",

@@ -214,7 +214,7 @@ impl State<'_> {
                     let value = self.walk(&member.value, pointer, names, inherited);
                     names.pop();
                     pointer.truncate(length);
-                    Member { key: member.key.clone(), value, span: 0..0 }
+                    Member { value, span: 0..0, ..member.clone() }
                 });
                 Json::Object(members.collect())
             }
@@ -236,6 +236,13 @@ impl State<'_> {
             Json::Number(token) => {
                 match inherited.or_else(|| by_name(names)).filter(|kind| kind.may_be_number()) {
                     Some(kind) => Json::Number(self.stand_in(token, kind, pointer)),
+                    None => value.clone(),
+                }
+            }
+            Json::Broken(broken) => {
+                let kind = inherited.or_else(|| by_name(names)).or_else(|| by_value(names, &broken.shown));
+                match kind {
+                    Some(kind) => Json::String(self.stand_in(&broken.shown, kind, pointer)),
                     None => value.clone(),
                 }
             }
@@ -503,6 +510,7 @@ pub fn written(value: &Json) -> String {
             Json::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
             Json::Number(token) => out.push_str(token),
             Json::String(text) => out.push_str(&serde_json::Value::from(text.as_str()).to_string()),
+            Json::Broken(broken) => out.push_str(&broken.json()),
             Json::Array(items) if items.is_empty() => out.push_str("[]"),
             Json::Object(members) if members.is_empty() => out.push_str("{}"),
             Json::Array(items) => {
@@ -524,7 +532,11 @@ pub fn written(value: &Json) -> String {
                         out.push(',');
                     }
                     line(out, indent + 1);
-                    let _ = write!(out, "{}: ", serde_json::Value::from(member.key.as_str()));
+                    match &member.broken_key {
+                        Some(broken) => out.push_str(&broken.json()),
+                        None => out.push_str(&serde_json::Value::from(member.key.as_str()).to_string()),
+                    }
+                    out.push_str(": ");
                     write(&member.value, indent + 1, out);
                 }
                 line(out, indent);

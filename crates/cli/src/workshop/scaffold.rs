@@ -125,7 +125,7 @@ impl Sample {
         while let Some(record) = reader.next_record().map_err(refused)? {
             let members = columns.iter().filter(|(name, _)| !name.is_empty()).map(|(name, column)| {
                 let value = record.get(*column).map_or(Json::Null, |text| Json::String(text.into_owned()));
-                Member { key: (*name).clone(), value, span: 0..0 }
+                Member { key: (*name).clone(), broken_key: None, value, span: 0..0 }
             });
             lines.push(Json::Object(members.collect()));
         }

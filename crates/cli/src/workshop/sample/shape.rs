@@ -45,6 +45,7 @@ impl Shape {
                 self.wholes += usize::from(is_whole(token));
             }
             Json::Number(_) => self.integers += 1,
+            Json::Broken(_) => self.strings += 1,
             Json::String(text) => {
                 self.strings += 1;
                 self.blanks += usize::from(text.trim().is_empty());
