@@ -103,15 +103,20 @@ impl Text {
         }
     }
 
-    /// The same before the message is kept, only to find out which one it is: what cannot be decoded is replaced, so that it is kept, and
-    /// refused by [`Text::utf8`] afterwards.
+    /// The same before the message is kept, as far as acceptance reads it: only to find out which
+    /// message it is. What cannot be decoded is kept, and refused by [`Text::utf8`] afterwards. A file
+    /// that is not read is given as it is, since its bytes are its identity.
     pub fn utf8_lossy<'b>(&self, format: Format, bytes: &'b [u8], charset: Option<&str>) -> Cow<'b, [u8]> {
-        let Some(charset) = self.charset(format, charset) else { return Cow::Borrowed(bytes) };
+        let charset = match format {
+            Format::Csv => None,
+            Format::Json | Format::X12 => self.charset(format, charset),
+        };
+        let Some(charset) = charset else { return Cow::Borrowed(bytes) };
         match choose(bytes, self.encoding, charset) {
             Ok(Encoding::Utf8) | Err(_) => Cow::Borrowed(bytes),
             Ok(encoding) => match encoding.lossy(bytes) {
-                Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
-                Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+                Some(Cow::Owned(text)) => Cow::Owned(text.into_bytes()),
+                Some(Cow::Borrowed(_)) | None => Cow::Borrowed(bytes),
             },
         }
     }
@@ -341,6 +346,9 @@ mod tests {
         assert_eq!(utf8(&none, Format::Json, umlaut, Some("windows-1252")), Ok(None));
         assert!(utf8(&latin, Format::Csv, "ä".as_bytes(), None).is_err());
         assert_eq!(&*latin.utf8_lossy(Format::X12, b"\x81", None), "\u{f781}".as_bytes());
+        // The bytes of a file that acceptance does not read are its identity.
+        assert_eq!(&*latin.utf8_lossy(Format::Csv, b"\xe4\x81", None), b"\xe4\x81");
+        assert_eq!(&*none.utf8_lossy(Format::X12, b"\xff\xfea", Some("utf-16")), b"\xff\xfea");
         for (content_type, expected) in [
             ("text/csv; charset=utf-16", Some("utf-16")),
             ("text/csv;header=present; Charset=\"Latin1\"", Some("Latin1")),

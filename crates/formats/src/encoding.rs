@@ -225,16 +225,17 @@ impl Encoding {
         }
     }
 
-    /// As [`Encoding::text`], with a character for private use for every byte that has none: only to find out which message it is,
-    /// before it is kept. Two files that differ stay different.
+    /// As [`Encoding::text`], with a character for private use for every single byte that has none:
+    /// only to find out which message it is, before it is kept. Two files that differ stay different.
+    /// Nothing where what cannot be decoded is not a single byte.
     #[must_use]
-    pub fn lossy(self, bytes: &[u8]) -> Cow<'_, str> {
+    pub fn lossy(self, bytes: &[u8]) -> Option<Cow<'_, str>> {
         match (self.text(bytes), self.table()) {
-            (Ok(text), _) => text,
-            (Err(_), Some(table)) => Cow::Owned(
+            (Ok(text), _) => Some(text),
+            (Err(_), Some(table)) => Some(Cow::Owned(
                 bytes.iter().map(|byte| one(table, *byte).unwrap_or_else(|| private(*byte))).collect(),
-            ),
-            (Err(_), None) => String::from_utf8_lossy(bytes),
+            )),
+            (Err(_), None) => None,
         }
     }
 
@@ -629,7 +630,7 @@ mod tests {
             (Encoding::Utf16Be, b"", ""),
         ] {
             assert_eq!(encoding.text(bytes).as_deref(), Ok(expected), "{encoding}");
-            assert_eq!(encoding.lossy(bytes), expected, "{encoding}");
+            assert_eq!(encoding.lossy(bytes).as_deref(), Some(expected), "{encoding}");
         }
     }
 
@@ -648,7 +649,8 @@ mod tests {
             assert!(fault.to_string().contains(&format!("offset {at} ")), "{encoding} {bytes:?}: {fault}");
         }
         assert_eq!(Encoding::Utf16.text(b"a\0"), Err(Undecodable::Order));
-        assert_eq!(Encoding::Windows1252.lossy(b"a\x81\xe4"), "a\u{f781}ä");
+        assert_eq!(Encoding::Windows1252.lossy(b"a\x81\xe4").as_deref(), Some("a\u{f781}ä"));
+        assert_eq!(Encoding::Utf16Le.lossy(b"\xe4\0\xe4"), None, "not the same as another");
     }
 
     #[test]

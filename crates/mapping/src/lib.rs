@@ -322,3 +322,89 @@ fn map_fault(fault: MapFault) -> Fault {
         other => Fault::new(code, message).with_source(other),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test's own constants")]
+    use super::*;
+
+    fn contract(format: &str, text: serde_json::Value) -> Contract {
+        let mut contract = serde_json::json!({"vendorId": "v", "eventType": "t", "payload": {"format": format},
+            "envelope": {"eventType": {"constant": "t"}, "occurredAt": {"received": true}},
+            "text": text, "canonical": {"type": "T", "version": "1.0"}});
+        if format == "json" {
+            contract["payload"]["versions"] = serde_json::json!({"1": "s.json"});
+        }
+        serde_json::from_value(contract).unwrap()
+    }
+
+    fn message(payload: &[u8], charset: Option<&str>) -> Message {
+        let text = |text: &str| text.to_owned();
+        let meta = Meta {
+            vendor_id: text("v"),
+            external_event_id: text("e"),
+            event_type: text("t"),
+            schema_version: text("1"),
+            occurred_at: text("2026-07-15T12:00:00Z"),
+            received_at: text("2026-07-15T12:00:00Z"),
+        };
+        let message = Message::new(meta, payload.to_vec()).unwrap();
+        Message { charset: charset.map(text), ..message }
+    }
+
+    #[test]
+    fn a_mapper_is_given_utf_8_whatever_the_vendor_sent() {
+        let none = serde_json::json!({});
+        let latin = serde_json::json!({"encoding": "latin1"});
+        for (format, text, payload, charset, expected) in [
+            ("csv", &latin, &b"T\xdcR"[..], None, "T\u{dc}R"),
+            ("x12", &latin, b"T\xdcR", None, "T\u{dc}R"),
+            ("json", &latin, b"\"T\xdcR\"", None, "\"T\u{dc}R\""),
+            ("csv", &none, b"T\xdcR", Some("windows-1252"), "T\u{dc}R"),
+            ("csv", &none, b"\xff\xfeT\0\xdc\0", Some("utf-16"), "T\u{dc}"),
+            ("csv", &none, b"\xff\xfeT\0\xdc\0", None, "T\u{dc}"),
+            ("csv", &none, b"\xef\xbb\xbfT", Some("windows-1252"), "\u{feff}T"),
+        ] {
+            let message = message(payload, charset);
+            let (_, given) = message.input(&contract(format, text.clone())).unwrap();
+            assert_eq!(&*given, expected.as_bytes(), "{format} {text} {charset:?}");
+        }
+        // What is to be UTF-8 and is not is the mapper's to refuse: it knows the line.
+        let bad = message(b"T\xdcR", None);
+        assert_eq!(&*bad.input(&contract("csv", none)).unwrap().1, b"T\xdcR");
+    }
+
+    #[test]
+    fn what_cannot_be_decoded_is_a_fault_of_the_message() {
+        let none = serde_json::json!({});
+        let latin = serde_json::json!({"encoding": "windows-1252"});
+        for (text, payload, charset, words) in [
+            (&latin, &b"ab\x81"[..], None, "offset 2 is no windows-1252"),
+            (&latin, "\u{e4}".as_bytes(), None, "every sequence of its bytes beyond ASCII says utf-8"),
+            (&latin, b"\xa4", Some("iso-8859-15"), "says iso-8859-15"),
+            (&none, b"\xe4", Some("x-mac-roman"), "\"x-mac-roman\""),
+            (&none, b"a\0", Some("utf-16"), "byte order mark"),
+        ] {
+            let fault = message(payload, charset).input(&contract("csv", text.clone())).unwrap_err();
+            assert_eq!(fault.code, Code::PayloadUndecodable);
+            assert!(fault.message.contains(words), "{}", fault.message);
+        }
+    }
+
+    #[test]
+    fn a_mapper_is_told_what_its_contract_declares_and_nothing_else() {
+        let told = |text: serde_json::Value| -> serde_json::Value {
+            let (meta, _) =
+                message(b"", None).input(&contract("csv", text)).map(|(m, p)| (m, p.into_owned())).unwrap();
+            serde_json::from_slice(&meta).unwrap()
+        };
+        assert_eq!(told(serde_json::json!({})).get("text"), None);
+        assert_eq!(told(serde_json::json!({"encoding": "latin1"})).get("text"), None);
+        let all = told(serde_json::json!({"decimal": ",", "grouping": ".", "dates": "dmy", "zone": "utc"}));
+        assert_eq!(
+            all["text"],
+            serde_json::json!({"decimal": ",", "grouping": ".", "dates": "dmy",
+                "zone": {"name": "utc", "offsets": [[1_609_459_200, 0]], "until": 1_861_920_000}})
+        );
+    }
+}
