@@ -1,7 +1,8 @@
 // `marketplace-demo` `order.cancelled` → `OrderCancelled` 1.0, in AssemblyScript.
 //
 // The marketplace writes order ids as integers beyond 2^53, amounts as decimal text, and who cancelled as a word. What was paid back
-// is in minor units of its currency, exactly. It happened at `cancelledAt`.
+// is in minor units of its currency, exactly. It happened at `cancelledAt`. A word that the marketplace does not document, and what was
+// paid back in a currency outside ISO 4217, are left out with a note.
 
 import {
   Json,
@@ -9,6 +10,7 @@ import {
   Text,
   currencyExponent,
   localMinor,
+  note,
   parse,
   refusal,
   refuse,
@@ -40,7 +42,7 @@ function cancelled(meta: Json, payload: Text): bool {
   const by = message.need("cancelledBy", Kind.String);
   if (!by) return false;
   const reason = reasonOf(by);
-  if (reason == Reason.Absent) return false;
+  if (reason == Reason.Absent) note(by, "", "reason_unknown", "is no one that the marketplace documents", by.text);
   const comment = message.known("comment");
   if (refusal != null) return false;
 
@@ -52,11 +54,14 @@ function cancelled(meta: Json, payload: Text): bool {
     if (!currency) return false;
     const exponent = currencyExponent(currency);
     if (exponent < 0) {
-      return refuse(refund, "currency", "currency_unknown", "is not a currency code of ISO 4217", currency);
+      // What was paid back is optional, and the cancellation is not in doubt.
+      note(refund, "currency", "currency_unknown", "is not a currency code of ISO 4217", currency);
+      currency = null;
+    } else {
+      amount = localMinor(meta, refund, "amount", exponent);
+      if (amount == i64.MIN_VALUE) return false;
+      if (amount < 0) return refuse(refund, "amount", "refund_negative", "what is paid back is not less than nothing");
     }
-    amount = localMinor(meta, refund, "amount", exponent);
-    if (amount == i64.MIN_VALUE) return false;
-    if (amount < 0) return refuse(refund, "amount", "refund_negative", "what is paid back is not less than nothing");
   }
   const restocked = message.get("restocked");
   if (restocked && restocked.kind != Kind.Bool) {
@@ -74,7 +79,7 @@ function cancelled(meta: Json, payload: Text): bool {
   return true;
 }
 
-/** The canonical reason, absent after a refusal. */
+/** The canonical reason, absent when there is none. */
 function reasonOf(by: Json): Reason {
   if (by.text.is("BUYER")) return Reason.Customer;
   if (by.text.is("SELLER")) return Reason.Staff;
@@ -82,6 +87,5 @@ function reasonOf(by: Json): Reason {
   if (by.text.is("PAYMENT_FAILED")) return Reason.Payment;
   if (by.text.is("FRAUD_CHECK")) return Reason.Fraud;
   if (by.text.is("OTHER")) return Reason.Other;
-  refuse(by, "", "reason_unknown", "is no one that the marketplace documents", by.text);
   return Reason.Absent;
 }

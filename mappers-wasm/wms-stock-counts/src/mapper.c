@@ -18,7 +18,8 @@ static bool count(const sm_json *meta, const sm_json *one, sm_text site, sm_text
     if (data.has_quantity_reserved && !sm_local_level(meta, one, "reserved", &data.quantity_reserved)) return false;
     if (!sm_optional_text(one, "title", &data.title)) return false;
     if (data.title.at != NULL && sm_chars(data.title) > TITLE_CHARS_MAX) {
-        return sm_refuse(one, "title", "title_too_long", SM_LITERAL("has more than 512 characters"));
+        sm_note(one, "title", "title_too_long", SM_LITERAL("has more than 512 characters, and is left out"));
+        data.title = SM_END;
     }
     put_event(counted_at, &data);
     *sku = data.sku;
