@@ -1,12 +1,12 @@
 //! The InventoryLevel resource → `InventoryUpdated` 1.0.
 //!
 //! Shopify states what is `available`, not what is on hand. It names the article by its inventory item's id and the warehouse
-//! by its location's id. `available` is null where the shop does not track the article, and less than zero where it sold
-//! more than there was.
+//! by its location's id. `available` is null where the shop does not track the article, which states nothing, and less than zero
+//! where it sold more than there was.
 
 use mapper_sdk::canonical::{Canonical as _, InventoryUpdated, Text};
 use mapper_sdk::json::{self, Id, Integer};
-use mapper_sdk::{MapError, Mapped, Meta, quantity};
+use mapper_sdk::{MapError, Meta, Nothing, Stated, quantity};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -20,15 +20,12 @@ struct InventoryLevel<'a> {
     updated_at: Option<Text<'a>>,
 }
 
-pub(crate) fn map<'a>(meta: &Meta<'a>, payload: &'a [u8]) -> Mapped<InventoryUpdated<'a>> {
+pub(crate) fn map<'a>(meta: &Meta<'a>, payload: &'a [u8]) -> Result<Stated<InventoryUpdated<'a>>, MapError> {
     let level: InventoryLevel<'a> = json::read(payload)?;
     let occurred_at = crate::at(level.updated_at.as_ref(), "/updated_at", meta)?;
     let Some(available) = level.available else {
-        return Err(MapError::new(
-            "quantity_unknown",
-            "/available",
-            "null: the shop does not track this article at this location",
-        ));
+        let why = "available is null: the shop does not track this article at this location";
+        return Ok(Nothing::new("quantity_unknown", why).into());
     };
     let data = InventoryUpdated {
         warehouse_id: level.location_id.into_text(),
@@ -36,5 +33,5 @@ pub(crate) fn map<'a>(meta: &Meta<'a>, payload: &'a [u8]) -> Mapped<InventoryUpd
         quantity_available: Some(quantity::in_range(available.get(), || "/available".to_owned())?),
         ..InventoryUpdated::default()
     };
-    Ok(vec![data.at(occurred_at)])
+    Ok(vec![data.at(occurred_at)].into())
 }

@@ -15,7 +15,7 @@ use mapper_sdk::canonical::{
     PaymentStatus, Status, Text,
 };
 use mapper_sdk::text::known;
-use mapper_sdk::{MapError, Mapped, Meta, json, time};
+use mapper_sdk::{MapError, Mapped, Meta, Stated, json, time};
 use order::Order;
 use placed::noted;
 pub use placed::placed;
@@ -90,8 +90,11 @@ pub fn order_cancelled<'a>(meta: &Meta<'a>, payload: &'a [u8]) -> Mapped<OrderCa
 /// `inventory_levels/update`: it happened at `updated_at`, else when the envelope says.
 ///
 /// # Errors
-/// Those of reading JSON, of times and of quantities, `quantity_unknown` and `schema_version_unsupported`.
-pub fn level_updated<'a>(meta: &Meta<'a>, payload: &'a [u8]) -> Mapped<InventoryUpdated<'a>> {
+/// Those of reading JSON, of times and of quantities, and `schema_version_unsupported`.
+pub fn level_updated<'a>(
+    meta: &Meta<'a>,
+    payload: &'a [u8],
+) -> Result<Stated<InventoryUpdated<'a>>, MapError> {
     version_1(meta)?;
     level::map(meta, payload)
 }

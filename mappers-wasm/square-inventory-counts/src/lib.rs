@@ -13,14 +13,14 @@
 //!   in transit, damaged.
 //! - Other states that Square documents (`SOLD`, `RETURNED_BY_CUSTOMER`, …) say where pieces went, not what there is. They come beside
 //!   the level that changed, and are left out with a note. A state that Square does not document is refused.
-//! - A message of which nothing is left is refused.
+//! - A message of which nothing is left states nothing.
 //!
 //! Quantities are decimal text; a fraction, as of goods sold by weight, is refused.
 
 use mapper_sdk::canonical::{Canonical as _, InventoryUpdated, Text};
 use mapper_sdk::json::{self, Decimal};
 use mapper_sdk::text::{SKU_CHARS_MAX, WAREHOUSE_CHARS_MAX, identifier};
-use mapper_sdk::{CanonicalEvent, MapError, Mapped, Meta, quantity, time};
+use mapper_sdk::{CanonicalEvent, MapError, Meta, Nothing, Stated, quantity, time};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -63,8 +63,8 @@ struct Count<'a> {
 ///
 /// # Errors
 /// Those of reading JSON, of times, of identifiers and of quantities; `schema_version_unsupported`, `count_doubled`,
-/// `state_unknown`, `counts_not_levels`.
-pub fn map<'a>(meta: &Meta<'a>, payload: &'a [u8]) -> Mapped<InventoryUpdated<'a>> {
+/// `state_unknown`.
+pub fn map<'a>(meta: &Meta<'a>, payload: &'a [u8]) -> Result<Stated<InventoryUpdated<'a>>, MapError> {
     if meta.schema_version != "1" {
         let why = format!("payload schema version {:?}; this mapper reads 1", meta.schema_version);
         return Err(MapError::new("schema_version_unsupported", "", why));
@@ -128,16 +128,11 @@ pub fn map<'a>(meta: &Meta<'a>, payload: &'a [u8]) -> Mapped<InventoryUpdated<'a
     }
     // They are the message's, and stand with its first event.
     let mut events = events.into_iter();
-    match events.next() {
-        Some(first) => Ok(std::iter::once(first.noting(notes)).chain(events).collect()),
-        None => Err(MapError::new(
-            "counts_not_levels",
-            "/data/object/inventory_counts",
-            notes.first().map_or("there is no count".into(), |left_out| {
-                format!("no count is a level: {}", left_out.message())
-            }),
-        )),
-    }
+    let Some(first) = events.next() else {
+        let why = notes.first().map_or("there is no count", |left_out| left_out.message());
+        return Ok(Nothing::new("counts_not_levels", format!("no count is a level: {why}")).into());
+    };
+    Ok(std::iter::once(first.noting(notes)).chain(events).collect::<Vec<_>>().into())
 }
 
 /// What Square documents, and is no level.
