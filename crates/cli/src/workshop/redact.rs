@@ -736,4 +736,21 @@ mod tests {
                 .contains("STEVE")
         );
     }
+
+    #[test]
+    fn each_interchange_of_a_file_is_cut_at_its_own_separators() {
+        let one = "ISA*00*          *00*          *ZZ*SENDER         *ZZ*RECEIVER       *260110*1403*U*00401*000000905*0*P*>~\
+             ST*850*0001~N1*ST*STEVE SHIPPER~N1*WH*ROANOKE~SE*4*0001~IEA*0*000000905~";
+        let two = one.replace('*', "|").replace('~', "'").replace("STEVE SHIPPER", "BOB BILLER");
+        let two = two.replace("ST|850|0001'", "ST|850|0001'N2|JON SMITH'");
+        let text = format!("{one}\r\n{two}");
+        let (after, report) = redact(Format::X12, text.as_bytes(), &Rules::default()).unwrap();
+        let after = String::from_utf8(after).unwrap();
+        for gone in ["STEVE", "BOB", "JON"] {
+            assert!(!after.contains(gone), "{gone} in {after}");
+        }
+        assert!(after.contains("N1*WH*ROANOKE~") && after.contains("N1|WH|ROANOKE'"), "{after}");
+        let pointers: Vec<&str> = report.iter().map(|one| one.pointer.as_str()).collect();
+        assert_eq!(pointers, ["/3/N102", "/9/N201", "/10/N102"], "{after}");
+    }
 }
