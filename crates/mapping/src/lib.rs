@@ -328,7 +328,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test's own constants")]
     use super::*;
 
-    fn contract(format: &str, text: serde_json::Value) -> Contract {
+    fn contract(format: &str, text: &serde_json::Value) -> Contract {
         let mut contract = serde_json::json!({"vendorId": "v", "eventType": "t", "payload": {"format": format},
             "envelope": {"eventType": {"constant": "t"}, "occurredAt": {"received": true}},
             "text": text, "canonical": {"type": "T", "version": "1.0"}});
@@ -366,12 +366,12 @@ mod tests {
             ("csv", &none, b"\xef\xbb\xbfT", Some("windows-1252"), "\u{feff}T"),
         ] {
             let message = message(payload, charset);
-            let (_, given) = message.input(&contract(format, text.clone())).unwrap();
+            let (_, given) = message.input(&contract(format, text)).unwrap();
             assert_eq!(&*given, expected.as_bytes(), "{format} {text} {charset:?}");
         }
         // What is to be UTF-8 and is not is the mapper's to refuse: it knows the line.
         let bad = message(b"T\xdcR", None);
-        assert_eq!(&*bad.input(&contract("csv", none)).unwrap().1, b"T\xdcR");
+        assert_eq!(&*bad.input(&contract("csv", &none)).unwrap().1, b"T\xdcR");
     }
 
     #[test]
@@ -385,7 +385,7 @@ mod tests {
             (&none, b"\xe4", Some("x-mac-roman"), "\"x-mac-roman\""),
             (&none, b"a\0", Some("utf-16"), "byte order mark"),
         ] {
-            let fault = message(payload, charset).input(&contract("csv", text.clone())).unwrap_err();
+            let fault = message(payload, charset).input(&contract("csv", text)).unwrap_err();
             assert_eq!(fault.code, Code::PayloadUndecodable);
             assert!(fault.message.contains(words), "{}", fault.message);
         }
@@ -395,7 +395,7 @@ mod tests {
     fn a_mapper_is_told_what_its_contract_declares_and_nothing_else() {
         let told = |text: serde_json::Value| -> serde_json::Value {
             let (meta, _) =
-                message(b"", None).input(&contract("csv", text)).map(|(m, p)| (m, p.into_owned())).unwrap();
+                message(b"", None).input(&contract("csv", &text)).map(|(m, p)| (m, p.into_owned())).unwrap();
             serde_json::from_slice(&meta).unwrap()
         };
         assert_eq!(told(serde_json::json!({})).get("text"), None);
