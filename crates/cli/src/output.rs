@@ -1,7 +1,8 @@
 //! Where a command's answer goes: one document on standard output, for people or for programs; progress on standard error.
 //!
 //! A command builds a [`View`] and never prints. Colours are put in always and taken out by `anstream`, which knows about
-//! terminals and `NO_COLOR`. Text that came from a vendor is made printable first: it cannot move the cursor.
+//! terminals and `NO_COLOR`. Text that came from a vendor is made printable first: it cannot move the cursor. Nothing else than
+//! colours passes as an escape sequence, whatever a view forgot ([`tamed`]).
 
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
@@ -92,6 +93,61 @@ pub fn printable(text: &str) -> String {
     clean
 }
 
+/// A whole answer, of which nothing but lines, tabs and colours reaches a terminal: the rest becomes escapes.
+fn tamed(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(|character: char| {
+        !matches!(character, '\n' | '\t') && (character.is_control() || is_invisible(character))
+    }) {
+        let (before, from) = rest.split_at(at);
+        clean.push_str(before);
+        let taken = match color(from) {
+            Some(sequence) => {
+                clean.push_str(sequence);
+                sequence.len()
+            }
+            None => {
+                let character = from.chars().next().unwrap_or_default();
+                let _ = write!(clean, "{}", character.escape_default());
+                character.len_utf8()
+            }
+        };
+        rest = &from[taken..];
+    }
+    clean.push_str(rest);
+    clean
+}
+
+/// The sequence that sets colours, if the text begins with one.
+fn color(text: &str) -> Option<&str> {
+    let parameters = text.strip_prefix("\u{1b}[")?;
+    let end = parameters.find(|character: char| !character.is_ascii_digit() && character != ';')?;
+    parameters[end..].starts_with('m').then(|| &text[..text.len() - parameters.len() + end + 1])
+}
+
+/// A JSON text, of which every character can be seen: controls and what is invisible stand as `\u` escapes, which are the same
+/// strings to a program.
+pub fn visible(json: &str) -> String {
+    let mut clean = String::with_capacity(json.len());
+    for character in json.chars() {
+        if (character.is_control() && character != '\n') || is_invisible(character) {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                let _ = write!(clean, "\\u{unit:04x}");
+            }
+        } else {
+            clean.push(character);
+        }
+    }
+    clean
+}
+
+/// A cell that a spreadsheet would take for a formula, marked as the text that it is, as spreadsheets mark it.
+fn inert(cell: String) -> String {
+    let formula = cell.starts_with(['=', '+', '-', '@', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}']);
+    if formula && cell.len() > 1 && cell.parse::<f64>().is_err() { format!("'{cell}") } else { cell }
+}
+
 /// Characters that show nothing, or that reorder what is around them: Unicode's `Default_Ignorable_Code_Point` and the
 /// bidirectional controls (Unicode 17, DerivedCoreProperties.txt; UAX #9), and the separators that end a line. Two ids that
 /// differ in one of them look the same.
@@ -135,7 +191,8 @@ impl Page {
             let mut text = header.join("\t").to_ascii_lowercase();
             text.push('\n');
             for row in rows {
-                let cells: Vec<String> = row.into_iter().map(|cell| cell.text.replace('\n', " ")).collect();
+                let cells: Vec<String> =
+                    row.into_iter().map(|cell| inert(cell.text.replace('\n', " "))).collect();
                 text.push_str(&cells.join("\t"));
                 text.push('\n');
             }
@@ -264,10 +321,9 @@ impl Output {
     /// Writes the answer.
     pub fn document(&self, view: &impl View) -> Result<(), CliError> {
         let text = if self.json {
-            let mut text = serde_json::to_string(view)
-                .map_err(|error| CliError::Output(std::io::Error::other(error)))?;
-            text.push('\n');
-            text
+            let text = serde_json::to_string(view);
+            let text = text.map_err(|error| CliError::Output(std::io::Error::other(error)))?;
+            format!("{}\n", visible(&text))
         } else {
             view.text(&self.page())
         };
@@ -277,11 +333,14 @@ impl Output {
     /// Writes text as it is, colours only where they belong.
     pub fn text(&self, text: &str) -> Result<(), CliError> {
         let mut stdout = anstream::stdout().lock();
-        stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(CliError::Output)
+        stdout.write_all(tamed(text).as_bytes()).and_then(|()| stdout.flush()).map_err(CliError::Output)
     }
 
-    /// Writes bytes exactly.
+    /// Writes bytes exactly; to a terminal as text that can be seen.
     pub fn bytes(&self, bytes: &[u8]) -> Result<(), CliError> {
+        if std::io::stdout().is_terminal() {
+            return self.text(&shown(bytes));
+        }
         let mut stdout = std::io::stdout().lock();
         stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(CliError::Output)
     }
@@ -289,7 +348,7 @@ impl Output {
     /// Says something beside the answer, on standard error, to a person only.
     pub fn remark(&self, text: &str) {
         if !self.json {
-            let _ = writeln!(anstream::stderr(), "{text}");
+            let _ = writeln!(anstream::stderr(), "{}", tamed(text));
         }
     }
 
@@ -298,7 +357,7 @@ impl Output {
         let mut stderr = anstream::stderr();
         // Standard error is the last resort: there is nowhere to say that it failed.
         if self.json {
-            let _ = writeln!(stderr, "{}", error.document(hint));
+            let _ = writeln!(stderr, "{}", visible(&error.document(hint).to_string()));
             return;
         }
         let _ = writeln!(stderr, "{} {}", paint(Tone::Bad, "error:"), printable(&error.to_string()));
@@ -307,7 +366,7 @@ impl Output {
             let _ = writeln!(stderr, "  {} {}", paint(Tone::Dim, "because:"), printable(&causes.join(": ")));
         }
         if let Some(hint) = error.hint().or(hint) {
-            let _ = writeln!(stderr, "  {} {hint}", paint(Tone::Strong, "try:"));
+            let _ = writeln!(stderr, "  {} {}", paint(Tone::Strong, "try:"), printable(hint));
         }
     }
 
@@ -316,7 +375,7 @@ impl Output {
         if self.json || !std::io::stderr().is_terminal() {
             return Progress(ProgressBar::hidden());
         }
-        let bar = ProgressBar::new_spinner().with_message(message.into());
+        let bar = ProgressBar::new_spinner().with_message(printable(&message.into()));
         if let Ok(style) = ProgressStyle::with_template("{spinner:.cyan} {msg}") {
             bar.set_style(style);
         }
@@ -332,7 +391,7 @@ pub struct Progress(ProgressBar);
 impl Progress {
     /// What is being done now.
     pub fn say(&self, message: impl Into<String>) {
-        self.0.set_message(message.into());
+        self.0.set_message(printable(&message.into()));
     }
 
     /// How many things there are to do: the spinner becomes a bar.
@@ -355,6 +414,21 @@ impl Drop for Progress {
     fn drop(&mut self) {
         self.0.finish_and_clear();
     }
+}
+
+/// A vendor's bytes for a terminal: a line ends where it ends, everything else that cannot be seen is an escape.
+fn shown(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(&printable(&chunk.valid().replace("\r\n", "\n")));
+        for byte in chunk.invalid() {
+            let _ = write!(text, "\\x{byte:02x}");
+        }
+    }
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    text
 }
 
 /// RFC 3339 for text that programs cut apart, the readable form for people.
@@ -399,6 +473,8 @@ pub(crate) mod testing {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test's own constants")]
+
     use super::testing::{page, plain};
     use super::*;
 
@@ -410,6 +486,50 @@ mod tests {
         assert_eq!(printable("é 値 😀"), "é 値 😀");
         let table = page(true).table(&["A"], vec![vec!["\u{1b}]0;x\u{7}".into()]]);
         assert!(!plain(&table).contains('\u{1b}'), "{table:?}");
+    }
+
+    #[test]
+    fn nothing_but_colours_reaches_a_terminal_whatever_a_view_forgot() {
+        let painted = format!("{}\ta\n", paint(Tone::Bad, "b"));
+        assert_eq!(tamed(&painted), painted);
+        assert_eq!(tamed("\u{1b}[38;5;9mx\u{1b}[0m"), "\u{1b}[38;5;9mx\u{1b}[0m");
+        for (text, expected) in [
+            ("a\u{1b}]0;title\u{7}b", "a\\u{1b}]0;title\\u{7}b"),
+            ("\u{1b}[2J\u{1b}[1;1H", "\\u{1b}[2J\\u{1b}[1;1H"),
+            ("\u{1b}", "\\u{1b}"),
+            ("\u{1b}[31", "\\u{1b}[31"),
+            ("x\u{9b}31m\ry", "x\\u{9b}31m\\ry"),
+            ("\u{202e}gpj.exe\u{2066}\u{200b}é", "\\u{202e}gpj.exe\\u{2066}\\u{200b}é"),
+        ] {
+            assert_eq!(tamed(text), expected);
+        }
+    }
+
+    #[test]
+    fn a_vendors_bytes_are_shown_on_a_terminal_and_obeyed_by_none() {
+        assert_eq!(
+            shown(b"{\"a\": 1}\r\n\x1b[2J\xff\xe2\x80\xae\t"),
+            "{\"a\": 1}\n\\u{1b}[2J\\xff\\u{202e}\\t\n"
+        );
+    }
+
+    #[test]
+    fn json_has_nothing_that_cannot_be_seen_and_says_the_same() {
+        let value = serde_json::json!({"a": "\u{1b}[2J\u{7f}\u{9b}\u{202e}\u{200b}\u{e0041}\u{feff}é\n"});
+        let text = visible(&value.to_string());
+        assert_eq!(text, r#"{"a":"\u001b[2J\u007f\u009b\u202e\u200b\udb40\udc41\ufeffé\n"}"#);
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
+    }
+
+    #[test]
+    fn a_cell_is_no_formula_of_a_spreadsheet() {
+        let cell = |text: &str| page(false).table(&["A"], vec![vec![text.into()]]);
+        for text in ["=HYPERLINK(\"http://x\",\"y\")", "+1+cmd", "-2+3", "@SUM(1)", "\u{ff1d}1+1"] {
+            assert_eq!(cell(text), format!("a\n'{text}\n"));
+        }
+        for text in ["-5", "+2.5", "-", "a=b", "evt-1"] {
+            assert_eq!(cell(text), format!("a\n{text}\n"), "a number or a word");
+        }
     }
 
     #[test]

@@ -24,7 +24,7 @@ use tracing_subscriber::layer::{Context, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::error::CliError;
-use crate::output::{Tone, paint, printable};
+use crate::output::{Tone, paint, printable, visible};
 
 /// Lines that may wait for a slow reader.
 const LINES_WAITING_MAX: usize = 8_192;
@@ -244,7 +244,7 @@ impl Entry<'_> {
         for (name, value) in self.fields {
             line.entry(name).or_insert(value);
         }
-        format!("{}\n", Value::Object(line))
+        format!("{}\n", visible(&Value::Object(line).to_string()))
     }
 
     fn readable(&self) -> String {
