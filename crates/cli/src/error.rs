@@ -197,6 +197,7 @@ impl CliError {
             Self::Refused { .. } => ExitKind::Refused,
             Self::Fault(fault) => fault_kind(fault.code),
             Self::Load(LoadError::Engine { .. }) => ExitKind::Failed,
+            Self::Load(LoadError::Exhausted { .. }) => ExitKind::Unavailable,
             Self::Load(_) => ExitKind::Usage,
             Self::Api { source, .. } if source.is_builder() => ExitKind::Usage,
             Self::Api { .. } => ExitKind::Unavailable,

@@ -104,6 +104,12 @@ pub enum LoadError {
         /// What wasmtime says.
         reason: String,
     },
+    /// The machine had no file descriptor or memory left to load native code. Not the mapper's fault; try again.
+    #[error("the machine cannot load native code now: {reason}")]
+    Exhausted {
+        /// What wasmtime says.
+        reason: String,
+    },
     /// Native code that was damaged or exchanged.
     #[error("the native code has the SHA-256 {found}, not {expected}")]
     Digest {
@@ -140,9 +146,18 @@ impl LoadError {
             Self::ExportType { .. } => "module_export_type",
             Self::Compile { .. } => "module_compile_failed",
             Self::Engine { .. } => "engine_unavailable",
+            Self::Exhausted { .. } => "host_exhausted",
             Self::Digest { .. } => "native_digest_mismatch",
             Self::Incompatible { .. } => "native_incompatible",
         }
+    }
+
+    /// Of native code that did not load: the machine had no file descriptor or memory for it, or it is not for this host.
+    pub(crate) fn of_native(error: &wasmtime::Error) -> Self {
+        let reason = chain(error);
+        // An error of the operating system is told by its number: it may come as `std::io::Error`, as that of `rustix` or of
+        // `memfd`, which all write it alike. An incompatibility is found in the bytes and has none.
+        if reason.contains("(os error ") { Self::Exhausted { reason } } else { Self::Incompatible { reason } }
     }
 
     pub(crate) fn engine(error: &wasmtime::Error) -> Self {

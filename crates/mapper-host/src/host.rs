@@ -93,7 +93,7 @@ impl Host {
         // SAFETY: `deserialize` must be given what `precompile_module` wrote, unaltered. The bytes have the digest for which
         // the caller vouches just that, and wasmtime compares our fingerprint, so they are of this very configuration.
         let module = unsafe { Module::deserialize(&self.engine, native) };
-        let module = module.map_err(|error| LoadError::Incompatible { reason: chain(&error) })?;
+        let module = module.map_err(|error| LoadError::of_native(&error))?;
         Mapper::new(self, &module)
     }
 }
@@ -136,7 +136,6 @@ type Map = TypedFunc<(u32, u32, u32, u32), u32>;
 
 impl Mapper {
     fn new(host: &Host, module: &Module) -> Result<Self, LoadError> {
-        let refused = |reason: String| LoadError::Incompatible { reason };
         let export = |name: ExportName| module.get_export_index(name.name());
         let needed = |name: ExportName| export(name).ok_or(LoadError::ExportMissing { name });
         let exports = Exports {
@@ -145,8 +144,9 @@ impl Mapper {
             map: needed(ExportName::Map)?,
             initialize: export(ExportName::Initialize),
         };
-        let pre =
-            Linker::new(&host.engine).instantiate_pre(module).map_err(|error| refused(chain(&error)))?;
+        let pre = Linker::new(&host.engine)
+            .instantiate_pre(module)
+            .map_err(|error| LoadError::of_native(&error))?;
         Ok(Self { slots: Arc::clone(&host.slots), pre: Arc::new(pre), exports })
     }
 

@@ -195,7 +195,7 @@ fn load_fault(error: LoadError) -> Fault {
         | LoadError::ExportMissing { .. }
         | LoadError::ExportType { .. }
         | LoadError::Compile { .. } => Code::ModuleRefused,
-        LoadError::Engine { .. } => Code::Unavailable,
+        LoadError::Engine { .. } | LoadError::Exhausted { .. } => Code::Unavailable,
         LoadError::Digest { .. } => Code::BundleDigestMismatch,
         LoadError::Incompatible { .. } => Code::BundleIncompatible,
     };
