@@ -1,7 +1,8 @@
 //! The drift table: `vendorId`, `record`.
 //!
 //! `record` is `track#<eventType>#<schemaVersion>` for what messages look like (gzip, one item, replaced by whoever has seen its version) and
-//! `finding#<eventType>#<id>` for a difference, which is written once and brought up to date after that.
+//! `finding#<eventType>#<id>` for a difference, which is written once and brought up to date after that. `expiresAt` (seconds
+//! since 1970) is when a finding that is not seen again goes away.
 
 use std::error::Error;
 
@@ -12,7 +13,7 @@ use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
-use sluice_core::drift::{Finding, Track, TrackKey};
+use sluice_core::drift::{FINDING_SECONDS, Finding, Track, TrackKey};
 use sluice_core::id::{VendorId, rfc3339};
 use sluice_core::port::DriftStore;
 use sluice_core::{Code, Fault};
@@ -152,6 +153,8 @@ impl DriftStore for DynamoDrift {
         let record = format!("{FINDING}{}#{}", finding.event_type, finding.id);
         let mut item = to_item(finding)?;
         item.insert("record".into(), text(&record));
+        let expires_at = finding.last_seen_at.as_second() + FINDING_SECONDS;
+        item.insert("expiresAt".into(), to_value(&expires_at)?);
         let result = self
             .client
             .put_item()
@@ -172,7 +175,8 @@ impl DriftStore for DynamoDrift {
             .table_name(&self.table)
             .key("vendorId", text(&finding.vendor_id))
             .key("record", text(record))
-            .update_expression("SET lastSeenAt = :at, objects = :objects, #example = :example, bundle = :bundle, schemaVersion = :version")
+            .update_expression("SET lastSeenAt = :at, objects = :objects, #example = :example, bundle = :bundle, schemaVersion = :version, expiresAt = :expires")
+            .expression_attribute_values(":expires", to_value(&expires_at)?)
             .expression_attribute_names("#example", "example")
             .expression_attribute_values(":at", text(rfc3339(finding.last_seen_at)))
             .expression_attribute_values(":objects", to_value(&finding.objects)?)

@@ -39,6 +39,12 @@ pub const VALUE_BYTES_MAX: usize = 64;
 /// Most findings of one comparison, those that break something first.
 pub const FINDINGS_MAX: usize = 50;
 
+/// How long a finding is kept after it was last seen, in seconds: 90 days.
+pub const FINDING_SECONDS: i64 = 90 * 24 * 60 * 60;
+/// Most findings kept at once of one version of an event type whose names are the vendor's choice. Those about fields that the
+/// contract names are bounded by the contract.
+pub const FINDINGS_KEPT_MAX: usize = 100;
+
 /// Events after which the first of them are the past that later ones are compared with.
 const BASELINE_EVENTS: u64 = 20;
 /// Events after which the recent ones become past.
@@ -506,6 +512,11 @@ pub struct Track {
     /// Of the last message.
     #[serde(with = "optional_millis")]
     pub last_seen_at: Option<Timestamp>,
+    /// Findings under names of the vendor's choice that are kept, by id, with when each was last seen in seconds since 1970.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub kept: BTreeMap<String, i64>,
+    /// Findings that were not recorded, because [`FINDINGS_KEPT_MAX`] were.
+    pub left_out: u64,
 }
 
 mod optional_millis {
@@ -564,7 +575,8 @@ impl Track {
     ) -> Vec<Finding> {
         self.recent.merge(window);
         self.last_seen_at = Some(at);
-        let findings = Comparison { track: self, window, at, shape, subject, codes }.findings();
+        let mut findings = Comparison { track: self, window, at, shape, subject, codes }.findings();
+        findings.retain(|finding| self.keeps(finding, at));
         let enough = if self.past.events < BASELINE_EVENTS { BASELINE_EVENTS } else { RECENT_EVENTS };
         if self.recent.events >= enough {
             let recent = std::mem::take(&mut self.recent);
@@ -574,6 +586,24 @@ impl Track {
             }
         }
         findings
+    }
+}
+
+impl Track {
+    /// Whether a finding is to be recorded. A vendor that invents names without end has no rows without end.
+    fn keeps(&mut self, finding: &Finding, at: Timestamp) -> bool {
+        if finding.declared && finding.renamed_to.is_none() {
+            return true;
+        }
+        let now = at.as_second();
+        self.kept.retain(|_, last_seen| now - *last_seen < FINDING_SECONDS);
+        let room = self.kept.len() < FINDINGS_KEPT_MAX || self.kept.contains_key(&finding.id);
+        if room {
+            self.kept.insert(finding.id.clone(), now);
+        } else {
+            self.left_out += 1;
+        }
+        room
     }
 }
 

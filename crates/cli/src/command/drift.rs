@@ -106,7 +106,7 @@ impl From<(TrackKey, Track)> for Profile {
             events: track.past.events + track.recent.events,
             // Without the root.
             fields: fields.len().saturating_sub(1),
-            truncated: track.past.truncated || track.recent.truncated,
+            truncated: track.past.truncated || track.recent.truncated || track.left_out > 0,
             last_seen_at: track.last_seen_at,
             vendor_id: key.vendor_id,
             event_type: key.event_type,

@@ -203,6 +203,32 @@ fn a_hostile_message_is_bounded() {
     assert!(vendor.track.encode().unwrap().len() < 100_000);
 }
 
+#[test]
+fn a_vendor_that_invents_names_without_end_has_no_findings_without_end() {
+    let mut vendor = Vendor::new();
+    vendor.send(30, ordinary);
+    let mut ids = std::collections::BTreeSet::new();
+    for round in 0..60 {
+        let found = vendor.send(5, |number| with(ordinary(number), &format!("n{round}-{number}"), json!(1)));
+        ids.extend(found.into_iter().map(|finding| finding.id));
+    }
+    assert_eq!(ids.len(), FINDINGS_KEPT_MAX, "300 names came");
+    assert!(vendor.track.left_out > 0);
+    // What was kept goes on, and what the contract names is never left out.
+    let again = vendor.send(5, |number| with(ordinary(number), &format!("n0-{number}"), json!(1)));
+    assert!(again.iter().all(|finding| ids.contains(&finding.id)));
+    let broken = vendor.send(5, |number| with(ordinary(number), "qty", json!("text")));
+    assert!(broken.iter().any(|finding| finding.path == "/qty" && finding.breaking), "{broken:?}");
+    let track = Track::decode(&vendor.track.encode().unwrap()).unwrap();
+    assert_eq!(track, vendor.track);
+
+    // What was not seen for 90 days makes room.
+    vendor.sent += u64::try_from(FINDING_SECONDS).unwrap();
+    let later = vendor.send(3, |number| with(ordinary(number), &format!("later-{number}"), json!(1)));
+    assert!(later.iter().any(|finding| finding.path.starts_with("/later")), "{later:?}");
+    assert!(vendor.track.kept.len() <= 3, "{:?}", vendor.track.kept);
+}
+
 fn messages() -> impl Strategy<Value = Vec<Value>> {
     let leaf = prop_oneof![
         Just(json!(null)),
