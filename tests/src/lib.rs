@@ -86,6 +86,48 @@ impl Dev {
         self.ready["aws"].as_str().unwrap_or_else(|| panic!("no aws in {}", self.ready))
     }
 
+    /// The file with the access key of the AWS endpoint.
+    ///
+    /// # Panics
+    /// When it did not say.
+    pub fn credentials(&self) -> &Path {
+        let file = self.ready["credentials"].as_str();
+        Path::new(file.unwrap_or_else(|| panic!("no credentials in {}", self.ready)))
+    }
+
+    /// `curl` at the AWS endpoint, signed for a service; `path` begins with a slash.
+    pub fn curl(&self, service: &str, path: &str) -> Command {
+        let text = std::fs::read_to_string(self.credentials()).unwrap_or_default();
+        let value = |name: &str| {
+            let mut pairs = text.lines().filter_map(|line| line.split_once(" = "));
+            pairs.find(|(found, _)| *found == name).map_or("", |(_, value)| value).to_owned()
+        };
+        let mut curl = Command::new("curl");
+        curl.args(["--silent", "--show-error", "--fail-with-body", &format!("{}{path}", self.aws())]);
+        curl.args(["--aws-sigv4", &format!("aws:amz:us-east-1:{service}"), "--user"]);
+        curl.arg(format!("{}:{}", value("aws_access_key_id"), value("aws_secret_access_key")));
+        curl
+    }
+
+    /// One call of AWS's JSON protocol, as someone makes it who goes behind the system's back. `target` is a service and
+    /// an operation.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub fn call(&self, service: &str, target: &str, request: &Value) -> Value {
+        let mut curl = self.curl(service, "/");
+        curl.args([
+            "-H",
+            &format!("x-amz-target: {target}"),
+            "-H",
+            "content-type: application/x-amz-json-1.0",
+        ]);
+        let output = curl.args(["--data-binary", &request.to_string()]).output();
+        let output = output.unwrap_or_else(|error| panic!("curl: {error}"));
+        assert!(output.status.success(), "{target}: {}", String::from_utf8_lossy(&output.stdout));
+        serde_json::from_slice(&output.stdout).unwrap_or(Value::Null)
+    }
+
     /// `sluice` against it.
     pub fn sluice(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(program("sluice"));

@@ -17,13 +17,17 @@ fn python_bin() -> PathBuf {
 
 fn aws(dev: &Dev, program: &str) -> Command {
     let mut command = Command::new(python_bin().join(program));
-    command.current_dir(root()).env("AWS_ACCESS_KEY_ID", "any").env("AWS_SECRET_ACCESS_KEY", "any");
-    command
-        .env("AWS_DEFAULT_REGION", "us-east-1")
-        .env("AWS_EC2_METADATA_DISABLED", "true")
-        .env("AWS_PAGER", "");
+    command.current_dir(root()).env("AWS_EC2_METADATA_DISABLED", "true").env("AWS_PAGER", "");
+    // As `sluice --local env` says it.
+    let environment = json(&dev.sluice(&["--json", "env"]).output().unwrap());
+    for name in environment["unset"].as_array().unwrap() {
+        command.env_remove(name.as_str().unwrap());
+    }
+    for (name, value) in environment["set"].as_object().unwrap() {
+        command.env(name, value.as_str().unwrap());
+    }
     if program == "aws" {
-        command.args(["--endpoint-url", dev.aws(), "--output", "json"]);
+        command.args(["--output", "json"]);
     }
     command
 }
@@ -75,7 +79,21 @@ fn boto3_reads_and_the_aws_command_redrives() {
     );
     assert_eq!(show()["status"], "NORMALIZED");
 
+    // The call whose host has a prefix of its own.
+    let sync = ["stepfunctions", "start-sync-execution", "--input", "{}", "--state-machine-arn"];
+    let intake = "arn:aws:states:us-east-1:000000000000:stateMachine:sluice-intake";
+    let answered = json(&aws(&dev, "aws").args(sync).arg(intake).output().unwrap());
+    assert!(answered["status"].is_string(), "{answered}");
+
     // What succeeded cannot be redriven: AWS's own error, by its name.
     let again = aws(&dev, "aws").args(redrive).output().unwrap();
     assert!(String::from_utf8_lossy(&again.stderr).contains("ExecutionNotRedrivable"), "{again:?}");
+
+    // Another key than the folder's is refused, with the place of the right one.
+    let mut stranger = aws(&dev, "aws");
+    stranger.env_remove("AWS_SHARED_CREDENTIALS_FILE");
+    stranger.env("AWS_ACCESS_KEY_ID", "any").env("AWS_SECRET_ACCESS_KEY", "any");
+    let refused = stranger.args(["dynamodb", "list-tables"]).output().unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && said.contains("aws-credentials"), "{refused:?}");
 }

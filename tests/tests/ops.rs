@@ -66,19 +66,9 @@ async fn post(client: &reqwest::Client, dev: &Dev, key: &str, envelope: &Value) 
     }
 }
 
-/// Calls DynamoDB on its own wire protocol, as someone does who goes behind the system's back.
-async fn dynamodb(client: &reqwest::Client, dev: &Dev, operation: &str, request: &Value) -> Value {
-    let answer = client
-        .post(dev.aws())
-        .header("x-amz-target", format!("DynamoDB_20120810.{operation}"))
-        .header("content-type", "application/x-amz-json-1.0")
-        .header("authorization", "AWS4-HMAC-SHA256 Credential=local/20261121/us-east-1/dynamodb/aws4_request")
-        .body(request.to_string())
-        .send()
-        .await
-        .unwrap();
-    assert!(answer.status().is_success(), "{operation}: {}", answer.text().await.unwrap());
-    answer.json().await.unwrap()
+/// Calls DynamoDB, as someone does who goes behind the system's back.
+fn dynamodb(dev: &Dev, operation: &str, request: &Value) -> Value {
+    dev.call("dynamodb", &format!("DynamoDB_20120810.{operation}"), request)
 }
 
 fn groups(dev: &Dev) -> Vec<Value> {
@@ -215,8 +205,7 @@ async fn an_audit_names_exactly_what_is_gone() {
     let entity = "inventory#ROA#SKU-2";
     let key = json!({"entity": {"S": entity}, "part": {"S": "state"}});
     let read = json!({"TableName": "sluice-canonical-state", "Key": key, "ConsistentRead": true});
-    until("the state row", async || dynamodb(&client, &dev, "GetItem", &read).await.get("Item").cloned())
-        .await;
+    until("the state row", async || dynamodb(&dev, "GetItem", &read).get("Item").cloned()).await;
 
     let (before, code) = run(&dev, &["audit"]);
     assert_eq!((code, &before["losses"]), (0, &json!(0)), "{before}");
@@ -234,7 +223,7 @@ async fn an_audit_names_exactly_what_is_gone() {
     assert_eq!(objects.execute("DELETE FROM objects WHERE key = ?1", [raw_key]).unwrap(), 1);
     assert_eq!(objects.execute("DELETE FROM objects WHERE key = ?1", [normalized_key]).unwrap(), 1);
     let delete = json!({"TableName": "sluice-canonical-state", "Key": key});
-    dynamodb(&client, &dev, "DeleteItem", &delete).await;
+    dynamodb(&dev, "DeleteItem", &delete);
 
     let record = folder.path().join("audit.json");
     let (after, code) = run(&dev, &["audit", "--resume", record.to_str().unwrap()]);
@@ -338,7 +327,7 @@ async fn what_is_discarded_is_kept_and_what_is_stuck_is_run_again() {
     let key = json!({"vendorId": {"S": "vendorA"}, "ingestId": {"S": hopeless}});
     let update = json!({"TableName": "sluice-quarantine", "Key": key, "UpdateExpression": "SET executionArn = :arn",
         "ExpressionAttributeValues": {":arn": {"S": format!("{execution}9")}}});
-    dynamodb(&client, &dev, "UpdateItem", &update).await;
+    dynamodb(&dev, "UpdateItem", &update);
     ok(&dev, &["mapper", "publish", FIXED, "--wasm", FIXED_MODULE]);
     let replayed = ok(&dev, &["redrive", hopeless])["redrives"][0].clone();
     assert_eq!(
@@ -358,17 +347,17 @@ async fn what_is_discarded_is_kept_and_what_is_stuck_is_run_again() {
         "UpdateExpression": "SET #s = :s, statusShard = :p REMOVE normalized",
         "ExpressionAttributeNames": {"#s": "status"},
         "ExpressionAttributeValues": {":s": {"S": "RECEIVED"}, ":p": {"S": format!("RECEIVED#{shard}")}}});
-    dynamodb(&client, &dev, "UpdateItem", &update).await;
+    dynamodb(&dev, "UpdateItem", &update);
     assert_eq!(ok(&dev, &["show", good])["status"], "RECEIVED");
-    let invoke = async |input: Value| -> Value {
-        let url = format!("{}/2015-03-31/functions/sluice-reconcile/invocations", dev.aws());
-        let answer = client.post(url).json(&input).send().await.unwrap();
-        answer.json().await.unwrap()
+    let invoke = |input: Value| -> Value {
+        let mut curl = dev.curl("lambda", "/2015-03-31/functions/sluice-reconcile/invocations");
+        let answer = curl.args(["--data-binary", &input.to_string()]).output().unwrap();
+        serde_json::from_slice(&answer.stdout).unwrap()
     };
-    let early = invoke(json!({})).await;
+    let early = invoke(json!({}));
     assert_eq!(early["reruns"], 0, "it is not stuck yet: {early}");
     until("it is stuck for a second and run again", async || {
-        (invoke(json!({"stuckSeconds": 1})).await["reruns"] == 1).then_some(())
+        (invoke(json!({"stuckSeconds": 1}))["reruns"] == 1).then_some(())
     })
     .await;
     let again = until("it is normalized", async || {
@@ -380,20 +369,6 @@ async fn what_is_discarded_is_kept_and_what_is_stuck_is_run_again() {
     assert_eq!(again.get("quarantine"), None);
 }
 
-/// Calls another of AWS's JSON services, as `dynamodb` does.
-async fn aws(client: &reqwest::Client, dev: &Dev, target: &str, request: &Value) -> Value {
-    let answer = client
-        .post(dev.aws())
-        .header("x-amz-target", target)
-        .header("content-type", "application/x-amz-json-1.0")
-        .body(request.to_string())
-        .send()
-        .await
-        .unwrap();
-    assert!(answer.status().is_success(), "{target}: {}", answer.text().await.unwrap());
-    answer.json().await.unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dead_letter_is_moved_back_and_applied_once() {
     let dev = Dev::start(&["--ephemeral", "--examples"]);
@@ -401,7 +376,7 @@ async fn a_dead_letter_is_moved_back_and_applied_once() {
     // Time to take the document away before it is applied.
     let url = format!("{}/000000000000/sluice-inventory", dev.aws());
     let delay = json!({"QueueUrl": url, "Attributes": {"DelaySeconds": "5"}});
-    aws(&client, &dev, "AmazonSQS.SetQueueAttributes", &delay).await;
+    dev.call("sqs", "AmazonSQS.SetQueueAttributes", &delay);
     let event = envelope("poison", &json!({"warehouse": "ROA", "sku": "SKU-1", "qty": 7}));
     let (status, body) = post(&client, &dev, KEY, &event).await;
     assert_eq!(status, 202);
@@ -410,9 +385,9 @@ async fn a_dead_letter_is_moved_back_and_applied_once() {
         ok(&dev, &["show", id])["normalized"]["key"].as_str().map(str::to_owned)
     })
     .await;
-    let document = format!("{}/sluice-normalized/{key}", dev.aws());
-    let bytes = client.get(&document).send().await.unwrap().bytes().await.unwrap();
-    assert!(client.delete(&document).send().await.unwrap().status().is_success());
+    let document = format!("/sluice-normalized/{key}");
+    let bytes = dev.curl("s3", &document).output().unwrap().stdout;
+    assert!(dev.curl("s3", &document).args(["-X", "DELETE"]).status().unwrap().success());
 
     let queues =
         async || -> Vec<Value> { ok(&dev, &["dlq", "queues"])["queues"].as_array().unwrap().clone() };
@@ -454,7 +429,12 @@ async fn a_dead_letter_is_moved_back_and_applied_once() {
 
     let entity = "inventory#ROA#SKU-1";
     assert_eq!(run(&dev, &["state", "show", entity]).1, 3, "it is not applied");
-    assert!(client.put(&document).body(bytes).send().await.unwrap().status().is_success());
+    let folder = tempfile::tempdir().unwrap();
+    let held = folder.path().join("document");
+    std::fs::write(&held, bytes).unwrap();
+    let mut put = dev.curl("s3", &document);
+    put.args(["-X", "PUT", "--data-binary", &format!("@{}", held.display())]);
+    assert!(put.status().unwrap().success());
     let moved =
         ok(&dev, &["dlq", "redrive", "--queue", "sluice-inventory-dlq", "--per-second", "5", "--yes"]);
     assert_eq!(
@@ -504,19 +484,19 @@ async fn an_execution_that_failed_in_quarantine_itself_is_redriven_twice() {
         let key = json!({"vendorId": {"S": "vendorA"}, "externalEventId": {"S": "renamed"}});
         let update = json!({"TableName": "sluice-ledger", "Key": key, "UpdateExpression": "SET ingestId = :id",
             "ExpressionAttributeValues": {":id": {"S": ingest_id}}});
-        dynamodb(&client, &dev, "UpdateItem", &update).await;
+        dynamodb(&dev, "UpdateItem", &update);
     };
     let other = format!("{}{}", &id[..25], if id.ends_with('0') { '1' } else { '0' });
     own(&other).await;
     let redrive = json!({"executionArn": execution});
-    aws(&client, &dev, "AWSStepFunctions.RedriveExecution", &redrive).await;
+    dev.call("states", "AWSStepFunctions.RedriveExecution", &redrive);
     until("Quarantine has failed", async || {
-        let described = aws(&client, &dev, "AWSStepFunctions.DescribeExecution", &redrive).await;
+        let described = dev.call("states", "AWSStepFunctions.DescribeExecution", &redrive);
         (described["status"] == "FAILED" && described["redriveCount"] == 1).then_some(described)
     })
     .await;
     let history = json!({"executionArn": execution, "reverseOrder": true});
-    let history = aws(&client, &dev, "AWSStepFunctions.GetExecutionHistory", &history).await.to_string();
+    let history = dev.call("states", "AWSStepFunctions.GetExecutionHistory", &history).to_string();
     assert!(history.contains("ledger_row_missing"), "{history}");
     own(id).await;
 
@@ -551,8 +531,9 @@ async fn an_audit_that_is_cut_off_goes_on_to_the_same_report() {
     for hours in [HOURS, HOURS / 2, 1] {
         let at = now - SignedDuration::from_hours(hours);
         let key = raw_key(&"vendorA".parse().unwrap(), at, IngestId::mint(at, 7));
-        let put = client.put(format!("{}/sluice-raw/{key}", dev.aws())).header("if-none-match", "*");
-        assert!(put.body("{}").send().await.unwrap().status().is_success(), "{key}");
+        let mut put = dev.curl("s3", &format!("/sluice-raw/{key}"));
+        put.args(["-X", "PUT", "-H", "if-none-match: *", "--data-binary", "{}"]);
+        assert!(put.status().unwrap().success(), "{key}");
     }
     let to = (Timestamp::now() - SignedDuration::from_millis(1)).to_string();
     let (whole, code) = run(&dev, &["audit", "--to", &to]);

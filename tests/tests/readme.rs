@@ -73,11 +73,6 @@ fn runs(dev: &Dev, line: &str, ids: &[(&str, &str)]) -> String {
         .args(["-c", &shell])
         .current_dir(root())
         .env("PATH", std::env::join_paths(path).expect("a path"))
-        // As the README exports it, but for the port.
-        .env("AWS_ENDPOINT_URL", dev.aws())
-        .env("AWS_ACCESS_KEY_ID", "local")
-        .env("AWS_SECRET_ACCESS_KEY", "local")
-        .env("AWS_DEFAULT_REGION", "us-east-1")
         .env("AWS_EC2_METADATA_DISABLED", "true")
         .env("AWS_PAGER", "")
         .stdin(Stdio::null())
@@ -111,7 +106,7 @@ fn block(start: &str) -> Vec<String> {
     let block =
         shell_blocks().into_iter().find(|block| block.iter().any(|(_, line)| line.starts_with(start)));
     let block = block.unwrap_or_else(|| panic!("no line of the README starts with {start}"));
-    block.into_iter().map(|(_, line)| line).filter(|line| !line.starts_with("export ")).collect()
+    block.into_iter().map(|(_, line)| line).filter(|line| !line.starts_with("eval ")).collect()
 }
 
 #[test]
@@ -131,8 +126,12 @@ fn what_ops_type_works_in_the_order_of_the_text() {
         let said = runs(&dev, &line, &[]);
         assert!(said.starts_with("202 accepted"), "{line}\n{said}");
     }
+    let (_, environment) = shell_lines()
+        .into_iter()
+        .find(|(_, line)| line.starts_with("eval "))
+        .expect("the README's environment");
     for line in block("aws s3 ls") {
-        let said = runs(&dev, &line, &[("<executionArn>", &execution)]);
+        let said = runs(&dev, &format!("{environment}\n{line}"), &[("<executionArn>", &execution)]);
         let expected = match line.split_whitespace().nth(2) {
             Some("ls") => "raw/vendorA/",
             Some("get-item") => "evt-1001",

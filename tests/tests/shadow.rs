@@ -11,9 +11,7 @@ use sluice_tests::{Dev, root};
 type Seen = Arc<Mutex<BTreeSet<String>>>;
 
 /// Passes connections on to `upstream` and notes each request: its method, and the operation for AWS's JSON protocols.
-fn recording(upstream: String) -> (String, Seen) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = format!("http://{}", listener.local_addr().expect("an address"));
+fn recording(listener: TcpListener, upstream: String) -> Seen {
     let seen = Seen::default();
     let notes = Arc::clone(&seen);
     std::thread::spawn(move || {
@@ -29,7 +27,7 @@ fn recording(upstream: String) -> (String, Seen) {
             std::thread::spawn(move || forward(client, server, &notes));
         }
     });
-    (address, seen)
+    seen
 }
 
 fn forward(mut client: TcpStream, mut server: TcpStream, notes: &Seen) {
@@ -57,7 +55,9 @@ fn forward(mut client: TcpStream, mut server: TcpStream, notes: &Seen) {
 
 #[test]
 fn it_reads_and_writes_nothing() {
-    let dev = Dev::start(&["--ephemeral", "--examples"]);
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let proxy = listener.local_addr().expect("an address").to_string();
+    let dev = Dev::start(&["--ephemeral", "--examples", "--allow-host", &proxy]);
     let run = |arguments: &[&str]| -> Value {
         let output = dev.sluice(arguments).arg("--json").output().expect("sluice");
         let said = String::from_utf8_lossy(&output.stderr);
@@ -70,11 +70,11 @@ fn it_reads_and_writes_nothing() {
     run(&["balance", "--wait"]);
     let before = run(&["ls"]);
 
-    let (proxy, seen) = recording(dev.aws().trim_start_matches("http://").to_owned());
+    let seen = recording(listener, dev.aws().trim_start_matches("http://").to_owned());
     let wasm = "mappers-wasm/target/wasm32-unknown-unknown/release/vendor_a_inventory_fixed.wasm";
     let output = std::process::Command::new(sluice_tests::program("sluice"))
         .current_dir(root())
-        .args(["--json", &format!("--local={proxy}"), "mapper", "shadow", "vendorA", "--since", "1h"])
+        .args(["--json", &format!("--local=http://{proxy}"), "mapper", "shadow", "vendorA", "--since", "1h"])
         .args(["--candidate", "mappers-wasm/demo/vendor-a-inventory-fixed", "--wasm", wasm])
         .output()
         .expect("sluice");

@@ -86,6 +86,8 @@ pub struct LocalSetting(pub Option<Url>);
 pub enum Command {
     /// Run the local cloud: the same state machines and handlers as on AWS, in one process.
     Dev(DevArgs),
+    /// Print the environment that makes AWS's own tools use the local cloud: eval "$(sluice --local env)".
+    Env,
     /// Post a file to the ingest API, exactly as it is.
     Send(Box<SendArgs>),
     /// Show one event: its life cycle, raw and normalized documents, cause of quarantine, recovery.
@@ -137,6 +139,9 @@ pub struct DevArgs {
     /// Port of the AWS endpoint on 127.0.0.1; 0 takes a free one.
     #[arg(long, value_name = "PORT", default_value_t = 8788)]
     pub aws_port: u16,
+    /// A further host that both listeners answer for, as its Host header says it: a tunnel's name, or HOST:PORT. May be repeated.
+    #[arg(long = "allow-host", value_name = "HOST")]
+    pub allowed_hosts: Vec<String>,
     /// Folder that holds all data [default: ./.sluice].
     #[arg(long, value_name = "DIR", conflicts_with = "ephemeral")]
     pub data: Option<PathBuf>,

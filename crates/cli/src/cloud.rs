@@ -1,5 +1,6 @@
 //! Which cloud a command talks to, and the clients for it: the same ones for the local cloud and for AWS.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
@@ -19,6 +20,8 @@ use sluice_aws::ledger::DynamoLedger;
 use sluice_aws::quarantine::DynamoQuarantine;
 use sluice_aws::raw::S3RawStore;
 use sluice_aws::vendors::DynamoVendors;
+use sluice_core::{Code, Fault};
+use sluice_local::credentials::{self, AccessKey, CredentialsError};
 
 use crate::args::{API_URL_LOCAL, Global};
 use crate::error::{CliError, ExitKind};
@@ -36,9 +39,19 @@ pub struct Cloud {
 }
 
 impl Cloud {
-    /// The local cloud at `url`: any credentials do. Built from nothing, not loaded: a developer's own AWS profile has no say.
-    pub fn local(url: &Url) -> Self {
-        let credentials = Credentials::new("local", "local", None, None, "sluice --local");
+    /// The local cloud at `url`, with the access key of its data folder.
+    ///
+    /// # Errors
+    /// When nobody answers there, and when the key cannot be read.
+    pub async fn local(url: &Url) -> Result<Self, CliError> {
+        let file = credentials_file(url).await?;
+        let key = AccessKey::read(&file).map_err(|error| unreadable(&file, &error))?;
+        Ok(Self::with_key(url, &key))
+    }
+
+    /// Built from nothing, not loaded: a developer's own AWS profile has no say.
+    fn with_key(url: &Url, key: &AccessKey) -> Self {
+        let credentials = Credentials::new(&key.id, &key.secret, None, None, "sluice --local");
         let sdk = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(REGION_LOCAL))
@@ -80,7 +93,7 @@ impl Cloud {
     /// The one that the options name.
     pub async fn connect(global: &Global) -> Result<Self, CliError> {
         match local_url(global) {
-            Some(url) => Ok(Self::local(url)),
+            Some(url) => Self::local(url).await,
             None => Self::aws().await,
         }
     }
@@ -214,6 +227,35 @@ pub fn local_url(global: &Global) -> Option<&Url> {
     global.local.as_ref().and_then(|setting| setting.0.as_ref())
 }
 
+/// The file with the access key of the local cloud at `url`. Its endpoint says where it is to whoever asks without a key.
+pub async fn credentials_file(url: &Url) -> Result<PathBuf, CliError> {
+    // Nothing between: a proxy is not for the loopback interface.
+    let client = reqwest::Client::builder().no_proxy().connect_timeout(Duration::from_secs(3));
+    let client = client.timeout(Duration::from_secs(20)).build();
+    let answer = match client {
+        Ok(client) => client.get(url.clone()).send().await,
+        Err(error) => Err(error),
+    };
+    let answer = answer.map_err(|error| {
+        CliError::from(Fault::new(Code::Unavailable, format!("failed to reach {url}")).with_source(error))
+    })?;
+    let file = answer.headers().get(credentials::HEADER).and_then(|value| value.to_str().ok());
+    file.map(PathBuf::from).ok_or_else(|| {
+        CliError::usage(format!(
+            "{url} is not the AWS endpoint of `sluice dev`: HTTP status {}",
+            answer.status()
+        ))
+        .with_hint("name the AWS endpoint as `sluice dev` shows it, such as --local=http://127.0.0.1:8788")
+    })
+}
+
+fn unreadable(file: &Path, error: &CredentialsError) -> CliError {
+    CliError::Usage {
+        message: format!("the access key of the local cloud, {}, cannot be used: {error}", file.display()),
+        hint: Some("run the command as the user, and on the machine, that runs `sluice dev`".into()),
+    }
+}
+
 /// The ingest API that the options name.
 pub fn api_url(global: &Global) -> Result<Url, CliError> {
     if let Some(url) = &global.api {
@@ -277,7 +319,6 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test's own constants")]
 
     use clap::Parser as _;
-    use sluice_core::{Code, Fault};
 
     use super::*;
     use crate::args::Cli;
@@ -308,7 +349,8 @@ mod tests {
 
     #[test]
     fn links_lead_to_the_console_of_the_region() {
-        let mut cloud = Cloud::local(&"http://127.0.0.1:1".parse().unwrap());
+        let key = AccessKey { id: "SLUICE".into(), secret: "s".into() };
+        let mut cloud = Cloud::with_key(&"http://127.0.0.1:1".parse().unwrap(), &key);
         assert_eq!(cloud.execution_link("arn:x"), None);
         cloud.local = None;
         cloud.region = "eu-central-1".into();

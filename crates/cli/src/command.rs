@@ -7,6 +7,7 @@ pub mod dev;
 pub mod divergence;
 pub mod dlq;
 pub mod drift;
+pub mod env;
 pub mod execution;
 pub mod exit_codes;
 pub mod health;
@@ -33,6 +34,7 @@ use crate::output::{Cell, Output, Tone};
 pub async fn run(command: Command, global: &Global, output: &Output) -> Result<(), CliError> {
     match command {
         Command::Dev(args) => dev::run(&args, output).await,
+        Command::Env => env::run(global, output).await,
         Command::Send(args) => send::run(&args, &api_url(global)?, global, output).await,
         Command::Show(args) => show::run(&args, &Cloud::connect(global).await?, output).await,
         Command::Ls(args) => ls::run(&args, &Cloud::connect(global).await?, output).await,

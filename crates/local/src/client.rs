@@ -16,9 +16,14 @@ use bytes::Bytes;
 use s3s::Body;
 
 use crate::endpoint::Endpoint;
+use crate::gate::Caller;
 
 #[derive(Debug, Clone)]
-pub(crate) struct InProcess(pub(crate) Weak<Endpoint>);
+pub(crate) struct InProcess {
+    pub(crate) endpoint: Weak<Endpoint>,
+    /// For whom it calls. It needs no access key: who holds it was made by this process.
+    pub(crate) caller: Caller,
+}
 
 impl HttpClient for InProcess {
     fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
@@ -28,7 +33,7 @@ impl HttpClient for InProcess {
 
 impl HttpConnector for InProcess {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let endpoint = self.0.upgrade();
+        let (endpoint, caller) = (self.endpoint.upgrade(), self.caller);
         HttpConnectorFuture::new(async move {
             let endpoint =
                 endpoint.ok_or_else(|| ConnectorError::io("the local cloud has stopped".into()))?;
@@ -37,7 +42,7 @@ impl HttpConnector for InProcess {
                 Some(bytes) => Body::from(Bytes::copy_from_slice(bytes)),
                 None => Body::http_body_unsync(body),
             });
-            let response = endpoint.handle(request).await.map(|body| match body.bytes() {
+            let response = endpoint.handle(caller, request).await.map(|body| match body.bytes() {
                 Some(bytes) => SdkBody::from(bytes),
                 None => SdkBody::from_body_1_x(body),
             });

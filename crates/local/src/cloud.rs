@@ -21,15 +21,18 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use crate::client::InProcess;
+use crate::credentials::{AccessKey, CredentialsError};
 use crate::dynamodb::{DynamoDb, DynamoDbError};
 use crate::endpoint::{Endpoint, Machines};
 use crate::events::Events;
 use crate::front_door::FrontDoor;
 use crate::functions::{FunctionHost, Functions};
+use crate::gate::{Caller, Gate, Hosts, Keys};
 use crate::integrations::Integrations;
 use crate::kms::Kms;
 use crate::machines::StateMachines;
 use crate::poller::Poller;
+use crate::private;
 use crate::relay::{Checkpoints, Relay};
 use crate::s3::S3;
 use crate::schedule::Scheduled;
@@ -67,6 +70,9 @@ pub struct Options {
     pub data: Data,
     /// The state machines and what they run on.
     pub definitions: Definitions,
+    /// Hosts that the listeners answer for besides 127.0.0.1, localhost and [::1] with their ports, such as a tunnel's; each as
+    /// the `Host` header says it.
+    pub allowed_hosts: BTreeSet<String>,
     /// Origins whose pages may call the ingest API (CORS). None by default.
     pub cors_origins: BTreeSet<String>,
     /// Requests to the ingest API that are answered at once; more are refused with 429.
@@ -84,6 +90,7 @@ impl Default for Options {
             aws_port: 8788,
             data: Data::Directory(PathBuf::from(".sluice")),
             definitions: Definitions::embedded(),
+            allowed_hosts: BTreeSet::new(),
             cors_origins: BTreeSet::new(),
             in_flight_max: 256,
             transport: Transport::InProcess,
@@ -180,6 +187,17 @@ pub enum StartError {
         /// ` (pid 42)`, if the lock file says so.
         owner: String,
     },
+    /// Others than its owner may read the folder, in which are keys and secrets.
+    #[error(
+        "others can read the data folder {path} (mode {mode:o}), and it holds keys and secrets; run \
+         `chmod -R go= {path}` and start again"
+    )]
+    NotPrivate {
+        /// The folder.
+        path: String,
+        /// Its mode.
+        mode: u32,
+    },
     /// A port is taken.
     #[error(
         "port {port} on 127.0.0.1 is in use; stop what listens there, or choose another port with {flag}"
@@ -240,6 +258,14 @@ pub enum StartError {
         /// Why.
         source: BoxError,
     },
+    /// The access key of the AWS endpoint cannot be read or made.
+    #[error("the access key {path:?} cannot be used: {source}")]
+    Credentials {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: CredentialsError,
+    },
     /// The functions cannot be made.
     #[error("the functions cannot be started: {0}")]
     Functions(#[source] BoxError),
@@ -298,6 +324,7 @@ pub struct Cloud {
     aws: SocketAddr,
     topology: Arc<Topology>,
     endpoint: Arc<Endpoint>,
+    keys: Arc<Keys>,
     machines: MachinesHandle,
     front_door: Arc<FrontDoorHandle>,
     relays: Vec<Arc<Relay>>,
@@ -342,7 +369,10 @@ impl Folder {
         };
         let (path, temporary) = match data {
             Data::Directory(path) => {
-                std::fs::create_dir_all(path).map_err(at(path))?;
+                private::create_folder(path).map_err(at(path))?;
+                if let Some(mode) = private::open_to_others(path).map_err(at(path))? {
+                    return Err(StartError::NotPrivate { path: path.display().to_string(), mode });
+                }
                 (path.clone(), None)
             }
             Data::Ephemeral => {
@@ -354,14 +384,9 @@ impl Folder {
             }
         };
         let lock_path = path.join("lock");
+        private::ensure_file(&lock_path).map_err(at(&lock_path))?;
         let mut options = File::options();
-        let mut lock = options
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&lock_path)
-            .map_err(at(&lock_path))?;
+        let mut lock = options.read(true).write(true).open(&lock_path).map_err(at(&lock_path))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -381,6 +406,16 @@ impl Folder {
 
     fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
+    }
+
+    /// A database, which is there and its owner's alone before SQLite opens it: the files that SQLite puts beside it get its
+    /// mode (<https://www.sqlite.org/src/file/src/os_unix.c>, `findCreateFileMode`).
+    fn database(&self, name: &str) -> Result<PathBuf, StartError> {
+        let path = self.file(name);
+        match private::ensure_file(&path) {
+            Ok(()) => Ok(path),
+            Err(source) => Err(StartError::File { path, source }),
+        }
     }
 }
 
@@ -427,19 +462,23 @@ impl Cloud {
             (address(&ingest_listener, options.ingest_port)?, address(&aws_listener, options.aws_port)?);
         let aws_url = format!("http://{aws}");
 
-        let dynamodb = Arc::new(DynamoDb::open(&folder.file("dynamodb.sqlite"))?);
+        let dynamodb = Arc::new(DynamoDb::open(&folder.database("dynamodb.sqlite")?)?);
         for table in &topology.tables {
             dynamodb.ensure_table(table)?;
         }
-        let s3 = S3::open(&folder.file("s3.sqlite"))?;
+        let s3 = S3::open(&folder.database("s3.sqlite")?)?;
         s3.ensure_buckets(&topology.buckets)?;
         let objects = s3.objects();
-        let sqs = Arc::new(Sqs::open(&folder.file("sqs.sqlite"), &aws_url)?);
+        let sqs = Arc::new(Sqs::open(&folder.database("sqs.sqlite")?, &aws_url)?);
         sqs.ensure_queues(&topology.queues)?;
         let events = Arc::new(Events::new(&topology, Arc::clone(&sqs)));
         let key_path = folder.file("signing-key.pem");
         let unusable = |source| StartError::SigningKey { path: key_path.clone(), source };
         let kms = Kms::open(&key_path).map_err(unusable)?;
+        let credentials = folder.file(crate::credentials::FILE);
+        let operator = AccessKey::open(&credentials)
+            .map_err(|source| StartError::Credentials { path: credentials.clone(), source })?;
+        let keys = Arc::new(Keys::new(operator, credentials));
         let trust_keys = kms.public_pem().map_err(unusable)?;
         let endpoint = Arc::new(Endpoint {
             dynamodb: Arc::clone(&dynamodb),
@@ -452,16 +491,18 @@ impl Cloud {
         });
 
         let client = match options.transport {
-            Transport::InProcess => Some(InProcess(Arc::downgrade(&endpoint))),
+            Transport::InProcess => {
+                Some(InProcess { endpoint: Arc::downgrade(&endpoint), caller: Caller::Functions })
+            }
             Transport::Loopback => None,
         };
-        let sdk = functions_sdk_config(&aws_url, client);
+        let sdk = functions_sdk_config(&aws_url, &keys, client);
         let setup = FunctionSetup { sdk_config: &sdk, topology: &topology, trust_keys };
         let made = make_functions(&setup).map_err(StartError::Functions)?;
         let functions =
             FunctionHost::new(&topology, made, functions_of_intake(&topology, &options.definitions)?);
         let machines = make_machines(MachineSetup {
-            journal: folder.file("stepfunctions.sqlite"),
+            journal: folder.database("stepfunctions.sqlite")?,
             machines: machine_definitions(&topology, &options.definitions, &aws_url)?,
             integrations: Integrations::new(
                 functions.clone(),
@@ -472,7 +513,7 @@ impl Cloud {
         });
         let machines = machines.await.map_err(StartError::Machines)?;
         events.connect(&machines);
-        let checkpoints = Arc::new(Checkpoints::open(&folder.file("relay.sqlite"))?);
+        let checkpoints = Arc::new(Checkpoints::open(&folder.database("relay.sqlite")?)?);
         let relays = relays(&topology, &dynamodb, &functions, &checkpoints);
         let poller = Arc::new(Poller::new(&topology, Arc::clone(&sqs), functions.clone()));
         let scheduled = Scheduled::all(&topology, &functions);
@@ -486,6 +527,7 @@ impl Cloud {
             Arc::clone(&machines),
             intake,
             usage_plan,
+            Hosts::of(ingest, &options.allowed_hosts),
             options.cors_origins,
             options.in_flight_max,
         );
@@ -515,9 +557,15 @@ impl Cloud {
             async move { handler.0.handle(request, client).await.map(http_body_util::Full::new) }
         }));
         let handler = Arc::clone(&endpoint);
+        let gate = Gate { hosts: Hosts::of(aws, &options.allowed_hosts), keys: Arc::clone(&keys) };
         tasks.spawn(serve(aws_listener, stop.clone(), connections.clone(), move |request, _client| {
-            let handler = Arc::clone(&handler);
-            async move { handler.handle(request.map(s3s::Body::from)).await }
+            let (handler, gate) = (Arc::clone(&handler), gate.clone());
+            async move {
+                match gate.admit(request.map(s3s::Body::from)).await {
+                    Ok((caller, request)) => handler.handle(caller, request).await,
+                    Err(refusal) => refusal.map(s3s::Body::from),
+                }
+            }
         }));
         let stop_on_drop = stop.clone().drop_guard();
         let machines = MachinesHandle(machines);
@@ -526,6 +574,7 @@ impl Cloud {
             aws,
             topology,
             endpoint,
+            keys,
             machines,
             front_door,
             relays,
@@ -559,6 +608,11 @@ impl Cloud {
         &self.folder.path
     }
 
+    /// The file with the access key of the AWS endpoint, in the form of AWS's shared credentials file.
+    pub fn credentials_file(&self) -> PathBuf {
+        self.folder.file(crate::credentials::FILE)
+    }
+
     /// What was started.
     pub fn topology(&self) -> &Topology {
         &self.topology
@@ -566,12 +620,14 @@ impl Cloud {
 
     /// For AWS clients in this process. They call the services without a socket, and fail once the cloud is gone.
     pub fn sdk_config(&self) -> SdkConfig {
-        sdk_config(&self.aws_url(), Some(InProcess(Arc::downgrade(&self.endpoint))))
+        let endpoint = Arc::downgrade(&self.endpoint);
+        let client = InProcess { endpoint, caller: Caller::Operator };
+        sdk_config(&self.aws_url(), self.keys.of(Caller::Operator), Some(client))
     }
 
     /// For AWS clients that connect to the endpoint's port, as other processes do.
     pub fn loopback_sdk_config(&self) -> SdkConfig {
-        sdk_config(&self.aws_url(), None)
+        sdk_config(&self.aws_url(), self.keys.of(Caller::Operator), None)
     }
 
     /// The state machines.
@@ -610,9 +666,9 @@ impl Cloud {
     }
 }
 
-fn sdk_config(aws_url: &str, client: Option<InProcess>) -> SdkConfig {
+fn sdk_config(aws_url: &str, key: &AccessKey, client: Option<InProcess>) -> SdkConfig {
     // Built from nothing, not loaded: a developer's own AWS profile must have no say here.
-    let credentials = Credentials::new("local", "local", None, None, "sluice-local");
+    let credentials = Credentials::new(&key.id, &key.secret, None, None, "sluice-local");
     let mut builder = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(crate::arn::REGION))
@@ -624,11 +680,14 @@ fn sdk_config(aws_url: &str, client: Option<InProcess>) -> SdkConfig {
     builder.build()
 }
 
-/// For the functions: without credentials, so that nothing is signed which nobody checks; without the guard against stalled
-/// connections, since there are none.
-fn functions_sdk_config(aws_url: &str, client: Option<InProcess>) -> SdkConfig {
-    let mut builder = sdk_config(aws_url, client).into_builder();
-    builder.set_credentials_provider(None);
+/// For the functions: in this process without credentials, so that nothing is signed which nobody checks; without the guard
+/// against stalled connections, since there are none.
+fn functions_sdk_config(aws_url: &str, keys: &Keys, client: Option<InProcess>) -> SdkConfig {
+    let unsigned = client.is_some();
+    let mut builder = sdk_config(aws_url, keys.of(Caller::Functions), client).into_builder();
+    if unsigned {
+        builder.set_credentials_provider(None);
+    }
     builder.stalled_stream_protection(StalledStreamProtectionConfig::disabled()).build()
 }
 

@@ -11,14 +11,12 @@ use serde_json::{Value, json};
 use crate::dynamodb::DynamoDb;
 use crate::events::Events;
 use crate::functions::{FunctionHost, InvokeError};
+use crate::gate::{Caller, REQUEST_BYTES_MAX, unread};
 use crate::kms::Kms;
 use crate::machines::StateMachines;
 use crate::s3::S3;
 use crate::sqs::Sqs;
 use crate::wire::{self, Protocol, ServiceError};
-
-/// Largest request of a service other than S3, in bytes: DynamoDB's 16 MB.
-const REQUEST_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 const INVOKE_PREFIX: &str = "/2015-03-31/functions/";
 const INVOKE_SUFFIX: &str = "/invocations";
@@ -51,8 +49,8 @@ impl std::fmt::Debug for Machines {
 }
 
 impl Endpoint {
-    /// One request of any service.
-    pub(crate) async fn handle(&self, request: Request<Body>) -> Response<Body> {
+    /// One request of any service, which was let in.
+    pub(crate) async fn handle(&self, caller: Caller, request: Request<Body>) -> Response<Body> {
         let target = request.headers().get(&TARGET).and_then(|value| value.to_str().ok());
         if let Some((service, operation)) = target.and_then(|target| target.split_once('.')) {
             let (service, operation) = (service.to_owned(), operation.to_owned());
@@ -60,13 +58,13 @@ impl Endpoint {
                 Ok(body) => body,
                 Err(refusal) => return refusal.map(Body::from),
             };
-            return self.target(&service, &operation, body).await.map(Body::from);
+            return self.target(caller, &service, &operation, body).await.map(Body::from);
         }
         let path = request.uri().path();
         if let Some(function) =
             path.strip_prefix(INVOKE_PREFIX).and_then(|rest| rest.strip_suffix(INVOKE_SUFFIX))
         {
-            let function = percent_decoded(function);
+            let function = String::from_utf8_lossy(&crate::sigv4::decoded(function)).into_owned();
             return self.invoke(&function, request).await.map(Body::from);
         }
         if request.method() == Method::POST && path == "/" && is_form(&request) {
@@ -75,13 +73,13 @@ impl Endpoint {
         self.s3.handle(request).await
     }
 
-    async fn target(&self, service: &str, operation: &str, body: Bytes) -> Response<Bytes> {
+    async fn target(&self, caller: Caller, service: &str, operation: &str, body: Bytes) -> Response<Bytes> {
         match service {
             "DynamoDB_20120810" | "DynamoDBStreams_20120810" => {
                 self.dynamodb.handle_in_turn(operation, body).await
             }
             "AmazonSQS" => self.sqs.handle(operation, &body).await,
-            "TrentService" => self.kms.handle(operation, &body),
+            "TrentService" => self.kms.handle(caller, operation, &body),
             "AWSEvents" => self.events.handle(operation, &body).await,
             "AWSStepFunctions" => match self.machines.get().and_then(|machines| machines.0.upgrade()) {
                 Some(machines) => machines.handle(operation, body).await,
@@ -157,10 +155,7 @@ impl Endpoint {
 
 async fn read(request: Request<Body>) -> Result<Bytes, Response<Bytes>> {
     let mut body = request.into_body();
-    body.store_all_limited(REQUEST_BYTES_MAX).await.map_err(|error| {
-        let message = format!("the request cannot be read, or is over {REQUEST_BYTES_MAX} bytes: {error}");
-        wire::failure(Protocol::Json10, &ServiceError::client("RequestEntityTooLarge", message))
-    })
+    body.store_all_limited(REQUEST_BYTES_MAX).await.map_err(|error| unread(&error))
 }
 
 fn status(status: StatusCode) -> Response<Bytes> {
@@ -225,25 +220,4 @@ async fn query_protocol(request: Request<Body>) -> Response<Bytes> {
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/xml"));
     response
-}
-
-/// Function names and ARNs are ASCII; what is not decodes to something that names no function.
-fn percent_decoded(text: &str) -> String {
-    let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        let mut ahead = bytes.clone();
-        let decoded = (byte == b'%').then(|| {
-            let pair = [ahead.next()?, ahead.next()?];
-            u8::from_str_radix(std::str::from_utf8(&pair).ok()?, 16).ok()
-        });
-        match decoded.flatten() {
-            Some(decoded) => {
-                out.push(decoded);
-                bytes = ahead;
-            }
-            None => out.push(byte),
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }

@@ -1,6 +1,6 @@
 //! The ingest API: what API Gateway is on AWS. It reads a request within bounds, runs `intake`, and answers what it says.
 //!
-//! Decided here, as API Gateway decides it: the path, the method, CORS, the size and completeness of the request, how
+//! Decided here, as API Gateway decides it: the host, the path, the method, CORS, the size and completeness of the request, how
 //! fast each vendor may send, and how many requests are in flight. Everything about the content is decided by `Accept`.
 
 use std::collections::BTreeSet;
@@ -22,6 +22,7 @@ use sluice_core::limits::{BODY_BYTES_MAX, HEADERS_BYTES_MAX};
 use sluice_core::problem::{Kind, Problem};
 use tokio::sync::Semaphore;
 
+use crate::gate::{self, Hosts};
 use crate::machines::StateMachines;
 use crate::usage_plan::UsagePlan;
 use crate::{mapping, wire};
@@ -73,6 +74,7 @@ pub(crate) struct FrontDoor {
     machines: Arc<dyn StateMachines>,
     intake: String,
     usage_plan: UsagePlan,
+    hosts: Hosts,
     origins: BTreeSet<String>,
     in_flight: Semaphore,
     in_flight_max: usize,
@@ -93,6 +95,7 @@ impl FrontDoor {
         machines: Arc<dyn StateMachines>,
         intake: String,
         usage_plan: UsagePlan,
+        hosts: Hosts,
         origins: BTreeSet<String>,
         in_flight_max: usize,
     ) -> Self {
@@ -100,6 +103,7 @@ impl FrontDoor {
             machines,
             intake,
             usage_plan,
+            hosts,
             origins,
             in_flight: Semaphore::new(in_flight_max),
             in_flight_max,
@@ -119,13 +123,24 @@ impl FrontDoor {
 
     /// One request.
     pub(crate) async fn handle(&self, request: Request<Incoming>, client: SocketAddr) -> Response<Bytes> {
+        let host = self.hosts.check(&request);
         let (mut parts, body) = request.into_parts();
+        if let Err(detail) = host {
+            return unread(gate::misdirected(detail), body);
+        }
         let request_id = wire::request_id();
         let origin = parts
             .headers
             .get(ORIGIN)
             .filter(|it| it.to_str().is_ok_and(|it| self.origins.contains(it)))
             .cloned();
+        // A page may read nothing that is here without a key, so only what could change something is refused.
+        if let Some(header) = gate::page(&parts.headers)
+            && origin.is_none()
+            && !matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS)
+        {
+            return unread(gate::refused_page(header), body);
+        }
         let path = parts.uri.path();
         let mut response = match route(path) {
             None => respond(Problem::new(Kind::NotFound, format!("there is no {path} here")).into_answer()),
@@ -260,8 +275,11 @@ fn respond(answer: Answer) -> Response<Bytes> {
 }
 
 /// A refusal before the body was read to its end: the rest is thrown away, within bounds, and the connection closed.
-fn refuse(problem: Problem, mut body: Incoming) -> Response<Bytes> {
-    let mut response = respond(problem.into_answer());
+fn refuse(problem: Problem, body: Incoming) -> Response<Bytes> {
+    unread(respond(problem.into_answer()), body)
+}
+
+fn unread(mut response: Response<Bytes>, mut body: Incoming) -> Response<Bytes> {
     if !body.is_end_stream() {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         tokio::spawn(tokio::time::timeout(DISCARD_TIMEOUT, async move {

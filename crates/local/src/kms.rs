@@ -20,6 +20,8 @@ use serde_json::{Value, json};
 
 use crate::arn;
 use crate::cloud::BoxError;
+use crate::gate::Caller;
+use crate::private;
 use crate::wire::{self, Protocol, ServiceError};
 
 /// The id of the one key.
@@ -65,11 +67,7 @@ impl Kms {
         }
         let key = generate();
         let pem = key.to_pkcs8_pem(LineEnding::LF)?;
-        let mut options = std::fs::File::options();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(path)?;
+        let mut file = private::create_new(path)?;
         file.write_all(pem.as_bytes())?;
         file.sync_all()?;
         Ok(Self { key })
@@ -81,8 +79,12 @@ impl Kms {
     }
 
     /// One call; `operation` is the target without its prefix.
-    pub(crate) fn handle(&self, operation: &str, body: &[u8]) -> Response<Bytes> {
+    pub(crate) fn handle(&self, caller: Caller, operation: &str, body: &[u8]) -> Response<Bytes> {
         let result = match operation {
+            "Sign" if caller != Caller::Operator => Err(ServiceError::client(
+                "AccessDeniedException",
+                "the functions may not sign: what they run is what publishers have signed",
+            )),
             "Sign" => wire::parse(body).and_then(|request| self.sign(&request)),
             "GetPublicKey" => wire::parse(body).and_then(|request| self.public_key(&request)),
             _ => {
@@ -195,7 +197,7 @@ mod tests {
         let kms = Kms::open(&folder.path().join("key")).unwrap();
         let body = |value: &Value| value.to_string().into_bytes();
         let request = json!({"KeyId": "alias/sluice-mappers", "Message": STANDARD.encode(b"message"), "SigningAlgorithm": ALGORITHM});
-        let answer = kms.handle("Sign", &body(&request));
+        let answer = kms.handle(Caller::Operator, "Sign", &body(&request));
         assert_eq!(answer.status(), 200);
         let answer: Value = serde_json::from_slice(answer.body()).unwrap();
         let der = STANDARD.decode(answer["Signature"].as_str().unwrap()).unwrap();
@@ -209,10 +211,12 @@ mod tests {
         ] {
             let mut wrong = request.clone();
             wrong[member] = value.into();
-            assert_eq!(kms.handle("Sign", &body(&wrong)).status(), 400, "{member}");
+            assert_eq!(kms.handle(Caller::Operator, "Sign", &body(&wrong)).status(), 400, "{member}");
         }
-        let shown = kms.handle("GetPublicKey", &body(&json!({"KeyId": KEY_ID})));
+        let theirs = kms.handle(Caller::Functions, "Sign", &body(&request));
+        assert_eq!(theirs.status(), 400, "functions run what is signed, and sign nothing");
+        let shown = kms.handle(Caller::Operator, "GetPublicKey", &body(&json!({"KeyId": KEY_ID})));
         assert_eq!(shown.status(), 200);
-        assert_eq!(kms.handle("Decrypt", b"{}").status(), 400);
+        assert_eq!(kms.handle(Caller::Operator, "Decrypt", b"{}").status(), 400);
     }
 }

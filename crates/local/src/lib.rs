@@ -1,27 +1,32 @@
 //! The local cloud: what Sluice uses of AWS, in one process on 127.0.0.1.
 //!
 //! The functions are the same crates with the same SDK clients as on AWS, and the services answer AWS's own protocols, so
-//! that `aws --endpoint-url`, boto3 and the SDKs work unchanged. It is a single-node default and a test bed: credentials
-//! and signatures are not checked, because both listeners are on the loopback interface and nowhere else.
+//! that `aws --endpoint-url`, boto3 and the SDKs work unchanged. It is a single-node default and a test bed: both listeners
+//! are on the loopback interface and nowhere else, the AWS endpoint answers who has signed with the access key of the data
+//! folder, and neither answers a web page ([`credentials`]).
 
 pub mod arn;
 mod client;
 mod cloud;
+pub mod credentials;
 mod dynamodb;
 mod endpoint;
 mod events;
 mod front_door;
 mod functions;
+mod gate;
 mod integrations;
 mod kms;
 mod machines;
 pub mod mapping;
 mod poller;
+mod private;
 mod product;
 mod relay;
 mod s3;
 mod schedule;
 mod server;
+mod sigv4;
 mod sqlite;
 mod sqs;
 mod step_functions;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use common::{Scripted, failure, idle_cloud, options, options_in, start};
+use common::{Scripted, failure, idle_cloud, options, options_in, signed, start};
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 use sluice_local::{Cloud, FunctionSetup, Functions, Options, StartError};
@@ -117,10 +117,11 @@ async fn paths_methods_and_origins_are_decided_at_the_door() {
     assert_eq!(response.status(), 405, "no origin is allowed by default");
 }
 
-async fn raw(cloud: &Cloud, request: &[u8], then: Option<&[u8]>) -> String {
+/// `HOST` in the request is the listener's.
+async fn raw(cloud: &Cloud, request: &str, then: Option<&[u8]>) -> String {
     let address = cloud.ingest_url().replace("http://", "");
-    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
-    stream.write_all(request).await.unwrap();
+    let mut stream = tokio::net::TcpStream::connect(&address).await.unwrap();
+    stream.write_all(request.replace("HOST", &address).as_bytes()).await.unwrap();
     if let Some(rest) = then {
         stream.write_all(rest).await.unwrap();
     }
@@ -142,16 +143,16 @@ async fn sizes_are_bounded_and_a_body_that_is_cut_short_is_refused() {
 
     // Declared and not sent: the answer does not wait for it.
     let answer =
-        raw(&cloud, b"POST /v1/events HTTP/1.1\r\nhost: x\r\ncontent-length: 99999999\r\n\r\n", None).await;
+        raw(&cloud, "POST /v1/events HTTP/1.1\r\nhost: HOST\r\ncontent-length: 99999999\r\n\r\n", None).await;
     assert!(answer.starts_with("HTTP/1.1 413") && answer.contains("connection: close"), "{answer}");
     // Not declared: chunks are counted.
     let chunk = [b"ffff\r\n".as_slice(), &[b'x'; 0xffff], b"\r\n"].concat();
-    let head = b"POST /v1/events HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n";
+    let head = "POST /v1/events HTTP/1.1\r\nhost: HOST\r\ntransfer-encoding: chunked\r\n\r\n";
     let answer =
         raw(&cloud, head, Some(&[chunk.clone(), chunk.clone(), chunk, b"0\r\n\r\n".to_vec()].concat())).await;
     assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
     let answer =
-        raw(&cloud, b"POST /v1/events HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n{\"a\"", None).await;
+        raw(&cloud, "POST /v1/events HTTP/1.1\r\nhost: HOST\r\ncontent-length: 10\r\n\r\n{\"a\"", None).await;
     assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("body-unreadable"), "{answer}");
 
     let (status, document) =
@@ -243,9 +244,11 @@ async fn the_endpoint_answers_lambda_and_sts_and_names_what_it_does_not_have() {
     let client = Client::new();
     let invoke = |function: &str, body: Value| {
         let url = format!("{}/2015-03-31/functions/{function}/invocations", cloud.aws_url());
-        client.post(url).body(body.to_string()).send()
+        let request = client.post(url).body(body.to_string());
+        let cloud = &cloud;
+        async move { signed(cloud, "lambda", request).await }
     };
-    let response = invoke("sluice-accept", json!({"a": 1})).await.unwrap();
+    let response = invoke("sluice-accept", json!({"a": 1})).await;
     assert_eq!(
         (response.status().as_u16(), response.headers().contains_key("x-amz-function-error")),
         (200, false)
@@ -253,28 +256,29 @@ async fn the_endpoint_answers_lambda_and_sts_and_names_what_it_does_not_have() {
     let answer: Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
     assert_eq!(answer, json!({"name": "sluice-accept", "payload": {"a": 1}}));
     let arn = "arn%3Aaws%3Alambda%3Aus-east-1%3A000000000000%3Afunction%3Asluice-accept";
-    assert_eq!(invoke(arn, json!({})).await.unwrap().status(), 200);
-    let response = invoke("sluice-accept", json!({"mode": "fail"})).await.unwrap();
+    assert_eq!(invoke(arn, json!({})).await.status(), 200);
+    let response = invoke("sluice-accept", json!({"mode": "fail"})).await;
     assert_eq!(response.headers()["x-amz-function-error"], "Unhandled");
     assert_eq!(response.text().await.unwrap(), "{\"errorType\":\"Rejected\",\"errorMessage\":\"no\"}");
-    let response = invoke("nope", json!({})).await.unwrap();
+    let response = invoke("nope", json!({})).await;
     assert_eq!(
         (response.status().as_u16(), &response.headers()["x-amzn-errortype"]),
         (404, &"ResourceNotFoundException".parse().unwrap())
     );
 
     let response = client.post(cloud.aws_url()).header("content-type", "application/x-www-form-urlencoded");
-    let response = response.body("Action=GetCallerIdentity&Version=2011-06-15").send().await.unwrap();
+    let response = response.body("Action=GetCallerIdentity&Version=2011-06-15");
+    let response = signed(&cloud, "sts", response).await;
     assert!(response.text().await.unwrap().contains("<Account>000000000000</Account>"));
     let response =
         client.post(cloud.aws_url()).header("x-amz-target", "Kinesis_20131202.PutRecord").body("{}");
-    let response = response.send().await.unwrap();
+    let response = signed(&cloud, "kinesis", response).await;
     assert_eq!(response.status(), 400);
     assert!(response.text().await.unwrap().contains("no service Kinesis_20131202"));
     let response =
         client.post(cloud.aws_url()).header("x-amz-target", "AWSStepFunctions.ListStateMachines").body("{}");
     let machines: Value =
-        serde_json::from_str(&response.send().await.unwrap().text().await.unwrap()).unwrap();
+        serde_json::from_str(&signed(&cloud, "states", response).await.text().await.unwrap()).unwrap();
     let names: Vec<_> =
         machines["stateMachines"].as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["sluice-intake", "sluice-normalize", "sluice-recover", "sluice-replay"]);

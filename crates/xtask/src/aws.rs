@@ -55,12 +55,14 @@ pub(crate) fn run(project: &Project) -> Result<()> {
 
     steps.run("Scenarios on the local cloud", || {
         let cloud = LocalCloud::start(project, sluice.clone(), &Storage::Ephemeral)?;
-        scenarios.run(&cloud.aws, &local, &[])?;
+        scenarios.run(&cloud.aws, Some(&cloud.key), &local, &[])?;
         cloud.stop()
     })?;
     let ministack = steps.run("Start MiniStack", || MiniStack::start(project, &emulator))?;
     steps.run("Deploy the stacks to MiniStack", || deploy(project, &ministack.endpoint, &sluice))?;
-    steps.run("Scenarios on MiniStack", || scenarios.run(&ministack.endpoint, &deployed, &["--prepare"]))?;
+    steps.run("Scenarios on MiniStack", || {
+        scenarios.run(&ministack.endpoint, None, &deployed, &["--prepare"])
+    })?;
     drop(ministack);
     steps.run("The local cloud and MiniStack came to the same", || {
         let mut compare = scenarios.command("compare");
@@ -119,8 +121,18 @@ impl Scenarios<'_> {
         command
     }
 
-    fn run(&self, endpoint: &str, result: &Path, flags: &[&str]) -> Result<()> {
+    /// `key` is the access key of an endpoint that checks signatures.
+    fn run(
+        &self,
+        endpoint: &str,
+        key: Option<&(String, String)>,
+        result: &Path,
+        flags: &[&str],
+    ) -> Result<()> {
         let mut command = self.command("run");
+        if let Some((id, secret)) = key {
+            command.env("AWS_ACCESS_KEY_ID", id).env("AWS_SECRET_ACCESS_KEY", secret);
+        }
         steps::run(command.args([SCENARIOS, endpoint]).arg(self.sluice).arg(result).args(flags))
     }
 }

@@ -219,7 +219,7 @@ fn at_rest(project: &Project, cloud: &LocalCloud) -> Result<()> {
         let of_queue = json!({"QueueUrl": format!("{}/000000000000/{}", cloud.aws, queue["name"].as_str().unwrap_or_default()),
             "AttributeNames": ["All"]});
         loop {
-            let found = load::call(&cloud.aws, "AmazonSQS.GetQueueAttributes", &of_queue)?;
+            let found = cloud.call("sqs", "AmazonSQS.GetQueueAttributes", &of_queue)?;
             let none = |name: &str| found["Attributes"][name] == "0";
             if none("ApproximateNumberOfMessages") && none("ApproximateNumberOfMessagesNotVisible") {
                 break;

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -36,6 +36,8 @@ pub(crate) struct LocalCloud {
     pub(crate) api: String,
     /// `http://127.0.0.1:…` of AWS's APIs.
     pub(crate) aws: String,
+    /// Id and secret of the access key of AWS's APIs.
+    pub(crate) key: (String, String),
 }
 
 impl LocalCloud {
@@ -72,8 +74,14 @@ impl LocalCloud {
                 let _ = lines.send(line);
             }
         });
-        let mut cloud =
-            Self { binary, root: project.root.clone(), child, api: String::new(), aws: String::new() };
+        let mut cloud = Self {
+            binary,
+            root: project.root.clone(),
+            child,
+            api: String::new(),
+            aws: String::new(),
+            key: Default::default(),
+        };
         let Ok(line) = first_line.recv_timeout(START_TIME_MAX) else {
             let log = fs::read_to_string(&log).unwrap_or_default();
             let lines: Vec<&str> = log.lines().collect();
@@ -83,9 +91,10 @@ impl LocalCloud {
             serde_json::from_str(&line).with_context(|| format!("sluice dev said {line:?}"))?;
         let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();
         (cloud.api, cloud.aws) = (text(&event["api"]), text(&event["aws"]));
+        cloud.key = access_key(Path::new(&text(&event["credentials"])))?;
         println!("      ingest API {}, AWS endpoint {}, log {}", cloud.api, cloud.aws, log.display());
         for vendor in event["vendors"].as_array().into_iter().flatten() {
-            println!("      vendor {} with the key {}", text(&vendor["vendorId"]), text(&vendor["apiKey"]));
+            println!("      vendor {}", text(&vendor["vendorId"]));
         }
         for mapper in event["mappers"].as_array().into_iter().flatten() {
             let bundle = text(&mapper["bundle"]);
@@ -120,6 +129,27 @@ impl LocalCloud {
         let mut command = self.command(arguments);
         let output = command.arg("--json").output()?;
         serde_json::from_slice(&output.stdout).with_context(|| failure(&command, &output))
+    }
+
+    /// One call of AWS's JSON protocol, signed.
+    pub(crate) fn call(&self, service: &str, target: &str, body: &Value) -> Result<Value> {
+        let (id, secret) = &self.key;
+        let mut curl = Command::new("curl");
+        curl.args(["--silent", "--show-error", "--fail-with-body", &self.aws]);
+        curl.args([
+            "--aws-sigv4",
+            &format!("aws:amz:us-east-1:{service}"),
+            "--user",
+            &format!("{id}:{secret}"),
+        ]);
+        curl.args([
+            "-H",
+            &format!("x-amz-target: {target}"),
+            "-H",
+            "content-type: application/x-amz-json-1.0",
+        ]);
+        let answer = self.succeeded(curl.args(["--data-binary", &body.to_string()]))?;
+        serde_json::from_str(&answer).with_context(|| format!("{target} was answered {answer}"))
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
@@ -169,6 +199,17 @@ impl Drop for LocalCloud {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// Id and secret of the first key of a shared credentials file.
+fn access_key(file: &Path) -> Result<(String, String)> {
+    let text = fs::read_to_string(file).with_context(|| format!("could not read {}", file.display()))?;
+    let value = |name: &str| {
+        let mut pairs = text.lines().filter_map(|line| line.split_once('='));
+        let found = pairs.find(|(found, _)| found.trim() == name).map(|(_, value)| value.trim().to_owned());
+        found.with_context(|| format!("{} has no {name}", file.display()))
+    };
+    Ok((value("aws_access_key_id")?, value("aws_secret_access_key")?))
 }
 
 fn failure(command: &Command, output: &Output) -> String {

@@ -158,8 +158,8 @@ impl Bench<'_> {
         for (name, value) in [
             ("AWS_ENDPOINT_URL", endpoint),
             ("AWS_REGION", "us-east-1"),
-            ("AWS_ACCESS_KEY_ID", "local"),
-            ("AWS_SECRET_ACCESS_KEY", "local"),
+            ("AWS_ACCESS_KEY_ID", self.cloud.key.0.as_str()),
+            ("AWS_SECRET_ACCESS_KEY", self.cloud.key.1.as_str()),
             ("SLUICE_LOG", "info"),
         ] {
             variables.insert(name.to_owned(), value.to_owned());

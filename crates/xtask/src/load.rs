@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use serde_json::Value;
 
 /// How long an answer may take.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
@@ -66,14 +65,6 @@ pub(crate) fn run(load: Load<'_>) -> Result<Outcome> {
     }
     latencies.sort_unstable();
     Ok(Outcome { took, latencies })
-}
-
-/// One call of AWS's JSON protocol at the local cloud, which checks no signature. `target` is a service and an operation.
-pub(crate) fn call(endpoint: &str, target: &str, body: &Value) -> Result<Value> {
-    let headers = format!("x-amz-target: {target}\r\ncontent-type: application/x-amz-json-1.0\r\n");
-    let (status, answer) = Connection::open(loopback(endpoint)?)?.post("/", &headers, &body.to_string())?;
-    ensure!(status == 200, "{target} was answered {status}: {answer}");
-    Ok(serde_json::from_str(&answer)?)
 }
 
 fn loopback(url: &str) -> Result<SocketAddr> {

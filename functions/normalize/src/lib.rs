@@ -20,6 +20,8 @@ use sluice_aws::SdkConfig;
 use sluice_aws::config::ConfigError;
 use sluice_aws::stage::{Stage, log};
 use sluice_core::balance::BalanceStore;
+use sluice_core::bundle::ActiveMapper;
+use sluice_core::contract::Contract;
 use sluice_core::digest::Sha256Hex;
 use sluice_core::health::HealthNote;
 use sluice_core::id::normalized_key;
@@ -169,7 +171,7 @@ async fn normalize(
         })?;
     let choice = canary::choose(&active, event, freshness == Freshness::Fresh);
     let first_run = freshness == Freshness::Cached && event.replay == 0;
-    let result = normalize_with(deps, event, choice.bundle, first_run).await;
+    let result = normalize_with(deps, event, &active, choice.bundle, first_run).await;
     canary::observe(deps, &active, &choice, event, result.as_ref().err()).await;
     result
 }
@@ -177,10 +179,13 @@ async fn normalize(
 async fn normalize_with(
     deps: &Deps,
     event: &EventDetail,
+    active: &ActiveMapper,
     digest: &Sha256Hex,
     first_run: bool,
 ) -> Result<(Stated, Option<LedgerRow>), Fault> {
-    let bundle = deps.bundles.get(digest).await.map_err(|fault| fault.with_bundle(digest.clone()))?;
+    let bundle = deps.bundles.get(digest).await;
+    let bundle = bundle.and_then(|bundle| vouched(active, digest, &bundle.contract, event).map(|()| bundle));
+    let bundle = bundle.map_err(|fault| fault.with_bundle(digest.clone()))?;
     let raw = deps.raw.get(&event.raw_ref).await?;
     let mapped = map(event, &bundle, &raw);
     if first_run {
@@ -234,6 +239,29 @@ async fn normalize_with(
     });
     deps.ledger.mark_normalized(&event.key, event.ingest_id, &stated).await?;
     Ok((stated, before))
+}
+
+/// Whether a pointer says of a bundle what is signed of it. The contract in a pointer is an unsigned copy, by which messages are
+/// accepted: altered there, it would take away a vendor's signature, or a limit.
+fn vouched(
+    active: &ActiveMapper,
+    digest: &Sha256Hex,
+    contract: &Contract,
+    event: &EventDetail,
+) -> Result<(), Fault> {
+    let key = (&event.key.vendor_id, &event.event_type);
+    let problem = if (&contract.vendor_id, &contract.event_type) != key {
+        format!("the bundle {digest} is for {} {}", contract.vendor_id, contract.event_type)
+    } else if active.bundle == *digest && active.contract != *contract {
+        format!("the pointer states another contract than the bundle {digest}")
+    } else {
+        return Ok(());
+    };
+    let message = format!(
+        "the pointer to the mapper of {} {} was altered: {problem}; run `sluice mapper promote` or `publish`",
+        key.0, key.1
+    );
+    Err(Fault::new(Code::BundleSignatureInvalid, message))
 }
 
 /// The vendor's score, if there is one. No event fails or waits longer for want of it.

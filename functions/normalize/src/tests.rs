@@ -346,6 +346,36 @@ async fn each_way_of_misbehaving_has_its_code_and_the_next_event_is_served() {
 }
 
 #[tokio::test]
+async fn a_pointer_that_says_another_thing_than_the_signed_bundle_is_not_believed() {
+    type Alter = fn(&mut Contract);
+    let alterations: [(&str, Alter); 3] = [
+        ("states another contract", |contract| contract.limits.payload_bytes_max += 1),
+        ("states another contract", |contract| contract.vendor_health = true),
+        // As the copy, so in the bundle: one that was signed for somebody else.
+        ("is for vendorA inventory_update", |contract| contract.vendor_id = "vendorB".parse().unwrap()),
+    ];
+    for (said, alter) in alterations {
+        let setup = Setup::new();
+        setup.publish(&answering(0, GOOD.as_bytes()));
+        let event = {
+            let mut state = setup.world.state();
+            let key = ("vendorA".parse().unwrap(), "inventory_update".parse().unwrap());
+            let mut pointer = state.mappers.remove(&key).unwrap();
+            alter(&mut pointer.contract);
+            let vendor_id = pointer.contract.vendor_id.clone();
+            state.mappers.insert((vendor_id.clone(), key.1), pointer);
+            drop(state);
+            let mut event = setup.good();
+            event.key.vendor_id = vendor_id;
+            event
+        };
+        let fault = setup.run(&event).await.unwrap_err();
+        assert_eq!(fault.code, Code::BundleSignatureInvalid, "{fault}");
+        assert!(fault.message.contains(said), "{fault}");
+    }
+}
+
+#[tokio::test]
 async fn a_score_is_beside_the_document_if_the_contract_asks_for_it() {
     let setup = Setup::new();
     let wasm = answering(0, GOOD.as_bytes());

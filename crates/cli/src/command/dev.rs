@@ -14,7 +14,7 @@ use crate::args::DevArgs;
 use crate::cloud::Cloud;
 use crate::error::CliError;
 use crate::output::{Output, Page, Tone, paint, printable};
-use examples::{Examples, Registered};
+use examples::Examples;
 use log::Log;
 
 /// What runs, as the first JSON line says it.
@@ -23,9 +23,20 @@ struct Ready {
     event: &'static str,
     api: String,
     aws: String,
+    /// The file with the access key of the AWS endpoint.
+    credentials: String,
     data: Option<String>,
-    vendors: Vec<Registered>,
+    /// The file with the keys and secrets of the example vendors, which are shown nowhere else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    examples: Option<String>,
+    vendors: Vec<Vendor>,
     mappers: Vec<Mapper>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Vendor {
+    vendor_id: VendorId,
 }
 
 #[derive(Debug, Serialize)]
@@ -53,6 +64,7 @@ pub async fn run(args: &DevArgs, output: &Output) -> Result<(), CliError> {
             (Some(folder), false) => Data::Directory(folder.clone()),
             (None, false) => Data::Directory(".sluice".into()),
         },
+        allowed_hosts: args.allowed_hosts.iter().cloned().collect(),
         opened_later: true,
         ..Options::default()
     };
@@ -62,16 +74,17 @@ pub async fn run(args: &DevArgs, output: &Output) -> Result<(), CliError> {
         source: Some(Box::new(error)),
     })?;
     let cloud = Cloud::in_process(local.sdk_config());
-    let known = match &examples {
-        Some(examples) => examples.install(&cloud, |what| progress.say(what)).await?,
-        None => Vec::new(),
-    };
+    if let Some(examples) = &examples {
+        examples.install(&cloud, |what| progress.say(what)).await?;
+    }
     let ready = Ready {
         event: "ready",
         api: local.ingest_url(),
         aws: local.aws_url(),
+        credentials: absolute(&local.credentials_file()),
         data: (!args.ephemeral).then(|| absolute(local.data_folder())),
-        vendors: vendors(&cloud, known).await?,
+        examples: examples.as_ref().map(|examples| examples.vendors_file().display().to_string()),
+        vendors: vendors(&cloud).await?,
         mappers: mappers(&cloud).await?,
     };
     local.open();
@@ -124,14 +137,14 @@ fn absolute(path: &Path) -> String {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
 }
 
-/// All vendors; those of the examples with their keys.
-async fn vendors(cloud: &Cloud, known: Vec<Registered>) -> Result<Vec<Registered>, CliError> {
-    let mut all = known;
-    for profile in cloud.vendors().list().await? {
-        if !all.iter().any(|vendor| vendor.vendor_id == profile.vendor_id) {
-            all.push(Registered { vendor_id: profile.vendor_id, api_key: None, webhook_secret: None });
-        }
-    }
+async fn vendors(cloud: &Cloud) -> Result<Vec<Vendor>, CliError> {
+    let mut all: Vec<Vendor> = cloud
+        .vendors()
+        .list()
+        .await?
+        .into_iter()
+        .map(|profile| Vendor { vendor_id: profile.vendor_id })
+        .collect();
     all.sort_by(|a, b| a.vendor_id.cmp(&b.vendor_id));
     Ok(all)
 }
@@ -165,15 +178,13 @@ fn banner(ready: &Ready, page: &Page, args: &DevArgs, examples: Option<&Examples
         "  {}{}  {}\n",
         name("AWS endpoint"),
         paint(Tone::Good, &ready.aws),
-        paint(Tone::Dim, "any credentials, region us-east-1")
+        paint(Tone::Dim, "eval \"$(sluice --local env)\" makes aws, boto3 and the SDKs use it")
     ));
     let data = ready.data.as_deref().unwrap_or("temporary, goes away with this process");
     text.push_str(&format!("  {}{}\n", name("data"), printable(data)));
 
     let id_width =
         ready.vendors.iter().map(|vendor| vendor.vendor_id.as_str().len()).max().unwrap_or_default();
-    let key = |vendor: &Registered| vendor.api_key.clone().unwrap_or_else(|| "(registered before)".into());
-    let key_width = ready.vendors.iter().map(|vendor| key(vendor).chars().count()).max().unwrap_or_default();
     for (index, vendor) in ready.vendors.iter().enumerate() {
         let types: Vec<&str> = ready
             .mappers
@@ -181,14 +192,15 @@ fn banner(ready: &Ready, page: &Page, args: &DevArgs, examples: Option<&Examples
             .filter(|mapper| mapper.vendor_id == vendor.vendor_id)
             .map(|mapper| mapper.event_type.as_str())
             .collect();
-        let signs = if vendor.webhook_secret.is_some() { ", signed" } else { "" };
         text.push_str(&format!(
-            "  {}{:id_width$}  key {:key_width$}  {}\n",
+            "  {}{:id_width$}  {}\n",
             name(if index == 0 { "vendors" } else { "" }),
             vendor.vendor_id.as_str(),
-            printable(&key(vendor)),
-            paint(Tone::Dim, format!("{}{signs}", types.join(", ")))
+            paint(Tone::Dim, types.join(", "))
         ));
+    }
+    if let Some(file) = &ready.examples {
+        text.push_str(&format!("  {}{}\n", name("their keys"), printable(file)));
     }
     text.push('\n');
     text.push_str(&hints(ready, page, args, examples));
@@ -206,16 +218,14 @@ fn hints(ready: &Ready, _page: &Page, args: &DevArgs, examples: Option<&Examples
             ready.api
         ));
     }
-    let sample = examples.and_then(|examples| Some((examples.sample()?, examples.sample_key()?)));
-    match sample {
-        Some((file, key)) => {
+    match examples.and_then(Examples::sample) {
+        Some(file) => {
             text.push_str(&format!(
-                "  {}\n    curl -i {}/v1/events -H 'x-api-key: {key}' -H 'content-type: application/json' --data-binary @{}\n",
+                "  {} sluice --local --api {} send {} --key KEY; sluice --local ls\n",
                 paint(Tone::Dim, "try:"),
                 ready.api,
                 file.display()
             ));
-            text.push_str("    sluice --local ls\n");
         }
         None if ready.vendors.is_empty() => text.push_str(&format!(
             "  {} sluice --local vendors add --id acme; sluice --local mapper publish BUNDLE_DIR   {}\n",
@@ -254,14 +264,12 @@ mod tests {
             event: "ready",
             api: "http://127.0.0.1:8787".into(),
             aws: "http://127.0.0.1:8788".into(),
+            credentials: "/home/ada/sluice/.sluice/aws-credentials".into(),
             data: Some("/home/ada/sluice/.sluice".into()),
+            examples: Some("examples/vendors.json".into()),
             vendors: vec![
-                Registered { vendor_id: "acme".parse().unwrap(), api_key: None, webhook_secret: None },
-                Registered {
-                    vendor_id: "vendorA".parse().unwrap(),
-                    api_key: Some("vendorA-dev-key".into()),
-                    webhook_secret: Some("whsec_AAAA".into()),
-                },
+                Vendor { vendor_id: "acme".parse().unwrap() },
+                Vendor { vendor_id: "vendorA".parse().unwrap() },
             ],
             mappers: vec![Mapper {
                 vendor_id: "vendorA".parse().unwrap(),
@@ -274,20 +282,21 @@ mod tests {
 
     #[test]
     fn the_banner_says_where_and_what() {
-        insta::assert_snapshot!(plain(&banner(&ready(), &page(true), &args(""), None)), @"
+        insta::assert_snapshot!(plain(&banner(&ready(), &page(true), &args(""), None)), @r#"
 
         Sluice  0.1.0, the local cloud
 
         ingest API   http://127.0.0.1:8787
-        AWS endpoint http://127.0.0.1:8788  any credentials, region us-east-1
+        AWS endpoint http://127.0.0.1:8788  eval "$(sluice --local env)" makes aws, boto3 and the SDKs use it
         data         /home/ada/sluice/.sluice
-        vendors      acme     key (registered before)  
-                     vendorA  key vendorA-dev-key      inventory_update, signed
+        vendors      acme     
+                     vendorA  inventory_update
+        their keys   examples/vendors.json
 
         try: sluice --local ls
 
         Ctrl-C stops it; what was acknowledged goes on at the next start.
-        ");
+        "#);
     }
 
     #[test]
@@ -308,15 +317,15 @@ mod tests {
           "event": "ready",
           "api": "http://127.0.0.1:8787",
           "aws": "http://127.0.0.1:8788",
+          "credentials": "/home/ada/sluice/.sluice/aws-credentials",
           "data": "/home/ada/sluice/.sluice",
+          "examples": "examples/vendors.json",
           "vendors": [
             {
               "vendorId": "acme"
             },
             {
-              "vendorId": "vendorA",
-              "apiKey": "vendorA-dev-key",
-              "webhookSecret": "whsec_AAAA"
+              "vendorId": "vendorA"
             }
           ],
           "mappers": [

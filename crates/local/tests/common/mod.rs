@@ -4,10 +4,17 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use async_trait::async_trait;
+use aws_credential_types::Credentials;
+use aws_sigv4::http_request::{
+    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings, sign,
+};
+use aws_sigv4::sign::v4;
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
+use sluice_local::credentials::AccessKey;
 use sluice_local::{Cloud, Data, FunctionError, FunctionSetup, Functions, Options};
 
 type Body = dyn Fn(String, Value) -> BoxFuture<'static, Result<Value, FunctionError>> + Send + Sync;
@@ -57,4 +64,65 @@ pub(crate) async fn start(options: Options, functions: Arc<Scripted>) -> Cloud {
 
 pub(crate) async fn idle_cloud() -> Cloud {
     start(options(), Scripted::idle()).await
+}
+
+/// The access key of the data folder.
+pub(crate) fn access_key(cloud: &Cloud) -> AccessKey {
+    AccessKey::read(&cloud.credentials_file()).expect("the access key")
+}
+
+/// Sends a request that `key` has signed, by AWS's own code.
+pub(crate) async fn signed_by(
+    key: &AccessKey,
+    service: &str,
+    request: reqwest::RequestBuilder,
+) -> reqwest::Response {
+    let (client, request) = request.build_split();
+    let mut request = request.expect("a request");
+    if !request.headers().contains_key("host") {
+        let url = request.url();
+        let host = format!("{}:{}", url.host_str().expect("a host"), url.port().expect("a port"));
+        request.headers_mut().insert("host", host.parse().expect("a header"));
+    }
+    let identity = Credentials::new(&key.id, &key.secret, None, None, "test").into();
+    let mut settings = SigningSettings::default();
+    if service == "s3" {
+        settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+        settings.percent_encoding_mode = PercentEncodingMode::Single;
+    }
+    let parameters = v4::SigningParams::builder()
+        .identity(&identity)
+        .region("us-east-1")
+        .name(service)
+        .time(SystemTime::now())
+        .settings(settings)
+        .build()
+        .expect("parameters")
+        .into();
+    let body = request.body().and_then(reqwest::Body::as_bytes).unwrap_or_default().to_vec();
+    let headers =
+        request.headers().iter().map(|(name, value)| (name.as_str(), value.to_str().expect("ASCII")));
+    let signable = SignableRequest::new(
+        request.method().as_str(),
+        request.url().as_str(),
+        headers,
+        SignableBody::Bytes(&body),
+    );
+    let (instructions, _) = sign(signable.expect("signable"), &parameters).expect("a signature").into_parts();
+    for (name, value) in instructions.headers() {
+        request.headers_mut().insert(
+            http::HeaderName::try_from(name).expect("a name"),
+            http::HeaderValue::try_from(value).expect("a value"),
+        );
+    }
+    client.execute(request).await.expect("an answer")
+}
+
+/// Sends a request that the access key of the data folder has signed.
+pub(crate) async fn signed(
+    cloud: &Cloud,
+    service: &str,
+    request: reqwest::RequestBuilder,
+) -> reqwest::Response {
+    signed_by(&access_key(cloud), service, request).await
 }

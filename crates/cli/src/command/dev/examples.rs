@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use sluice_core::digest::Sha256Hex;
 use sluice_core::id::VendorId;
 use sluice_core::port::VendorDirectory as _;
@@ -29,7 +29,6 @@ const MODULES_FOLDER: &str = "target/mappers";
 
 /// Shown in the banner.
 const SAMPLE_FILE: &str = "vendorA-inventory.json";
-const SAMPLE_VENDOR: &str = "vendorA";
 
 /// One entry of `vendors.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -41,17 +40,6 @@ struct ExampleVendor {
     webhook_secret: Option<String>,
     #[serde(default)]
     rate_limit: Option<RateLimit>,
-}
-
-/// A vendor as `sluice dev` shows it; key and secret only of those that the examples registered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Registered {
-    pub(super) vendor_id: VendorId,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) api_key: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) webhook_secret: Option<String>,
 }
 
 /// The examples, read and judged.
@@ -84,26 +72,14 @@ impl Examples {
     }
 
     /// Registers and publishes. `say` hears what is being done.
-    pub(super) async fn install(
-        &self,
-        cloud: &Cloud,
-        say: impl Fn(String),
-    ) -> Result<Vec<Registered>, CliError> {
+    pub(super) async fn install(&self, cloud: &Cloud, say: impl Fn(String)) -> Result<(), CliError> {
         let directory = cloud.vendors();
-        let mut registered = Vec::new();
         for vendor in &self.vendors {
             say(format!("registering {}", vendor.vendor_id));
             let digest = Sha256Hex::of(vendor.api_key.as_bytes());
-            let held = directory.profile(&vendor.vendor_id).await?;
-            let ours = held.as_ref().is_none_or(|held| held.api_key_sha256.contains(&digest));
-            if held.is_none() {
+            if directory.profile(&vendor.vendor_id).await?.is_none() {
                 directory.put_vendor(&vendor.profile(digest)).await?;
             }
-            registered.push(Registered {
-                vendor_id: vendor.vendor_id.clone(),
-                api_key: ours.then(|| vendor.api_key.clone()),
-                webhook_secret: vendor.webhook_secret.clone().filter(|_| ours),
-            });
         }
         let activation = Activation::OwnOnly { who: WHO.into(), reason: "an example".into() };
         let (store, pointers) = (cloud.bundles(), cloud.vendors());
@@ -121,18 +97,17 @@ impl Examples {
             ));
             publish(&tools, bundle.clone(), &activation, Timestamp::now()).await?;
         }
-        Ok(registered)
+        Ok(())
+    }
+
+    /// The file with the vendors, their keys and secrets.
+    pub(super) fn vendors_file(&self) -> PathBuf {
+        self.folder.join(VENDORS_FILE)
     }
 
     /// A file to send, by a path that works from here.
     pub(super) fn sample(&self) -> Option<PathBuf> {
         Some(self.folder.join(SAMPLE_FILE)).filter(|path| path.is_file())
-    }
-
-    /// The key to send it with.
-    pub(super) fn sample_key(&self) -> Option<&str> {
-        let vendor = self.vendors.iter().find(|vendor| vendor.vendor_id.as_str() == SAMPLE_VENDOR)?;
-        Some(&vendor.api_key)
     }
 }
 
@@ -278,7 +253,7 @@ mod tests {
     fn the_examples_of_this_repository_hold() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/vendors.json");
         let vendors = parse_vendors(&path, &std::fs::read(&path).unwrap()).unwrap();
-        assert!(vendors.iter().any(|vendor| vendor.vendor_id.as_str() == SAMPLE_VENDOR));
+        assert!(vendors.iter().any(|vendor| vendor.vendor_id.as_str() == "vendorA"));
         assert!(path.with_file_name(SAMPLE_FILE).is_file());
     }
 
@@ -315,7 +290,7 @@ mod tests {
         std::fs::write(root.path().join(MODULES_FOLDER).join("acme.wasm"), b"m").unwrap();
         let examples = Examples::read(&root.path().join("examples")).unwrap();
         assert_eq!(examples.bundles.len(), 1);
-        assert_eq!((examples.sample(), examples.sample_key()), (None, None));
+        assert_eq!(examples.sample(), None);
     }
 
     #[test]
