@@ -22,6 +22,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::client::InProcess;
 use crate::credentials::{AccessKey, CredentialsError};
+use crate::disk::{Disk, Room};
 use crate::dynamodb::{DynamoDb, DynamoDbError};
 use crate::endpoint::{Endpoint, Machines};
 use crate::events::Events;
@@ -197,6 +198,19 @@ pub enum StartError {
         path: String,
         /// Its mode.
         mode: u32,
+    },
+    /// There is no room on the disk for what is opened at a start.
+    #[error(
+        "the disk with the data folder {path} is full ({free_bytes} bytes are left): free some space and start again; \
+         nothing that was acknowledged is lost"
+    )]
+    DiskFull {
+        /// The folder.
+        path: String,
+        /// What is left.
+        free_bytes: u64,
+        /// What failed for want of it.
+        source: Box<StartError>,
     },
     /// A port is taken.
     #[error(
@@ -401,6 +415,7 @@ impl Folder {
         let write =
             lock.set_len(0).and_then(|()| lock.rewind()).and_then(|()| lock.write_all(pid.as_bytes()));
         write.map_err(at(&lock_path))?;
+        private::tighten(&path).map_err(at(&path))?;
         Ok(Self { path, _lock: lock, _temporary: temporary })
     }
 
@@ -451,8 +466,28 @@ impl Cloud {
         make_machines: MakeMachines,
     ) -> Result<Self, StartError> {
         let topology = Arc::new(Topology::parse(&options.definitions.topology)?);
-        let intake = topology.state_machine(INTAKE_ID).ok_or(StartError::NoIntake)?.name.clone();
         let folder = Folder::open(&options.data)?;
+        let disk = Disk::new(folder.path.clone());
+        Self::start_in(folder, topology, options, make_functions, make_machines).await.map_err(|source| {
+            match disk.is_full() {
+                Some(Room { free_bytes, .. }) => StartError::DiskFull {
+                    path: disk.folder().display().to_string(),
+                    free_bytes,
+                    source: Box::new(source),
+                },
+                None => source,
+            }
+        })
+    }
+
+    async fn start_in(
+        folder: Folder,
+        topology: Arc<Topology>,
+        options: Options,
+        make_functions: MakeFunctions,
+        make_machines: MakeMachines,
+    ) -> Result<Self, StartError> {
+        let intake = topology.state_machine(INTAKE_ID).ok_or(StartError::NoIntake)?.name.clone();
         let ingest_listener = bind(options.ingest_port, "--port").await?;
         let aws_listener = bind(options.aws_port, "--aws-port").await?;
         let address = |listener: &TcpListener, port| {
@@ -528,6 +563,7 @@ impl Cloud {
             intake,
             usage_plan,
             Hosts::of(ingest, &options.allowed_hosts),
+            Arc::new(Disk::new(folder.path.clone())),
             options.cors_origins,
             options.in_flight_max,
         );

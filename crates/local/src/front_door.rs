@@ -2,14 +2,18 @@
 //!
 //! Decided here, as API Gateway decides it: the host, the path, the method, CORS, the size and completeness of the request, how
 //! fast each vendor may send, and how many requests are in flight. Everything about the content is decided by `Accept`.
+//!
+//! A body takes time that its sender chooses. So a body is waited for in a place of its own ([`Shares`]), of which those with a known key
+//! have their own, and only a whole request takes one of the places in which it is answered.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use futures::future::Either;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_MAX_AGE, ALLOW, CONNECTION, CONTENT_LENGTH, ORIGIN, VARY,
@@ -17,18 +21,36 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body, Incoming};
+use sluice_core::id::VendorId;
 use sluice_core::intake::{Answer, proves_sender};
 use sluice_core::limits::{BODY_BYTES_MAX, HEADERS_BYTES_MAX};
 use sluice_core::problem::{Kind, Problem};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
+use crate::disk::Disk;
 use crate::gate::{self, Hosts};
 use crate::machines::StateMachines;
+use crate::shares::Shares;
 use crate::usage_plan::UsagePlan;
 use crate::{mapping, wire};
 
 /// How long a client may take to send a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How often it is looked at how fast a body arrives.
+const RATE_WINDOW: Duration = Duration::from_secs(3);
+
+/// What must arrive of a body in that time, in bytes, unless it is at its end.
+const RATE_WINDOW_BYTES_MIN: usize = 8 * 1024;
+
+/// Bodies that are waited for at once from senders with a known key, and of one vendor.
+const WAITING_KNOWN_MAX: usize = 1_024;
+const WAITING_OF_VENDOR_MAX: usize = 256;
+
+/// Bodies that are waited for at once from all others, and from one address.
+const WAITING_UNPROVED_MAX: usize = 256;
+const WAITING_OF_ADDRESS_MAX: usize = 64;
 
 /// How much of a refused body is still read, so that the client sees the answer and not a reset connection.
 const DISCARDED_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -42,6 +64,9 @@ const TRACE_ID: HeaderName = HeaderName::from_static("x-amzn-trace-id");
 /// The headers that a browser may send.
 const CORS_HEADERS: &str =
     "content-type,content-encoding,x-api-key,webhook-id,webhook-timestamp,webhook-signature";
+
+const DISK_FULL: &str = "the disk with the data folder is full: nothing new is accepted, and nothing that was acknowledged is \
+     lost; free some space, and send it again";
 
 const HEALTH: &str = "/healthz";
 
@@ -75,9 +100,14 @@ pub(crate) struct FrontDoor {
     intake: String,
     usage_plan: UsagePlan,
     hosts: Hosts,
+    disk: Arc<Disk>,
     origins: BTreeSet<String>,
     in_flight: Semaphore,
     in_flight_max: usize,
+    /// Of the places in flight, those that a sender without a proof may take.
+    unproved: Semaphore,
+    waiting_known: Shares<VendorId>,
+    waiting_unproved: Shares<IpAddr>,
     open: AtomicBool,
 }
 
@@ -96,6 +126,7 @@ impl FrontDoor {
         intake: String,
         usage_plan: UsagePlan,
         hosts: Hosts,
+        disk: Arc<Disk>,
         origins: BTreeSet<String>,
         in_flight_max: usize,
     ) -> Self {
@@ -104,9 +135,13 @@ impl FrontDoor {
             intake,
             usage_plan,
             hosts,
+            disk,
             origins,
             in_flight: Semaphore::new(in_flight_max),
             in_flight_max,
+            unproved: Semaphore::new(in_flight_max - in_flight_max / 4),
+            waiting_known: Shares::new(WAITING_KNOWN_MAX, WAITING_OF_VENDOR_MAX),
+            waiting_unproved: Shares::new(WAITING_UNPROVED_MAX, WAITING_OF_ADDRESS_MAX),
             open: AtomicBool::new(false),
         }
     }
@@ -118,7 +153,8 @@ impl FrontDoor {
 
     /// Requests that are being answered.
     pub(crate) fn in_flight(&self) -> usize {
-        self.in_flight_max - self.in_flight.available_permits()
+        let answered = self.in_flight_max - self.in_flight.available_permits();
+        answered + self.waiting_known.taken() + self.waiting_unproved.taken()
     }
 
     /// One request.
@@ -149,6 +185,9 @@ impl FrontDoor {
             Some(_) if !self.open.load(Ordering::Acquire) => {
                 refuse(Problem::new(Kind::Unavailable, "the local cloud is starting; send it again"), body)
             }
+            Some((_, "POST")) if self.disk.is_low() => {
+                refuse(Problem::new(Kind::Unavailable, DISK_FULL), body)
+            }
             Some((HEALTH, _)) => respond(Answer::json(200, &serde_json::json!({"status": "ok"}))),
             Some(_) => {
                 if !parts.headers.contains_key(TRACE_ID)
@@ -176,10 +215,6 @@ impl FrontDoor {
         client: SocketAddr,
         request_id: &str,
     ) -> Response<Bytes> {
-        let Ok(_permit) = self.in_flight.try_acquire() else {
-            let detail = format!("{} requests are being answered; send it again later", self.in_flight_max);
-            return refuse(Problem::new(Kind::TooManyRequests, detail), body);
-        };
         let header_bytes: usize =
             parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
         if header_bytes > HEADERS_BYTES_MAX {
@@ -191,9 +226,20 @@ impl FrontDoor {
         if let Some(problem) = repeated(&parts.headers) {
             return refuse(problem, body);
         }
-        if let Err(problem) = self.usage_plan.admit(parts.uri.path(), &parts.headers).await {
-            return refuse(problem, body);
-        }
+        let owner = self.usage_plan.owner(&parts.headers).await;
+        let place = match &owner {
+            Some(owner) => {
+                if let Err(problem) = self.usage_plan.admit(owner).await {
+                    return refuse(problem, body);
+                }
+                self.waiting_known.take(owner.vendor_id.clone()).map(Either::Left)
+            }
+            None => self.waiting_unproved.take(client.ip()).map(Either::Right),
+        };
+        let Some(place) = place else {
+            let detail = "too many of your requests have not been sent to their end; send it again later";
+            return refuse(Problem::new(Kind::TooManyRequests, detail), body);
+        };
         let body = match read(&parts.headers, &mut body).await {
             Ok(bytes) => bytes,
             Err(Unread::TooLarge) => {
@@ -205,17 +251,43 @@ impl FrontDoor {
                 return refuse(Problem::new(Kind::BodyUnreadable, detail), body);
             }
             Err(Unread::TooSlow) => {
-                let detail = format!("the body did not arrive within {} seconds", BODY_TIMEOUT.as_secs());
+                let detail = format!(
+                    "the body must arrive within {} seconds, and at least {RATE_WINDOW_BYTES_MIN} bytes of it every {}",
+                    BODY_TIMEOUT.as_secs(),
+                    RATE_WINDOW.as_secs()
+                );
                 return refuse(Problem::new(Kind::BodyUnreadable, detail), body);
             }
         };
+        drop(place);
         let input = mapping::intake_input(parts, &client.ip().to_string(), request_id, &body);
+        let proved = match owner {
+            Some(_) => Ok(true),
+            None => self.usage_plan.judge(&input, &body, client.ip()).await,
+        };
+        let proved = match proved {
+            Ok(proved) => proved,
+            Err(problem) => return respond(problem.into_answer()),
+        };
+        let unproved = if proved { None } else { Some(self.unproved.try_acquire()) };
+        let (Some(Ok(_)) | None, Ok(_permit)) = (&unproved, self.in_flight.try_acquire()) else {
+            let detail = format!("{} requests are being answered; send it again later", self.in_flight_max);
+            return respond(Problem::new(Kind::TooManyRequests, detail).into_answer());
+        };
         let input = match serde_json::to_string(&input) {
             Ok(input) => input,
             Err(error) => unreachable!("a request has string keys and no failing field: {error}"),
         };
         respond(match self.machines.start_sync(&self.intake, input).await {
-            Ok(outcome) => mapping::answer(outcome),
+            Ok(outcome) => {
+                let answer = mapping::answer(outcome);
+                // It may have filled up since it was asked.
+                if answer.status_code == Kind::Unavailable.status() && self.disk.is_low() {
+                    Problem::new(Kind::Unavailable, DISK_FULL).into_answer()
+                } else {
+                    answer
+                }
+            }
             Err(error) => {
                 tracing::error!(%error, "intake was not started");
                 mapping::unavailable()
@@ -243,8 +315,19 @@ async fn read(headers: &HeaderMap, body: &mut Incoming) -> Result<Bytes, Unread>
     let reading = async {
         let mut first: Option<Bytes> = None;
         let mut all = BytesMut::new();
-        while let Some(frame) = body.frame().await {
+        let (mut window_ends, mut arrived) = (Instant::now() + RATE_WINDOW, 0);
+        loop {
+            let frame = match tokio::time::timeout_at(window_ends, body.frame()).await {
+                Ok(Some(frame)) => frame,
+                Ok(None) => break,
+                Err(_) if arrived < RATE_WINDOW_BYTES_MIN => return Err(Unread::TooSlow),
+                Err(_) => {
+                    (window_ends, arrived) = (Instant::now() + RATE_WINDOW, 0);
+                    continue;
+                }
+            };
             let Ok(data) = frame.map_err(|_| Unread::CutShort)?.into_data() else { continue };
+            arrived += data.len();
             if first.as_ref().map_or(0, Bytes::len) + all.len() + data.len() > BODY_BYTES_MAX {
                 return Err(Unread::TooLarge);
             }

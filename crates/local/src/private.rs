@@ -32,6 +32,17 @@ pub(crate) fn ensure_file(path: &Path) -> io::Result<()> {
     set_mode(path, 0o600)
 }
 
+/// Makes every file of a folder its owner's alone: an earlier version left them to the process's mask.
+pub(crate) fn tighten(folder: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            set_mode(&entry.path(), 0o600)?;
+        }
+    }
+    Ok(())
+}
+
 fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
     #[cfg(unix)]
     {

@@ -283,3 +283,53 @@ async fn the_endpoint_answers_lambda_and_sts_and_names_what_it_does_not_have() {
         machines["stateMachines"].as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["sluice-intake", "sluice-normalize", "sluice-recover", "sluice-replay"]);
 }
+
+/// Requests whose bodies never come to their end, each on a connection of its own.
+async fn stalled(cloud: &Cloud, count: usize, headers: &str) -> Vec<tokio::net::TcpStream> {
+    let address = cloud.ingest_url().replace("http://", "");
+    let head =
+        format!("POST /v1/events HTTP/1.1\r\nhost: {address}\r\n{headers}content-length: 1000\r\n\r\n{{");
+    let mut streams = Vec::with_capacity(count);
+    for _ in 0..count {
+        let mut stream = tokio::net::TcpStream::connect(&address).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        streams.push(stream);
+    }
+    streams
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bodies_that_do_not_come_take_the_places_of_nobody_else() {
+    let cloud = start(options(), echo()).await;
+    let vendors = sluice_aws::vendors::DynamoVendors::new(&cloud.sdk_config(), "sluice-vendors");
+    for vendor in ["acme", "idle"] {
+        let profile = json!({"vendorId": vendor, "enabled": true,
+            "apiKeySha256": [sluice_core::digest::Sha256Hex::of(format!("{vendor}-key").as_bytes())]});
+        vendors.put_vendor(&serde_json::from_value(profile).unwrap()).await.unwrap();
+    }
+    // More than there are places, of strangers and of one vendor.
+    let mut strangers = stalled(&cloud, 300, "").await;
+    let vendor = stalled(&cloud, 300, "x-api-key: idle-key\r\n").await;
+    let url = format!("{}/v1/events", cloud.ingest_url());
+    let status = async |client: Client, key: &str| {
+        let request = client.post(&url).header("x-api-key", key).body("{}");
+        request.send().await.unwrap().status().as_u16()
+    };
+    let elsewhere = || Client::builder().local_address("127.0.0.2".parse::<std::net::IpAddr>().ok()).build();
+    // The strangers and the vendor have filled their shares: wait until the last of them is refused.
+    while status(Client::new(), "").await != 429 || status(Client::new(), "idle-key").await != 429 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(status(Client::new(), "acme-key").await, 200, "another vendor");
+    assert_eq!(status(elsewhere().unwrap(), "").await, 200, "an address of which nothing is waited for");
+
+    // What does not come is not waited for long, and its place is free again.
+    let mut answer = Vec::new();
+    strangers.remove(0).read_to_end(&mut answer).await.unwrap();
+    let answer = String::from_utf8(answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("bytes of it every"), "{answer}");
+    drop((strangers, vendor));
+    while status(Client::new(), "").await != 200 || status(Client::new(), "idle-key").await != 200 {
+        tokio::task::yield_now().await;
+    }
+}

@@ -41,7 +41,11 @@ fn attacks(client: &Client, cloud: &Cloud) -> Vec<(&'static str, &'static str, R
     vec![
         ("the signing key", "kms", json("TrentService.Sign", sign)),
         ("the vendors' table", "dynamodb", json("DynamoDB_20120810.PutItem", vendor)),
-        ("the mappers' bucket", "s3", client.put(url("/sluice-mappers/bundles/evil.json")).body("{}")),
+        (
+            "the mappers' bucket",
+            "s3",
+            client.put(url("/sluice-mappers/bundles/evil.json")).header("if-none-match", "*").body("{}"),
+        ),
         ("a document", "s3", client.get(url("/sluice-normalized/x"))),
         ("a list of keys", "s3", client.get(url("/sluice-raw?list-type=2"))),
         ("a function, without a preflight", "lambda", invoke.header("content-type", "text/plain").body("{}")),
@@ -168,7 +172,7 @@ async fn who_has_not_signed_with_the_key_of_the_folder_gets_nothing() {
 async fn a_signature_covers_the_body_and_odd_keys() {
     let cloud = idle_cloud().await;
     let client = Client::new();
-    let url = format!("{}/sluice-mappers/a%2Fb/c%20d(e)'f:g+h", cloud.aws_url());
+    let url = format!("{}/sluice-normalized/a%2Fb/c%20d(e)'f:g+h", cloud.aws_url());
     let put = signed(&cloud, "s3", client.put(&url).body("genuine")).await;
     assert_eq!(put.status(), 200);
     // The digest of another body is signed: as if the body had been changed on the way.
@@ -183,10 +187,10 @@ async fn a_signature_covers_the_body_and_odd_keys() {
 async fn a_bucket_may_be_in_the_host() {
     let cloud = idle_cloud().await;
     let address = cloud.aws_url().trim_start_matches("http://").parse::<std::net::SocketAddr>().unwrap();
-    let client = Client::builder().resolve("sluice-mappers.localhost", address).build().unwrap();
-    let url = format!("http://sluice-mappers.localhost:{}/some/key", address.port());
+    let client = Client::builder().resolve("sluice-normalized.localhost", address).build().unwrap();
+    let url = format!("http://sluice-normalized.localhost:{}/some/key", address.port());
     assert_eq!(signed(&cloud, "s3", client.put(&url).body("here")).await.status(), 200);
-    let by_path = client.get(format!("{}/sluice-mappers/some/key", cloud.aws_url()));
+    let by_path = client.get(format!("{}/sluice-normalized/some/key", cloud.aws_url()));
     assert_eq!(signed(&cloud, "s3", by_path).await.text().await.unwrap(), "here");
 }
 

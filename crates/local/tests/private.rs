@@ -39,7 +39,7 @@ async fn the_folder_and_every_file_are_their_owners_alone() {
             set_mode(&folder, 0o755);
         }
         let cloud = start(options_in(&folder), Scripted::idle()).await;
-        let put = reqwest::Client::new().put(format!("{}/sluice-mappers/k", cloud.aws_url())).body("b");
+        let put = reqwest::Client::new().put(format!("{}/sluice-normalized/k", cloud.aws_url())).body("b");
         assert!(signed(&cloud, "s3", put).await.status().is_success());
         assert_eq!(mode(&folder), 0o700);
         for (name, mode) in modes(&folder) {

@@ -356,7 +356,11 @@ async fn lock(path: &Path) -> Result<File, JournalError> {
     name.push(".lock");
     let name = PathBuf::from(name);
     let failed = |source| JournalError::Io { path: name.clone(), source: Arc::new(source) };
-    let file = File::options().create(true).truncate(false).write(true).open(&name).map_err(failed)?;
+    let mut options = File::options();
+    // As private as the journal, whatever the process's mask.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.create(true).truncate(false).write(true).open(&name).map_err(failed)?;
     let step = Duration::from_millis(10);
     let mut waited = Duration::ZERO;
     loop {
