@@ -1,7 +1,7 @@
 //! The SDK's clients, as every adapter makes them.
 //!
 //! Requests are signed wherever there are credentials. A configuration without any is the local cloud's for the functions in
-//! its own process, which checks no signature: then none is computed.
+//! its own process, which asks them for none: then none is computed.
 
 use aws_config::SdkConfig;
 use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation};

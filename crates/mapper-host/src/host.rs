@@ -94,6 +94,9 @@ impl Host {
         // the caller vouches just that, and wasmtime compares our fingerprint, so they are of this very configuration.
         let module = unsafe { Module::deserialize(&self.engine, native) };
         let module = module.map_err(|error| LoadError::of_native(&error))?;
+        // Now rather than with the first event: the image of the memory is a file, for which there may be no descriptor.
+        let image = module.initialize_copy_on_write_image();
+        image.map_err(|error| LoadError::Exhausted { reason: chain(&error) })?;
         Mapper::new(self, &module)
     }
 }

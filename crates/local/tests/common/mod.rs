@@ -71,12 +71,22 @@ pub(crate) fn access_key(cloud: &Cloud) -> AccessKey {
     AccessKey::read(&cloud.credentials_file()).expect("the access key")
 }
 
-/// Sends a request that `key` has signed, by AWS's own code.
+/// Sends a request that `key` has signed.
 pub(crate) async fn signed_by(
     key: &AccessKey,
     service: &str,
     request: reqwest::RequestBuilder,
 ) -> reqwest::Response {
+    let (client, request) = sign_request(key, service, request);
+    client.execute(request).await.expect("an answer")
+}
+
+/// Signs a request, by AWS's own code.
+pub(crate) fn sign_request(
+    key: &AccessKey,
+    service: &str,
+    request: reqwest::RequestBuilder,
+) -> (reqwest::Client, reqwest::Request) {
     let (client, request) = request.build_split();
     let mut request = request.expect("a request");
     if !request.headers().contains_key("host") {
@@ -115,7 +125,7 @@ pub(crate) async fn signed_by(
             http::HeaderValue::try_from(value).expect("a value"),
         );
     }
-    client.execute(request).await.expect("an answer")
+    (client, request)
 }
 
 /// Sends a request that the access key of the data folder has signed.
