@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client as DynamoDb;
 use aws_sdk_s3::Client as S3;
+use aws_sdk_sfn::Client as Sfn;
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
@@ -53,6 +54,7 @@ pub struct AwsBooks {
     ledger: DynamoLedger,
     quarantine: DynamoQuarantine,
     names: Names,
+    recoveries: Option<(Sfn, String)>,
 }
 
 impl AwsBooks {
@@ -64,7 +66,15 @@ impl AwsBooks {
             ledger: DynamoLedger::new(sdk, &names.ledger),
             quarantine: DynamoQuarantine::new(sdk, &names.quarantine),
             names,
+            recoveries: None,
         }
+    }
+
+    /// Also looks for executions of the state machine that recovers events; the caller must be allowed to describe them.
+    #[must_use]
+    pub fn with_recoveries(self, sdk: &SdkConfig, state_machine_arn: &str) -> Self {
+        let executions = state_machine_arn.replacen(":stateMachine:", ":execution:", 1);
+        Self { recoveries: Some((crate::client::sfn(sdk), executions)), ..self }
     }
 
     /// Rows of one shard, oldest first; stops after `limit`.
@@ -228,6 +238,21 @@ impl Books for AwsBooks {
             Ok(bytes) => Ok(Some(bytes)),
             Err(fault) if fault.code == Code::RawMissing => Ok(None),
             Err(fault) => Err(fault),
+        }
+    }
+
+    async fn trace(&self, ingest_id: IngestId) -> Result<Option<String>, Fault> {
+        let Some((client, executions)) = &self.recoveries else { return Ok(None) };
+        // The first recovery of an event (`state-machines/normalize.asl.json`); a replay's would have left it as well.
+        let arn = format!("{executions}:{ingest_id}-0");
+        match client.describe_execution().execution_arn(&arn).send().await {
+            Ok(_) => Ok(Some(arn)),
+            Err(error)
+                if error.as_service_error().is_some_and(|error| error.is_execution_does_not_exist()) =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(fault("describe an execution", error)),
         }
     }
 

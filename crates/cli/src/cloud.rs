@@ -239,6 +239,12 @@ pub async fn credentials_file(url: &Url) -> Result<PathBuf, CliError> {
     let answer = answer.map_err(|error| {
         CliError::from(Fault::new(Code::Unavailable, format!("failed to reach {url}")).with_source(error))
     })?;
+    if answer.status() == reqwest::StatusCode::MISDIRECTED_REQUEST {
+        let host = url.authority();
+        return Err(CliError::usage(format!("the local cloud does not answer for {host}")).with_hint(
+            format!("name it 127.0.0.1 with its own port, or start it with `sluice dev --allow-host {host}`"),
+        ));
+    }
     let file = answer.headers().get(credentials::HEADER).and_then(|value| value.to_str().ok());
     file.map(PathBuf::from).ok_or_else(|| {
         CliError::usage(format!(

@@ -73,6 +73,8 @@ pub trait Books: Send + Sync {
     async fn object(&self, at: &ObjectRef) -> Result<Option<Bytes>, Fault>;
     /// The oldest rows of a shard that are RECEIVED, received after `after`, at most `limit`.
     async fn received(&self, shard: u8, after: Timestamp, limit: usize) -> Result<Vec<LedgerRow>, Fault>;
+    /// What shows, beside ledger, objects and quarantine, that an event was worked on; `None` if nothing does, or cannot be asked.
+    async fn trace(&self, ingest_id: IngestId) -> Result<Option<String>, Fault>;
     /// When the first event of all was received, or the first raw object written.
     async fn first_received(&self) -> Result<Option<Timestamp>, Fault>;
     /// Waits as long as a write may take to be seen by every reader.
@@ -101,13 +103,16 @@ pub enum Kind {
     StateOrphan,
     /// A quarantine row is open, and the ledger says that the event is normalized: `reconcile` closes it.
     QuarantineStale,
-    /// A raw object that no ledger row names: refused or never acknowledged, no loss.
+    /// A raw object that no ledger row names, and of which nothing shows whether it was acknowledged: a request that ended before its
+    /// commit leaves one, and so does a row that is lost.
+    OrphanUnexplained,
+    /// A raw object that no ledger row names, and the ledger shows why: a copy, or refused. No loss.
     OrphanRaw,
 }
 
 impl Kind {
     /// All of them, the losses first.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::RawMissing,
         Self::RawDigest,
         Self::NormalizedMissing,
@@ -117,6 +122,7 @@ impl Kind {
         Self::StateMissing,
         Self::StateOrphan,
         Self::QuarantineStale,
+        Self::OrphanUnexplained,
         Self::OrphanRaw,
     ];
 
@@ -132,6 +138,7 @@ impl Kind {
             Self::StateMissing => "state_missing",
             Self::StateOrphan => "state_orphan",
             Self::QuarantineStale => "quarantine_stale",
+            Self::OrphanUnexplained => "orphan_unexplained",
             Self::OrphanRaw => "orphan_raw",
         }
     }
@@ -147,7 +154,7 @@ impl Kind {
             | Self::QuarantineMissing
             | Self::StateMissing
             | Self::StateOrphan => true,
-            Self::QuarantineStale | Self::OrphanRaw => false,
+            Self::QuarantineStale | Self::OrphanUnexplained | Self::OrphanRaw => false,
         }
     }
 }
@@ -304,7 +311,7 @@ async fn span(
             Some(id) if rows.contains_key(&id) => {}
             Some(id) => unknown.entry(id).or_default().push(key.clone()),
             None => examined.findings.push(Finding {
-                kind: Kind::OrphanRaw,
+                kind: Kind::OrphanUnexplained,
                 vendor_id: None,
                 ingest_id: None,
                 subject: key.clone(),
@@ -472,6 +479,15 @@ async fn without_row(
         .or_else(|| quarantined.map(|row| row.vendor_id.clone()));
     let further = keys.iter().find(|key| held.normalized.contains(*key)).cloned();
     let further = further.or_else(|| quarantined.map(|row| format!("{}/{}", row.vendor_id, row.ingest_id)));
+    let (class, detail) = match (raw, &vendor) {
+        (Some(key), Some(vendor)) if further.is_none() && read => orphan(books, vendor, key).await?,
+        _ => (Orphan::Unread, UNREAD),
+    };
+    // What the ledger explains was not lost; of anything else, others may know more.
+    let further = match (further, &class) {
+        (None, Orphan::Uncommitted) | (None, Orphan::Opaque) => books.trace(id).await?,
+        (further, _) => further,
+    };
     if let Some(subject) = further {
         // A document's vendor is known from its raw object or not at all: of one vendor alone it cannot be told.
         if only.is_some() && vendor.is_none() {
@@ -490,15 +506,20 @@ async fn without_row(
         return Ok(None);
     }
     let (Some(key), Some(vendor)) = (raw, vendor) else { return Ok(None) };
-    let (class, detail) = if read { orphan(books, &vendor, key).await? } else { (Orphan::Unread, UNREAD) };
     let count = examined.counts.entry(vendor.clone()).or_default();
-    match class {
-        Orphan::Conflict => count.conflicts += 1,
-        Orphan::Duplicate => count.raced_duplicates += 1,
-        Orphan::Uncommitted | Orphan::Unread => {}
-    }
+    let kind = match class {
+        Orphan::Conflict => {
+            count.conflicts += 1;
+            Kind::OrphanRaw
+        }
+        Orphan::Duplicate => {
+            count.raced_duplicates += 1;
+            Kind::OrphanRaw
+        }
+        Orphan::Uncommitted | Orphan::Opaque | Orphan::Unread => Kind::OrphanUnexplained,
+    };
     examined.findings.push(Finding {
-        kind: Kind::OrphanRaw,
+        kind,
         vendor_id: Some(vendor.clone()),
         ingest_id: Some(id),
         subject: key.clone(),
@@ -513,11 +534,15 @@ enum Orphan {
     Conflict,
     Duplicate,
     Uncommitted,
+    Opaque,
     Unread,
 }
 
 async fn orphan(books: &dyn Books, vendor: &VendorId, key: &str) -> Result<(Orphan, &'static str), Fault> {
-    const OPAQUE: (Orphan, &str) = (Orphan::Unread, "no ledger row names it, and it is no envelope");
+    const OPAQUE: (Orphan, &str) = (
+        Orphan::Opaque,
+        "no ledger row names it, and it is no envelope: a copy, refused, or its row is lost",
+    );
     let Some(bytes) = books.raw_object(key).await? else { return Ok(OPAQUE) };
     let encoding = bytes.starts_with(&[0x1f, 0x8b]).then_some("gzip");
     let Ok(body) = inflate(&bytes, encoding) else { return Ok(OPAQUE) };
@@ -529,6 +554,9 @@ async fn orphan(books: &dyn Books, vendor: &VendorId, key: &str) -> Result<(Orph
             (Orphan::Duplicate, "a copy of an event that was accepted at the same moment")
         }
         Some(_) => (Orphan::Conflict, "refused: its event was accepted before with another payload"),
-        None => (Orphan::Uncommitted, "written and never acknowledged: no event has its externalEventId"),
+        None => (
+            Orphan::Uncommitted,
+            "no event has its externalEventId: its request ended before the commit, or its row is lost",
+        ),
     })
 }

@@ -93,6 +93,8 @@ pub struct State {
     pub open_hours: BTreeMap<Hour, OpenHour>,
     /// How far `reconcile` came.
     pub progress: Progress,
+    /// What shows beside the stores that an event was worked on.
+    pub traces: BTreeMap<IngestId, String>,
     /// What was run again, by the execution's name.
     pub reruns: BTreeMap<String, EventDetail>,
     failures: VecDeque<Failure>,
@@ -722,6 +724,10 @@ impl Books for World {
             let rows = state.quarantine.values().filter(|row| row.vendor_id == *vendor);
             Ok(rows.filter(|row| within(Some(row.ingest_id), from, to)).cloned().collect())
         })
+    }
+
+    async fn trace(&self, ingest_id: IngestId) -> Result<Option<String>, Fault> {
+        self.call(|state| Ok(state.traces.get(&ingest_id).cloned()))
     }
 
     async fn quarantine_row(

@@ -254,8 +254,32 @@ pub enum StartError {
     #[error(transparent)]
     DynamoDb(#[from] DynamoDbError),
     /// A database of the folder cannot be opened.
-    #[error("the data folder cannot be opened: {0}; if it was damaged, move it away and start again")]
+    #[error("the data folder cannot be opened: {0}")]
     Sqlite(#[from] rusqlite::Error),
+    /// A database of the folder is damaged.
+    #[error(
+        "{path:?} is damaged: {problem}; put back a copy of the whole folder, or move it away and start again"
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite says.
+        problem: String,
+    },
+    /// A table is older than what was handed on from it.
+    #[error(
+        "{table} is older than what was handed on from it (records up to {handled}, of which it has {last}): rows are lost, as if \
+         dynamodb.sqlite or its -wal had been exchanged or deleted. Put back the files that belong together; or delete \
+         relay.sqlite to go on with what is there, which is then handed on again, and let `sluice audit` say what has no row"
+    )]
+    Behind {
+        /// The table.
+        table: String,
+        /// The greatest sequence number that was handled.
+        handled: i64,
+        /// The greatest that is there.
+        last: i64,
+    },
     /// A definition's placeholders are not those of the topology.
     #[error("the definition {file} cannot be filled in: {source}")]
     Placeholders {
@@ -427,9 +451,10 @@ impl Folder {
     /// mode (<https://www.sqlite.org/src/file/src/os_unix.c>, `findCreateFileMode`).
     fn database(&self, name: &str) -> Result<PathBuf, StartError> {
         let path = self.file(name);
-        match private::ensure_file(&path) {
-            Ok(()) => Ok(path),
-            Err(source) => Err(StartError::File { path, source }),
+        private::ensure_file(&path).map_err(|source| StartError::File { path: path.clone(), source })?;
+        match crate::sqlite::damage(&path)? {
+            None => Ok(path),
+            Some(problem) => Err(StartError::Damaged { path, problem }),
         }
     }
 }
@@ -550,6 +575,11 @@ impl Cloud {
         events.connect(&machines);
         let checkpoints = Arc::new(Checkpoints::open(&folder.database("relay.sqlite")?)?);
         let relays = relays(&topology, &dynamodb, &functions, &checkpoints);
+        for relay in &relays {
+            if let Some((handled, last)) = relay.beyond_the_stream()? {
+                return Err(StartError::Behind { table: relay.table.clone(), handled, last });
+            }
+        }
         let poller = Arc::new(Poller::new(&topology, Arc::clone(&sqs), functions.clone()));
         let scheduled = Scheduled::all(&topology, &functions);
         // Both are set here and nowhere else.

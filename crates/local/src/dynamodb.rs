@@ -247,6 +247,12 @@ impl DynamoDb {
         page.records.into_iter().map(|record| lambda_record(&record, stream_arn)).collect()
     }
 
+    /// The greatest sequence number of a table's stream. The last record that was processed is never trimmed, so it never goes back.
+    pub(crate) fn last_sequence_number(&self, table: &str) -> rusqlite::Result<Option<i64>> {
+        let sql = "SELECT MAX(CAST(sequence_number AS INTEGER)) FROM _stream_records WHERE table_name = ?1";
+        self.maintenance.lock().query_row(sql, [table], |row| row.get(0))
+    }
+
     /// Deletes old records before the sequence number, the last one that was processed. Returns how many
     /// were deleted.
     pub(crate) fn trim_stream(
@@ -283,7 +289,7 @@ impl DynamoDb {
 }
 
 /// The public form is 10^20 plus the stored number (`dynoxide::streams::format_sequence_number`).
-fn stored_sequence_number(public: &str) -> Option<i64> {
+pub(crate) fn stored_sequence_number(public: &str) -> Option<i64> {
     let number: u128 = public.parse().ok()?;
     i64::try_from(number.checked_sub(100_000_000_000_000_000_000)?).ok()
 }

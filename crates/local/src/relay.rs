@@ -12,7 +12,7 @@ use std::time::Duration;
 use rusqlite::OptionalExtension as _;
 use serde_json::{Value, json};
 
-use crate::dynamodb::DynamoDb;
+use crate::dynamodb::{DynamoDb, stored_sequence_number};
 use crate::functions::FunctionHost;
 use crate::sqlite::Db;
 use crate::wire;
@@ -48,6 +48,24 @@ impl Checkpoints {
         self.0.lock().prepare_cached(sql)?.query_row([stream, function], |row| row.get(0)).optional()
     }
 
+    /// The greatest sequence number that a function has handled of a table's streams, in the engine's form.
+    fn handled(&self, table: &str, function: &str) -> rusqlite::Result<Option<i64>> {
+        let connection = self.0.lock();
+        let mut read =
+            connection.prepare("SELECT stream, sequence_number FROM checkpoints WHERE function = ?1")?;
+        let rows =
+            read.query_map([function], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
+        let mut greatest = None;
+        for row in rows {
+            let (stream, number) = row?;
+            // A table that was made anew has a stream of another name.
+            if stream.contains(&format!(":table/{table}/")) {
+                greatest = greatest.max(stored_sequence_number(&number));
+            }
+        }
+        Ok(greatest)
+    }
+
     fn set(&self, stream: &str, function: &str, sequence_number: &str) -> rusqlite::Result<()> {
         let sql = "INSERT OR REPLACE INTO checkpoints (stream, function, sequence_number, updated_ms) VALUES (?1, ?2, ?3, ?4)";
         let parameters = rusqlite::params![stream, function, sequence_number, wire::now_ms()];
@@ -81,6 +99,14 @@ enum Progress {
 }
 
 impl Relay {
+    /// What was handled beyond the end of the stream, as the greatest number of each: then the table is older than what was handed
+    /// on from it, and rows are lost.
+    pub(crate) fn beyond_the_stream(&self) -> rusqlite::Result<Option<(i64, i64)>> {
+        let handled = self.checkpoints.handled(&self.table, &self.function)?;
+        let last = self.dynamodb.last_sequence_number(&self.table)?.unwrap_or_default();
+        Ok(handled.filter(|handled| *handled > last).map(|handled| (handled, last)))
+    }
+
     /// Works until it is dropped.
     pub(crate) async fn run(&self) {
         let mut written = self.dynamodb.written();

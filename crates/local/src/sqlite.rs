@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 
 /// How long a writer waits for another connection of this process, such as the one that trims streams.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -36,6 +36,24 @@ impl Db {
     /// lock is taken all the same.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Connection> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is wrong with a file, as far as SQLite finds it without comparing indexes with tables
+/// (<https://www.sqlite.org/pragma.html#pragma_quick_check>).
+pub(crate) fn damage(path: &Path) -> rusqlite::Result<Option<String>> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    let found = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
+    match found {
+        Ok(text) if text == "ok" => Ok(None),
+        Ok(text) => Ok(Some(text)),
+        Err(rusqlite::Error::SqliteFailure(error, text))
+            if matches!(error.code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) =>
+        {
+            Ok(Some(text.unwrap_or_else(|| error.to_string())))
+        }
+        Err(error) => Err(error),
     }
 }
 

@@ -50,8 +50,24 @@ struct Report {
     losses: u64,
     by_kind: BTreeMap<String, u64>,
     findings: Vec<Finding>,
+    /// Raw objects without a ledger row: those of one vendor and one explanation are one line.
+    #[serde(default)]
+    orphans: Vec<Orphans>,
     /// More were found than are listed.
     truncated: bool,
+}
+
+/// Raw objects without a ledger row that are explained alike.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Orphans {
+    kind: Kind,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    vendor_id: Option<VendorId>,
+    detail: String,
+    objects: u64,
+    /// The key of the first.
+    example: String,
 }
 
 /// The file of `--resume`.
@@ -76,6 +92,7 @@ impl Report {
             losses: 0,
             by_kind: BTreeMap::new(),
             findings: Vec::new(),
+            orphans: Vec::new(),
             truncated: false,
         }
     }
@@ -88,11 +105,38 @@ impl Report {
         }
         self.losses += u64::from(finding.kind.is_loss());
         *self.by_kind.entry(finding.kind.as_str().to_owned()).or_default() += 1;
+        if matches!(finding.kind, Kind::OrphanRaw | Kind::OrphanUnexplained) {
+            return self.fold(finding);
+        }
         if self.findings.len() < FINDINGS_MAX {
             self.findings.push(finding);
         } else {
             self.truncated = true;
         }
+    }
+
+    /// Adds an orphan to those that are explained alike.
+    fn fold(&mut self, orphan: Finding) {
+        let alike = self.orphans.iter().position(|held| {
+            (held.kind, &held.vendor_id, &held.detail) == (orphan.kind, &orphan.vendor_id, &orphan.detail)
+        });
+        match alike {
+            Some(at) => self.orphans[at].objects += 1,
+            // Explanations are few, vendors may be many.
+            None if self.orphans.len() >= FINDINGS_MAX => self.truncated = true,
+            None => self.orphans.push(Orphans {
+                kind: orphan.kind,
+                vendor_id: orphan.vendor_id,
+                detail: orphan.detail,
+                objects: 1,
+                example: orphan.subject,
+            }),
+        }
+    }
+
+    /// Objects of which nothing shows whether they were acknowledged.
+    fn unexplained(&self) -> u64 {
+        self.by_kind.get(Kind::OrphanUnexplained.as_str()).copied().unwrap_or_default()
     }
 
     fn verdict(&self) -> Result<(), CliError> {
@@ -148,6 +192,10 @@ impl Checkpoint {
 /// Audits.
 pub async fn run(args: &AuditArgs, cloud: &Cloud, output: &Output) -> Result<(), CliError> {
     let books = cloud.books();
+    let books = match cloud.state_machine_arn(&cloud.names().recover).await? {
+        Some(machine) => books.with_recoveries(cloud.sdk(), &machine),
+        None => books,
+    };
     let now = Timestamp::now();
     let held = args.resume.as_deref().map(|path| Checkpoint::read(path, args.vendor.as_ref())).transpose()?;
     let mut checkpoint = match held.flatten() {
@@ -387,7 +435,7 @@ async fn states(
 impl View for Report {
     fn text(&self, page: &Page) -> String {
         let mut text = String::new();
-        if !self.findings.is_empty() || !page.terminal {
+        if !self.findings.is_empty() || !self.orphans.is_empty() || !page.terminal {
             let rows = self.findings.iter().map(|finding| {
                 let tone = if finding.kind.is_loss() { Tone::Bad } else { Tone::Warn };
                 vec![
@@ -398,10 +446,34 @@ impl View for Report {
                     (&finding.detail).into(),
                 ]
             });
-            text = page.table(&["KIND", "VENDOR", "INGEST ID", "WHAT", "DETAIL"], rows.collect());
+            let orphans = self.orphans.iter().map(|orphans| {
+                let what = match orphans.objects {
+                    1 => orphans.example.clone(),
+                    objects => format!("{objects} raw objects, such as {}", orphans.example),
+                };
+                vec![
+                    Cell::new(Tone::Warn, orphans.kind.as_str()),
+                    orphans.vendor_id.as_ref().map(ToString::to_string).unwrap_or_default().into(),
+                    "".into(),
+                    what.into(),
+                    (&orphans.detail).into(),
+                ]
+            });
+            let rows = rows.chain(orphans).collect();
+            text = page.table(&["KIND", "VENDOR", "INGEST ID", "WHAT", "DETAIL"], rows);
         }
         if page.terminal {
             let (tone, words) = match self.losses {
+                0 if self.unexplained() > 0 => (
+                    Tone::Warn,
+                    format!(
+                        "nothing is known to be missing; of {} nothing shows whether it was acknowledged",
+                        sluice_core::canonical::count(
+                            usize::try_from(self.unexplained()).unwrap_or(usize::MAX),
+                            "raw object"
+                        )
+                    ),
+                ),
                 0 => (Tone::Good, "nothing is missing".to_owned()),
                 losses => (Tone::Bad, format!("{losses} of them losses")),
             };
@@ -451,8 +523,8 @@ mod tests {
         assert_eq!(error.kind(), crate::error::ExitKind::Failed);
         insta::assert_snapshot!(on_terminal(&report), @"
          KIND         VENDOR   INGEST ID                   WHAT   DETAIL 
-         orphan_raw   vendorA  01KAJ3Y3R00000000000000001  raw/k  words
          raw_missing  vendorA  01KAJ3Y3R00000000000000001  raw/k  words
+         orphan_raw   vendorA                              raw/k  words
         3 events, 6 objects, 1200 bytes, 2 state rows: 2 found, 1 of them losses.
         ");
         assert_eq!(in_pipe(&report).lines().count(), 3, "a header and the findings");
@@ -460,9 +532,36 @@ mod tests {
         assert_eq!(document["byKind"], serde_json::json!({"orphan_raw": 1, "raw_missing": 1}));
         assert_eq!((&document["losses"], &document["from"]), (&1.into(), &"2026-11-21T09:00:00.000Z".into()));
         assert_eq!(
-            document["findings"][1],
+            document["findings"][0],
             serde_json::json!({"kind": "raw_missing", "vendorId": "vendorA", "ingestId": "01KAJ3Y3R00000000000000001",
                 "subject": "raw/k", "detail": "words"})
+        );
+    }
+
+    #[test]
+    fn orphans_that_are_explained_alike_are_one_line() {
+        let mut report = report();
+        for number in 0..3_000 {
+            report.add(found(Kind::OrphanRaw, &format!("raw/{number}")));
+        }
+        assert_eq!((report.orphans.len(), report.findings.len(), report.truncated), (1, 0, false));
+        assert_eq!(in_pipe(&report).lines().count(), 2, "a header and a line");
+        assert!(on_terminal(&report).contains("3000 raw objects, such as raw/0"), "{}", on_terminal(&report));
+        assert!(on_terminal(&report).contains("nothing is missing"));
+        let document: serde_json::Value = serde_json::from_str(&json(&report)).unwrap();
+        assert_eq!(
+            document["orphans"],
+            serde_json::json!([{"kind": "orphan_raw", "vendorId": "vendorA", "detail": "words", "objects": 3_000,
+                "example": "raw/0"}])
+        );
+
+        // What is not explained is no loss that is known, and not said to be none.
+        report.add(found(Kind::OrphanUnexplained, "raw/x"));
+        assert!(report.verdict().is_ok());
+        let text = on_terminal(&report);
+        assert!(
+            !text.contains("nothing is missing") && text.contains("of 1 raw object nothing shows"),
+            "{text}"
         );
     }
 
