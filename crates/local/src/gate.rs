@@ -173,7 +173,7 @@ impl Gate {
         let refuse = |refused: &Refused| self.refuse(&parts, refused);
         let signed = Signed::parse(&parts).map_err(|refused| refuse(&refused))?;
         let (caller, key) = self.keys.find(signed.key_id()).ok_or_else(|| refuse(&Refused::UnknownKey))?;
-        let covered = if signed.covers_body() {
+        let covered = if signed.covers_body(&parts.headers) {
             let bytes = body.store_all_limited(REQUEST_BYTES_MAX).await.map_err(|error| unread(&error))?;
             body = Body::from(bytes.clone());
             bytes

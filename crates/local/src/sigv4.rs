@@ -135,8 +135,10 @@ impl Signed {
     }
 
     /// Whether the body itself is needed to check the signature.
-    pub(crate) fn covers_body(&self) -> bool {
-        self.service != "s3"
+    pub(crate) fn covers_body(&self, headers: &HeaderMap) -> bool {
+        // S3 would refuse what does not state its digest; curl does not.
+        let stated = headers.contains_key(CONTENT_SHA256) || self.expires.is_some();
+        self.service != "s3" || !stated
     }
 
     /// Whether the holder of `key` has signed this request, and lately. `body` counts if the signature covers it.
@@ -157,14 +159,10 @@ impl Signed {
         if age < -SKEW_SECONDS_MAX || age > self.expires.unwrap_or(SKEW_SECONDS_MAX) {
             return Err(Refused::Expired);
         }
-        let payload = if self.covers_body() {
+        let payload = if self.covers_body(&parts.headers) {
             hex::encode(Sha256::digest(body))
-        } else if let Some(stated) = one(&parts.headers, &CONTENT_SHA256)? {
-            stated.to_owned()
-        } else if self.expires.is_some() {
-            "UNSIGNED-PAYLOAD".to_owned()
         } else {
-            return Err(Refused::Malformed("x-amz-content-sha256 is missing"));
+            one(&parts.headers, &CONTENT_SHA256)?.unwrap_or("UNSIGNED-PAYLOAD").to_owned()
         };
         let scope = format!("{}/{}/{}/aws4_request", self.day, self.region, self.service);
         let mut signing_key = hmac(format!("AWS4{}", key.secret).as_bytes(), self.day.as_bytes());

@@ -207,7 +207,7 @@ fn a_hostile_message_is_bounded() {
 fn a_vendor_that_invents_names_without_end_has_no_findings_without_end() {
     let mut vendor = Vendor::new();
     vendor.send(30, ordinary);
-    let mut ids = std::collections::BTreeSet::new();
+    let mut ids = BTreeSet::new();
     for round in 0..60 {
         let found = vendor.send(5, |number| with(ordinary(number), &format!("n{round}-{number}"), json!(1)));
         ids.extend(found.into_iter().map(|finding| finding.id));
