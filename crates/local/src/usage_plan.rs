@@ -190,7 +190,7 @@ mod tests {
                 "vendorId": vendor, "eventType": "orders", "signature": {"scheme": "shopify"},
                 "payload": {"defaultVersion": "1", "versions": {"1": "s.json"}},
                 "envelope": {"eventType": {"header": "x-shopify-topic"}, "externalEventId": {"header": "x-shopify-webhook-id"},
-                    "occurredAt": {"json": "/at"}},
+                    "occurredAt": {"pointer": "/at"}},
                 "canonical": {"type": "OrderPlaced", "version": "1.0"},
             }))
             .unwrap();
