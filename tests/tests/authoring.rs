@@ -14,7 +14,7 @@ const JSON: &str = r#"{"location": {"code": "ROA-1"}, "updated_at": "2026-11-20T
             {"article": 77, "on_hand": 3, "reserved": 1, "title": null}]}"#;
 
 const CSV: &str = "\u{feff}SKU|Warehouse|On hand|Reserved|Updated at|Contact\r\n\
-    A-1|ROA|12||2026-11-20T09:15:00+01:00|jane@acme.test\r\n\"A|2\"|ROA|3.000|1||\r\n";
+    A-1|ROA|12||2026-11-20T09:15:00+01:00|jane@acme.test\r\n\"A|2\"|ROA|3.00|1||\r\n";
 
 /// `sluice` in a folder outside the repository.
 fn sluice(folder: &Path, arguments: &[&str]) -> Output {

@@ -8,13 +8,15 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use sluice_core::json::push_pointer;
 
-use super::typegen::Field;
+use super::typegen::{Field, Type};
 
+mod conventions;
 mod names;
 mod shape;
 
+pub use conventions::Conventions;
 use names::{SCORE_MIN, SYNONYMS, TIMES, score};
-pub use shape::Shape;
+pub use shape::{Shape, Time};
 
 /// One step from a value to what is in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +70,11 @@ impl Leaf {
     /// In every sample a number without a fraction, so that the schema calls it an integer.
     pub fn is_integer(&self) -> bool {
         self.shape.is_integer()
+    }
+
+    /// How it says a moment, if it does.
+    pub fn time(&self) -> Option<Time> {
+        self.shape.time()
     }
 
     /// JSON pointer, an array's items as `*`.
@@ -208,7 +215,7 @@ pub fn suggest(root: &Shape, fields: &[Field], canonical_schema: &Value) -> Sugg
     let occurred_at = leaves
         .iter()
         .enumerate()
-        .filter(|(_, leaf)| leaf.can_be_used() && leaf.shape.is_time() && is_around(leaf, &each))
+        .filter(|(_, leaf)| leaf.can_be_used() && leaf.time().is_some() && is_around(leaf, &each))
         .map(|(l, leaf)| (score(leaf.names(), "occurredAt", TIMES), l))
         .filter(|(score, _)| *score >= SCORE_MIN)
         // The innermost of several with the same name speaks of the item itself.
@@ -307,7 +314,7 @@ mod tests {
     fn shape(samples: &[&str]) -> Shape {
         let mut shape = Shape::default();
         for sample in samples {
-            shape.add(&parse(sample.as_bytes()).unwrap());
+            shape.add(&parse(sample.as_bytes()).unwrap(), sample);
         }
         shape
     }

@@ -12,10 +12,11 @@ use sluice_core::id::{EventType, VendorId};
 use sluice_core::json::{Json, Member, parse};
 use sluice_formats::Refusal;
 use sluice_formats::csv::Reader;
+use sluice_formats::encoding::{Encoding, marked};
 
 use super::build::Language;
 use super::fixtures::pretty;
-use super::sample::{Leaf, Shape, Suggestion, suggest};
+use super::sample::{Conventions, Leaf, Shape, Suggestion, suggest};
 use super::typegen::{Field, Types};
 use crate::error::CliError;
 
@@ -37,6 +38,10 @@ pub const EVENT_TYPE_DEFAULT: &str = "stock_update";
 /// A message of the vendor's.
 #[derive(Debug, Clone)]
 pub struct Sample {
+    /// Its file's name.
+    pub name: String,
+    /// How its characters are bytes.
+    characters: Characters,
     /// The payload, byte for byte.
     pub payload: Vec<u8>,
     /// What it says.
@@ -45,13 +50,56 @@ pub struct Sample {
     pub event_type: Option<EventType>,
 }
 
+/// How a sample's characters are bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Characters {
+    /// As any encoding has them.
+    Ascii,
+    /// UTF-8.
+    Utf8,
+    /// As the byte order mark says.
+    Marked(Encoding),
+    /// Not UTF-8, and nothing says what else: the text around the first such byte, at this offset.
+    Proposed(usize, String),
+}
+
+/// What is proposed for bytes that are not UTF-8.
+const PROPOSED: Encoding = Encoding::Windows1252;
+
+impl Characters {
+    /// The text of a sample in UTF-8.
+    fn of(bytes: &[u8]) -> Result<(Self, Vec<u8>), String> {
+        let decoded = |encoding: Encoding| {
+            let text = encoding.text(bytes).map(|text| text.as_bytes().to_vec());
+            text.map_err(|problem| format!("is neither UTF-8 nor {}: {problem}", encoding.as_str()))
+        };
+        match (marked(bytes), str::from_utf8(bytes)) {
+            (Some(encoding), _) if encoding != Encoding::Utf8 => {
+                Ok((Self::Marked(encoding), decoded(encoding)?))
+            }
+            (Some(encoding), Ok(_)) => Ok((Self::Marked(encoding), bytes.to_vec())),
+            (_, Ok(text)) if text.is_ascii() => Ok((Self::Ascii, bytes.to_vec())),
+            (_, Ok(_)) => Ok((Self::Utf8, bytes.to_vec())),
+            (_, Err(error)) => {
+                let text = decoded(PROPOSED)?;
+                let at = error.valid_up_to();
+                let edge = |byte: &u8| byte.is_ascii() && !byte.is_ascii_alphanumeric();
+                let from = bytes[..at].iter().rposition(edge).map_or(0, |edge| edge + 1);
+                let to = bytes[at..].iter().position(edge).map_or(bytes.len(), |edge| at + edge);
+                let word = PROPOSED.lossy(&bytes[from..to]).unwrap_or_default().into_owned();
+                Ok((Self::Proposed(at, word), text))
+            }
+        }
+    }
+}
+
 /// What a message says, by its format.
 #[derive(Debug, Clone)]
 pub enum Content {
     /// An object, or an array of objects.
     Json(Json),
-    /// Every line as an object of its columns: texts, and `null` for what is empty.
-    Csv(Vec<Json>),
+    /// Every line with its number, as an object of its columns: texts, and `null` for what is empty.
+    Csv(Vec<(usize, Json)>),
     /// Every segment's elements, the identifier first.
     X12(Vec<Vec<String>>),
 }
@@ -67,6 +115,9 @@ impl Content {
     }
 }
 
+/// What a sample says; where in it the payload is, if that is not the whole; its event type.
+type Read = (Content, Option<std::ops::Range<usize>>, Option<EventType>);
+
 impl Sample {
     /// An array of messages, as JSON.
     pub fn is_array(&self) -> bool {
@@ -77,11 +128,20 @@ impl Sample {
     pub fn read(path: &Path) -> Result<Self, CliError> {
         let bytes =
             std::fs::read(path).map_err(|source| CliError::ReadFile { path: path.to_owned(), source })?;
-        let read = match bytes.trim_ascii_start().first() {
-            Some(b'{' | b'[') => Self::of_json(bytes),
-            _ if sluice_formats::x12::is_x12(&bytes) => Self::of_x12(bytes),
-            _ => Self::of_csv(bytes),
-        };
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let read = Characters::of(&bytes).and_then(|(characters, text)| {
+            let (content, within, event_type) = match text.trim_ascii_start().first() {
+                Some(b'{' | b'[') => Self::of_json(&text)?,
+                _ if sluice_formats::x12::is_x12(&text) => Self::of_x12(&text)?,
+                _ => Self::of_csv(&text)?,
+            };
+            let payload = match (within, &characters) {
+                (None, _) => bytes,
+                (Some(within), Characters::Ascii | Characters::Utf8) => text[within].to_vec(),
+                (Some(_), _) => return Err("is an envelope in another encoding than UTF-8".into()),
+            };
+            Ok(Self { name, characters, payload, content, event_type })
+        });
         read.map_err(|problem| CliError::InvalidFile {
             path: path.to_owned(),
             problem,
@@ -91,28 +151,26 @@ impl Sample {
         })
     }
 
-    fn of_json(bytes: Vec<u8>) -> Result<Self, String> {
-        let document = parse(&bytes).map_err(|error| format!("is {error}"))?;
+    fn of_json(text: &[u8]) -> Result<Read, String> {
+        let document = parse(text).map_err(|error| format!("is {error}"))?;
         let payload = document.get("payload").filter(|_| document.get("vendorId").is_some()).cloned();
         let event_type = match document.get("eventType").map(|member| &member.value) {
             Some(Json::String(text)) => text.parse::<EventType>().ok(),
             _ => None,
         };
-        let (payload, value, event_type) = match payload {
-            Some(member) => (bytes[member.span.clone()].to_vec(), member.value, event_type),
-            None => (bytes, document, None),
+        let (within, value, event_type) = match payload {
+            Some(member) => (Some(member.span.clone()), member.value, event_type),
+            None => (None, document, None),
         };
         match &value {
-            Json::Object(_) | Json::Array(_) => {
-                Ok(Self { payload, content: Content::Json(value), event_type })
-            }
+            Json::Object(_) | Json::Array(_) => Ok((Content::Json(value), within, event_type)),
             other => Err(format!("is a JSON {}, and a message is an object or an array", other.type_name())),
         }
     }
 
-    fn of_csv(payload: Vec<u8>) -> Result<Self, String> {
+    fn of_csv(payload: &[u8]) -> Result<Read, String> {
         let refused = |refusal: Refusal| format!("is no CSV: {}", refusal.message());
-        let mut reader = Reader::new(&payload).map_err(refused)?;
+        let mut reader = Reader::new(payload).map_err(refused)?;
         let names: Vec<String> = reader.names().iter().map(ToString::to_string).collect();
         if names.len() < 2 {
             return Err(
@@ -127,18 +185,18 @@ impl Sample {
                 let value = record.get(*column).map_or(Json::Null, |text| Json::String(text.into_owned()));
                 Member { key: (*name).clone(), broken_key: None, value, span: 0..0 }
             });
-            lines.push(Json::Object(members.collect()));
+            lines.push((record.line, Json::Object(members.collect())));
         }
         if lines.is_empty() {
             return Err("has a header line and no other, so nothing can be inferred from it".into());
         }
-        Ok(Self { content: Content::Csv(lines), payload, event_type: None })
+        Ok((Content::Csv(lines), None, None))
     }
 
-    fn of_x12(payload: Vec<u8>) -> Result<Self, String> {
-        let text = str::from_utf8(&payload)
+    fn of_x12(payload: &[u8]) -> Result<Read, String> {
+        let text = str::from_utf8(payload)
             .map_err(|error| format!("is not UTF-8 after byte {}", error.valid_up_to()))?;
-        let cut = sluice_formats::x12::cut(&payload).map_err(|refused| refused.message().to_owned())?;
+        let cut = sluice_formats::x12::cut(payload).map_err(|refused| refused.message().to_owned())?;
         let segments: Vec<Vec<String>> = cut
             .iter()
             .map(|cut| cut.places.iter().map(|place| text[place.clone()].trim().to_owned()).collect())
@@ -146,7 +204,7 @@ impl Sample {
         let set = segments.iter().find(|segment| segment[0] == "ST").and_then(|segment| segment.get(1));
         let set = set.ok_or("has no transaction set (ST)")?;
         let event_type = set.parse().ok();
-        Ok(Self { content: Content::X12(segments), payload, event_type })
+        Ok((Content::X12(segments), None, event_type))
     }
 }
 
@@ -313,6 +371,46 @@ impl Plan {
         }
     }
 
+    /// The line of `[text]` that the samples' bytes need.
+    fn encoding(&self) -> Result<String, CliError> {
+        let proposed = self.samples.iter().find_map(|sample| match &sample.characters {
+            Characters::Proposed(at, word) => Some((sample, at, word)),
+            _ => None,
+        });
+        let Some((sample, at, word)) = proposed else {
+            let marked = self.samples.iter().find_map(|sample| match sample.characters {
+                Characters::Marked(encoding) if encoding != Encoding::Utf8 => Some((sample, encoding)),
+                _ => None,
+            });
+            return Ok(marked.map_or_else(String::new, |(sample, encoding)| {
+                format!(
+                    "# {:?} has the byte order mark of {}, which needs no declaration.\n",
+                    sample.name,
+                    encoding.as_str()
+                )
+            }));
+        };
+        if let Some(other) = self.samples.iter().find(|other| other.characters == Characters::Utf8) {
+            return Err(CliError::usage(format!(
+                "the samples contradict each other in their encoding: {} is UTF-8, and {} is not at byte {at} ({word:?})",
+                other.name, sample.name
+            ))
+            .with_hint("a contract declares one encoding: give the samples of one sender only"));
+        }
+        if !self.native && sample.content.format() == Format::Json {
+            return Err(CliError::usage(format!("{} is not UTF-8 at byte {at} ({word:?})", sample.name))
+                .with_hint(
+                    "what comes in an envelope must be; say --native if the vendor sends it as it is",
+                ));
+        }
+        Ok(format!(
+            "# Proposed, since byte {at} of {:?} is not UTF-8: so it says {word:?}. Ask the vendor: other encodings\n\
+             # have other characters there.\nencoding = {:?}\n",
+            sample.name,
+            PROPOSED.as_str()
+        ))
+    }
+
     /// Of the contract: from `[payload]` on what the format needs, and a sentence of the language.
     fn contract_parts(
         &self,
@@ -361,7 +459,13 @@ impl Plan {
             Language::AssemblyScript => "The mapper is in AssemblyScript: src/index.ts, with sdk-as.",
             Language::C => "The mapper is in C: src/*.c, with sdk-c.",
         };
-        (payload, about)
+        let text = match inferred.text.as_str() {
+            "" => String::new(),
+            lines => {
+                format!("\n# How the vendor writes, by the samples (docs/contracts.md).\n[text]\n{lines}")
+            }
+        };
+        (payload + &text, about)
     }
 
     /// Adds the bundle to the members of `mappers-wasm`.
@@ -392,6 +496,8 @@ struct Inferred<'p> {
     types: Types,
     shape: Shape,
     suggestion: Suggestion,
+    /// The lines of `[text]`.
+    text: String,
 }
 
 impl<'p> Inferred<'p> {
@@ -403,15 +509,30 @@ impl<'p> Inferred<'p> {
         let mut shape = Shape::default();
         for sample in &plan.samples {
             match &sample.content {
-                Content::Json(value) => shape.add(value),
-                Content::Csv(lines) => lines.iter().for_each(|line| shape.add(line)),
+                Content::Json(value) => shape.add(value, &sample.name),
+                Content::Csv(lines) => {
+                    for (line, value) in lines {
+                        shape.add(value, &format!("line {line} of {}", sample.name));
+                    }
+                }
                 Content::X12(_) => {}
             }
         }
-        let mut inferred = Self { plan, root, types, shape, suggestion: Suggestion::default() };
+        let suggestion = Suggestion::default();
+        let mut inferred = Self { plan, root, types, shape, suggestion, text: plan.encoding()? };
         inferred.suggestion = match plan.samples.first().map(|sample| &sample.content) {
             Some(Content::X12(_)) => plan.x12_suggestion(),
-            _ => suggest(&inferred.shape, inferred.fields(), &canonical),
+            _ => {
+                // By names first: what is an identifier says nothing of how numbers are written.
+                let first = suggest(&inferred.shape, inferred.fields(), &canonical);
+                let conventions = Conventions::of(&inferred.shape, &first).map_err(|problem| {
+                    CliError::usage(problem)
+                        .with_hint("a contract declares one way: give the samples of one sender only")
+                })?;
+                inferred.shape.settle(&conventions.marks);
+                inferred.text.push_str(&conventions.lines());
+                suggest(&inferred.shape, inferred.fields(), &canonical)
+            }
         };
         Ok(inferred)
     }
@@ -543,7 +664,7 @@ mod tests {
         assert!(refused(b"a;b\n").contains("no other"));
         assert!(refused(b"a;A\n1;2\n").contains("\"A\" twice"));
         assert!(refused(b"a;b\n1;2\n3\n").contains("line 3: 1 fields, and 2 in the header"));
-        assert!(refused(b"a;b\n\xff;2\n").contains("line 2: not UTF-8"));
+        assert!(refused(b"a;b\n\x81;2\n").contains("neither UTF-8 nor windows-1252"));
         assert!(refused(b"ISA*00").contains("ISA: it is cut off"));
     }
 
@@ -557,8 +678,8 @@ mod tests {
             Some(Json::String(text)) => Some(text.clone()),
             _ => None,
         };
-        assert_eq!(text(&lines[0], "qty").as_deref(), Some("2"));
-        assert_eq!((text(&lines[1], "sku").as_deref(), text(&lines[1], "qty")), (Some("B"), None));
+        assert_eq!(text(&lines[0].1, "qty").as_deref(), Some("2"));
+        assert_eq!((text(&lines[1].1, "sku").as_deref(), text(&lines[1].1, "qty")), (Some("B"), None));
     }
 
     fn plan(folder: &Path, samples: &[(&str, &str)]) -> Plan {
@@ -590,6 +711,8 @@ mod tests {
         for (samples, format) in [
             (&[("s.json", r#"{"sku":"A"}"#)][..], Format::Json),
             (&[("s.csv", "sku,qty\nA,1\n")], Format::Csv),
+            (&[("s.csv", "sku;qty;at\nA;1.234,0;31.12.2026 14:05\n")], Format::Csv),
+            (&[("s.csv", "sku;qty;at\nA;1.234;03/04/2026\n")], Format::Csv),
             (&[("s.x12", &format!("{isa}ST*846*1~"))], Format::X12),
             (&[], Format::Json),
         ] {
@@ -747,6 +870,212 @@ mod tests {
         }
     }
 
+    fn text_of(samples: &[(&str, &str)]) -> Result<String, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let plan = plan(folder.path(), samples);
+        Inferred::of(&plan, inventory()).map(|inferred| inferred.text).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_the_samples_show_is_declared_and_what_they_leave_open_is_written_behind_a_hash() {
+        for (values, lines, absent) in [
+            // Nothing depends on a declaration.
+            (&[r#""12""#, r#""-3""#, "1.5", r#""2026-01-02""#][..], &[][..], &["="][..]),
+            (&[r#""2026-01-02T03:04:05Z""#, r#""A 1.234""#, "true"], &[], &["="]),
+            (&[r#""12,5""#], &["decimal = \",\"\n"], &["grouping", "# decimal"]),
+            (&[r#""12.50""#], &["decimal = \".\"\n"], &["grouping", "# decimal"]),
+            (&[r#""0.500""#], &["decimal = \".\"\n"], &["grouping"]),
+            (&[r#""1.234,56""#], &["\ndecimal = \",\"\n", "\ngrouping = \".\"\n", "\"1.234,56\" at /v"], &[]),
+            (&[r#""1.234.567""#], &["\ndecimal = \",\"\n", "\ngrouping = \".\"\n"], &[]),
+            (&[r#""1,234.5""#], &["\ndecimal = \".\"\n", "\ngrouping = \",\"\n"], &[]),
+            (&[r#""1 234,5""#], &["\ndecimal = \",\"\n", "\ngrouping = \" \"\n"], &[]),
+            (&[r#""12'500.00""#], &["\ndecimal = \".\"\n", "\ngrouping = \"'\"\n"], &[]),
+            // One value tells what another means.
+            (&[r#""1.234""#, r#""12,5""#], &["\ndecimal = \",\"\n", "\ngrouping = \".\"\n"], &["# decimal"]),
+            (&[r#""1.234""#, r#""12.5""#], &["\ndecimal = \".\"\n"], &["# decimal", "grouping"]),
+            (
+                &[r#""1.234""#],
+                &[
+                    "# decimal = \".\"  # \"1.234\" is 1.234\n",
+                    "# decimal = \",\"  # \"1.234\" is 1234\n# grouping = \".\"\n",
+                ],
+                &["\ndecimal"],
+            ),
+            (
+                &[r#""12,000""#],
+                &[
+                    "# decimal = \".\"  # \"12,000\" is 12000\n# grouping = \",\"\n",
+                    "# decimal = \",\"  # \"12,000\" is 12.000\n",
+                ],
+                &["\ndecimal"],
+            ),
+            (&[r#""31.12.2026""#], &["dates = \"dmy\"\n", "\"31.12.2026\" at /v"], &["# dates", "zone"]),
+            (&[r#""12/31/2026""#], &["dates = \"mdy\"\n"], &["# dates"]),
+            (&[r#""03/04/2026""#, r#""25/04/2026""#], &["dates = \"dmy\"\n"], &["# dates"]),
+            (
+                &[r#""03/04/2026""#],
+                &[
+                    "# dates = \"dmy\"  # \"03/04/2026\" is 2026-04-03\n",
+                    "# dates = \"mdy\"  # \"03/04/2026\" is 2026-03-04\n",
+                ],
+                &["\ndates"],
+            ),
+            (&[r#""31.12.2026 14:05""#], &["dates = \"dmy\"\n", "# zone = "], &["\nzone", "# dates"]),
+            (&[r#""2026-12-31 14:05""#], &["# zone = "], &["dates"]),
+        ] {
+            let samples: Vec<String> = values.iter().map(|value| format!(r#"{{"v":{value}}}"#)).collect();
+            let names: Vec<String> = (0..samples.len()).map(|at| format!("{at}.json")).collect();
+            let samples: Vec<(&str, &str)> =
+                names.iter().zip(&samples).map(|(name, text)| (name.as_str(), text.as_str())).collect();
+            let said = format!("\n{}", text_of(&samples).unwrap());
+            for line in lines {
+                assert!(said.contains(line), "{values:?}: {line} in\n{said}");
+            }
+            for line in absent {
+                assert!(!said.contains(line), "{values:?}: {line} not in\n{said}");
+            }
+            let text: toml::Table = toml::from_str(&said).unwrap();
+            assert!(
+                text.keys().all(|key| ["decimal", "grouping", "dates"].contains(&key.as_str())),
+                "{said}"
+            );
+        }
+        // What an identifier looks like, a version or a telephone number, says nothing.
+        let said = text_of(&[("a.json", r#"{"sku":"12,5","version":"1.2","phone":"555 123","qty":"1"}"#)]);
+        assert_eq!(said.as_deref(), Ok(""));
+    }
+
+    #[test]
+    fn samples_that_contradict_each_other_are_refused_with_both_values_and_where_they_are() {
+        for (one, other, what) in [
+            (r#""12,5""#, r#""12.50""#, "numbers"),
+            (r#""1.234,5""#, r#""1,234.5""#, "numbers"),
+            (r#""1.234,5""#, r#""1 234,5""#, "numbers"),
+            (r#""31.12.2026""#, r#""12/31/2026""#, "dates"),
+        ] {
+            let samples = [format!(r#"{{"a":{one}}}"#), format!(r#"{{"b":[{other}]}}"#)];
+            let said = text_of(&[("x.json", &samples[0]), ("y.json", &samples[1])]).unwrap_err();
+            for part in [one, other, what, "at /a of x.json", "at /b/* of y.json"] {
+                assert!(said.contains(part), "{part} in {said}");
+            }
+        }
+        let said = text_of(&[("s.csv", "sku;price\nA;12,5\nB;12.50\n")]).unwrap_err();
+        assert!(said.contains("line 2 of s.csv") && said.contains("line 3 of s.csv"), "{said}");
+        // Each two go together, and the three do not.
+        let said = text_of(&[("s.json", r#"{"a":["1.234","1,234"],"qty":"1 234"}"#)]).unwrap_err();
+        assert!(["1.234", "1,234", "1 234"].iter().all(|value| said.contains(value)), "{said}");
+    }
+
+    fn read(name: &str, bytes: &[u8]) -> Sample {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(name), bytes).unwrap();
+        Sample::read(&folder.path().join(name)).unwrap()
+    }
+
+    #[test]
+    fn another_encoding_is_proposed_with_the_word_that_it_gives() {
+        let folder = tempfile::tempdir().unwrap();
+        let of = |samples: Vec<Sample>, native: bool| {
+            let plan = Plan { samples, native, ..plan(folder.path(), &[]) };
+            Inferred::of(&plan, inventory()).map(|it| it.text).map_err(|error| error.to_string())
+        };
+        let latin = read("l.csv", b"sku;titel\nA;Gr\xf6\xdfe\n");
+        let said = of(vec![latin.clone()], false).unwrap();
+        assert!(said.contains("encoding = \"windows-1252\"\n"), "{said}");
+        assert!(said.contains("byte 14 of \"l.csv\"") && said.contains("Größe"), "{said}");
+        assert!(latin.payload.contains(&0xf6), "the fixture has the bytes as they were sent");
+        let utf8 = read("u.csv", "sku;titel\nA;Größe\n".as_bytes());
+        let said = of(vec![utf8, latin], false).unwrap_err();
+        assert!(said.contains("u.csv is UTF-8") && said.contains("l.csv is not at byte 14"), "{said}");
+        let wide = Encoding::Utf16.bytes("sku;titel\nA;Größe\n").unwrap();
+        let said = of(vec![read("w.csv", &wide)], false).unwrap();
+        assert!(said.contains("byte order mark of utf-16le") && !said.contains("encoding ="), "{said}");
+        let json = read("j.json", b"{\"titel\":\"Gr\xf6\xdfe\"}");
+        assert!(of(vec![json.clone()], true).unwrap().contains("windows-1252"));
+        assert!(of(vec![json], false).unwrap_err().contains("is not UTF-8 at byte 12"));
+    }
+
+    #[test]
+    fn numbers_and_times_in_texts_are_read_as_declared_in_every_language() {
+        let local = r#"{"sku":"A","site":"R","qty":"1.234","available":"-2","on_order":3,"updated_at":"31.12.2026 14:05"}"#;
+        let seconds = r#"{"sku":"A","site":"R","qty":1,"updated_at":1768053802}"#;
+        let milliseconds = r#"{"sku":"A","site":"R","qty":1,"rows":1768053802,"updated_at":"1768053802500"}"#;
+        let offset = r#"{"sku":"A","site":"R","qty":1,"updated_at":"2026-01-02T03:04:05Z"}"#;
+        for (sample, rust, script, c) in [
+            (
+                local,
+                &[
+                    "meta.text.level(&message.qty, || \"/qty\".to_owned())?",
+                    "meta.text.whole(&message.available, ",
+                    "quantity::not_negative(message.on_order.get(), ",
+                    "meta.text.time(&at, || \"/updated_at\".to_owned())?",
+                ][..],
+                &[
+                    "localLevel(meta, message, \"qty\")",
+                    "localWhole(meta, message, \"available\")",
+                    " level(message, \"on_order\")",
+                    "localTime(meta, message, \"updated_at\")",
+                    "level, localLevel, localTime, localWhole, ",
+                ][..],
+                &[
+                    "sm_local_level(meta, message, \"qty\", &data",
+                    "sm_local_whole(meta, message, \"available\", &data",
+                    "!sm_level(message, \"on_order\", &data",
+                    "sm_local_time(meta, message, \"updated_at\", &at)",
+                ][..],
+            ),
+            (
+                seconds,
+                &["time::epoch_seconds(&at, || "],
+                &["epochSeconds(message, \"updated_at\")"],
+                &["sm_epoch_seconds(message, \"updated_at\", &at)"],
+            ),
+            (
+                milliseconds,
+                &["time::epoch_millis(&at, || "],
+                &["epochMillis(message, \"updated_at\")"],
+                &["sm_epoch_millis(message, \"updated_at\", &at)"],
+            ),
+            (
+                offset,
+                &["time::utc(&at, \"/updated_at\")?"],
+                &["utc(message, \"updated_at\")"],
+                &["sm_utc(message, \"updated_at\", &at)"],
+            ),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let plan = plan(folder.path(), &[("s.json", sample)]);
+            let inferred = Inferred::of(&plan, inventory()).unwrap();
+            let made = [
+                (inferred.rust_json(), rust),
+                (inferred.assembly_script_json(), script),
+                (inferred.c_json(), c),
+            ];
+            for (text, lines) in made {
+                for line in lines {
+                    assert!(text.contains(line), "{line} in\n{text}");
+                }
+            }
+        }
+        // Neither ten digits nor thirteen, or not always: no count since 1970.
+        let folder = tempfile::tempdir().unwrap();
+        let none = plan(folder.path(), &[("s.json", r#"[{"updated_at":1768053802},{"updated_at":12}]"#)]);
+        assert_eq!(Inferred::of(&none, inventory()).unwrap().suggestion.occurred_at, None);
+        let csv = plan(
+            folder.path(),
+            &[("s.csv", "sku;site;qty;updated_at\nA;R;12.000;31.12.2026 14:05\nB;R;7;01.02.2026 8:00\n")],
+        );
+        let text = Inferred::of(&csv, inventory()).unwrap().rust_csv();
+        for line in [
+            "meta.text.level(&record.required(columns.quantity_on_hand, \"qty\")?, ",
+            "meta.text.time(&at, || record.path(\"updated_at\"))?",
+            "fn event<'a>(meta: &Meta<'_>, columns",
+            "event(meta, &columns",
+        ] {
+            assert!(text.contains(line), "{line} in\n{text}");
+        }
+    }
+
     #[test]
     fn a_column_that_is_sometimes_empty_may_be_missing() {
         let folder = tempfile::tempdir().unwrap();
@@ -758,7 +1087,7 @@ mod tests {
         for line in [
             "quantity_reserved: reader.column(\"reserved\"),",
             "quantity_on_hand: reader.required(\"on_hand\")?,",
-            "quantity_available: Some(quantity::whole(",
+            "quantity_available: Some(meta.text.whole(",
             "//! | `reserved` | whole numbers, sometimes none | `quantityReserved` |",
         ] {
             assert!(text.contains(line), "{line} in\n{text}");

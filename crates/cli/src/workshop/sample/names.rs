@@ -157,6 +157,11 @@ pub(super) const TIMES: &[&str] = &[
 /// Names that say nothing without what they belong to.
 const GENERIC: &[&str] = &["id", "code", "number", "no", "value", "key", "amount", "ref", "nr", "nummer"];
 
+/// Whether one of the words of a name is one of these.
+pub(super) fn has_word(name: &str, wanted: &[&str]) -> bool {
+    words(name).iter().any(|word| wanted.contains(&word.as_str()))
+}
+
 /// Least score at which a member is taken for another.
 pub(super) const SCORE_MIN: u32 = 60;
 

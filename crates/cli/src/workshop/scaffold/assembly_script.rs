@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::super::sample::Match;
+use super::super::sample::{Match, Time};
 use super::super::typegen::{Type, script_ident};
 use super::Inferred;
 use super::reads::{Level, List, Read};
@@ -44,8 +44,23 @@ impl Inferred<'_> {
         }
         self.event(&mut body, &indent);
         body.push_str(&shut);
-        const IMPORTS: &[&str] =
-            &["Json", "Kind", "Text", "level", "parse", "refusal", "refuse", "run", "utc", "whole"];
+        const IMPORTS: &[&str] = &[
+            "Json",
+            "Kind",
+            "Text",
+            "epochMillis",
+            "epochSeconds",
+            "level",
+            "localLevel",
+            "localTime",
+            "localWhole",
+            "parse",
+            "refusal",
+            "refuse",
+            "run",
+            "utc",
+            "whole",
+        ];
         let used = |name: &str| {
             matches!(name, "Json" | "Text" | "parse" | "run")
                 || ["(", ".", " "].iter().any(|behind| body.contains(&format!("{name}{behind}")))
@@ -139,11 +154,17 @@ fn written(out: &mut String, indent: &str, read: &Read<'_>) {
             "{indent}const {into} = {from}.need({}, Kind.Object);\n{indent}if (!{into}) return false;",
             literal(name)
         ),
-        Read::Time { from, name, guarded } => {
+        Read::Time { from, name, guarded, said } => {
+            let read = match said {
+                Some(Time::Local) => "localTime(meta, ",
+                Some(Time::Seconds) => "epochSeconds(",
+                Some(Time::Milliseconds) => "epochMillis(",
+                Some(Time::Offset) | None => "utc(",
+            };
             let there = if *guarded { format!("{from} && ") } else { String::new() };
             writeln!(
                 out,
-                "{indent}const at = {there}{from}.has({0}) ? utc({from}, {0}) : utc(meta, \"occurredAt\");\n{indent}if (!at) return false;",
+                "{indent}const at = {there}{from}.has({0}) ? {read}{from}, {0}) : utc(meta, \"occurredAt\");\n{indent}if (!at) return false;",
                 literal(name)
             )
         }
@@ -170,8 +191,15 @@ fn member(
     let chars_max = field.chars_max();
     match &field.kind {
         Type::Integer => {
-            let read = if field.minimum.is_some_and(|least| least >= 0) { "level" } else { "whole" };
-            let value = format!("{read}({from}, {name})");
+            let least = field.minimum.is_some_and(|least| least >= 0);
+            let read = match (leaf.is_integer(), least) {
+                (true, true) => "level(",
+                (true, false) => "whole(",
+                // As `[text]` of the contract declares.
+                (false, true) => "localLevel(meta, ",
+                (false, false) => "localWhole(meta, ",
+            };
+            let value = format!("{read}{from}, {name})");
             let value = if sometimes { format!("{there} ? {value} : ABSENT") } else { value };
             writeln!(out, "{indent}const {own} = {value};\n{indent}if (refusal != null) return false;")
         }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::super::sample::Match;
+use super::super::sample::{Match, Time};
 use super::super::typegen::{Type, c_ident};
 use super::Inferred;
 use super::reads::{Level, List, Read};
@@ -106,12 +106,19 @@ fn written(out: &mut String, indent: &str, data: &str, read: &Read<'_>) {
             "{indent}const sm_json *{into};\n{indent}if (!sm_need({from}, {}, SM_OBJECT, &{into})) return false;",
             literal(name)
         ),
-        Read::Time { from, name, .. } => writeln!(
-            out,
-            "{indent}bool says_when = sm_has({from}, {0});\n{indent}if (!sm_utc(says_when ? {from} : meta, says_when ? {0} : \
-             \"occurredAt\", &at)) return false;",
-            literal(name)
-        ),
+        Read::Time { from, name, said, .. } => {
+            let read = match said {
+                Some(Time::Local) => "sm_local_time(meta, ",
+                Some(Time::Seconds) => "sm_epoch_seconds(",
+                Some(Time::Milliseconds) => "sm_epoch_millis(",
+                Some(Time::Offset) | None => "sm_utc(",
+            };
+            writeln!(
+                out,
+                "{indent}if (!(sm_has({from}, {0}) ? {read}{from}, {0}, &at) : sm_utc(meta, \"occurredAt\", &at))) return false;",
+                literal(name)
+            )
+        }
         Read::Member { from, name, one, .. } => member(out, indent, data, (from, &literal(name)), one),
     };
 }
@@ -132,8 +139,15 @@ fn member(
     let chars_max = field.chars_max();
     let read = match &field.kind {
         Type::Integer => {
-            let read = if field.minimum.is_some_and(|least| least >= 0) { "sm_level" } else { "sm_whole" };
-            format!("if (!{read}({from}, {name}, &{own})) return false;{has}")
+            let least = field.minimum.is_some_and(|least| least >= 0);
+            let read = match (leaf.is_integer(), least) {
+                (true, true) => "sm_level(",
+                (true, false) => "sm_whole(",
+                // As `[text]` of the contract declares.
+                (false, true) => "sm_local_level(meta, ",
+                (false, false) => "sm_local_whole(meta, ",
+            };
+            format!("if (!{read}{from}, {name}, &{own})) return false;{has}")
         }
         Type::Boolean => {
             let value = c_ident(&format!("{} value", field.name));

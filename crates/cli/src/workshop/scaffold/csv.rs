@@ -2,25 +2,28 @@
 
 use std::fmt::Write as _;
 
-use super::super::sample::{Leaf, Match, Step};
+use super::super::sample::{Leaf, Match, Step, Time};
 use super::super::typegen::{Type, ident};
 use super::Inferred;
-use super::rust::MISSING;
+use super::rust::{MISSING, time_reader};
 
 impl Inferred<'_> {
     /// `src/lib.rs`.
     pub(super) fn rust_csv(&self) -> String {
         let Self { root, suggestion, .. } = self;
         let life = if self.types.borrows(&Type::Struct((*root).to_owned())) { "<'a>" } else { "" };
-        let numbers = suggestion.matches.iter().any(|one| one.field.kind == Type::Integer);
-        let quantity = if numbers { "quantity, " } else { "" };
+        let local = |leaf: &Leaf| leaf.time() == Some(Time::Local);
+        let told = suggestion.matches.iter().any(|one| one.field.kind == Type::Integer)
+            || suggestion.occurred_at.as_ref().is_some_and(local);
+        // What the contract declares, if something is read by it.
+        let (meta, given) = if told { ("meta: &Meta<'_>, ", "meta, ") } else { ("", "") };
         let mut out = self.about("//!", ": one event for every line of a CSV file");
         out.push_str(&self.columns_table());
         let _ = write!(
             out,
             "\npub mod canonical;\n\nuse canonical::{{EVENT_TYPE, {root}, SCHEMA_VERSION}};\n\
              use mapper_sdk::csv::{{Column, Reader, Record}};\n\
-             use mapper_sdk::{{CanonicalEvent, MapError, Mapped, Meta, {quantity}time}};\n\n\
+             use mapper_sdk::{{CanonicalEvent, MapError, Mapped, Meta, time}};\n\n\
              /// Most lines of a file: the host takes this many events from one message.\n\
              pub const LINES_MAX: usize = 1_000;\n\nstruct Columns {{\n"
         );
@@ -52,16 +55,23 @@ impl Inferred<'_> {
              while let Some(record) = reader.next_record()? {{\n        if events.len() == LINES_MAX {{\n            \
              let why = format!(\"line {{}}: a file has at most {{LINES_MAX}} lines; send the rest in another\", record.line);\n            \
              return Err(MapError::new(\"lines_too_many\", format!(\"/{{}}\", record.line), why));\n        }}\n        \
-             events.push(event(&columns, &record, &received_at)?);\n    }}\n    if events.is_empty() {{\n        \
+             events.push(event({given}&columns, &record, &received_at)?);\n    }}\n    if events.is_empty() {{\n        \
              return Err(MapError::new(\"lines_missing\", \"\", \"the file has a header and no line\"));\n    }}\n    Ok(events)\n}}\n\n\
-             fn event<'a>(columns: &Columns, record: &Record<'a>, received_at: &str) -> Result<CanonicalEvent<{root}{life}>, MapError> {{\n"
+             fn event<'a>({meta}columns: &Columns, record: &Record<'a>, received_at: &str) -> Result<CanonicalEvent<{root}{life}>, MapError> {{\n"
         );
         let occurred_at = match &suggestion.occurred_at {
             None => "received_at.to_owned()".to_owned(),
-            Some(leaf) => format!(
-                "match record.get(columns.occurred_at) {{ Some(at) => time::utc(&at, &record.path({}))?, None => received_at.to_owned() }}",
-                column(leaf)
-            ),
+            Some(leaf) => {
+                let place = match leaf.time() {
+                    Some(Time::Offset) | None => "&",
+                    Some(Time::Local | Time::Seconds | Time::Milliseconds) => "|| ",
+                };
+                format!(
+                    "match record.get(columns.occurred_at) {{ Some(at) => {}(&at, {place}record.path({}))?, None => received_at.to_owned() }}",
+                    time_reader(leaf),
+                    column(leaf)
+                )
+            }
         };
         let _ = write!(
             out,
@@ -131,12 +141,12 @@ fn value(Match { field, leaf, .. }: &Match) -> String {
     };
     let number = if field.minimum.is_some_and(|least| least >= 0) { "level" } else { "whole" };
     match (&field.kind, field.required, leaf.is_optional()) {
-        (Type::Integer, true, _) => format!("quantity::{number}(&{}, || record.path({name}))?", must(&own)),
+        (Type::Integer, true, _) => format!("meta.text.{number}(&{}, || record.path({name}))?", must(&own)),
         (Type::Integer, false, true) => format!(
-            "record.get(columns.{own}).map(|text| quantity::{number}(&text, || record.path({name}))).transpose()?"
+            "record.get(columns.{own}).map(|text| meta.text.{number}(&text, || record.path({name}))).transpose()?"
         ),
         (Type::Integer, false, false) => {
-            format!("Some(quantity::{number}(&{}, || record.path({name}))?)", must(&own))
+            format!("Some(meta.text.{number}(&{}, || record.path({name}))?)", must(&own))
         }
         (_, true, _) => must(&own),
         (_, false, _) => format!("record.get(columns.{own})"),

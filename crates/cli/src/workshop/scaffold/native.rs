@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use sluice_core::id::EventType;
 use sluice_core::json::Json;
 
-use super::super::sample::{Leaf, leaves};
+use super::super::sample::{Leaf, Time, leaves};
 use super::super::typegen::words;
 use super::{Content, Inferred, Sample};
 
@@ -84,8 +84,10 @@ impl Inferred<'_> {
                 "# No member is plainly the event's id, so the same message is the same event.\nexternalEventId = {{ digest = true }}"
             ),
         };
-        let at =
-            self.suggestion.occurred_at.as_ref().filter(|leaf| leaf.item_at() == 0 && !leaf.is_optional());
+        // Acceptance reads a local time only with its zone, which no sample says.
+        let sure =
+            |leaf: &&Leaf| leaf.item_at() == 0 && !leaf.is_optional() && leaf.time() != Some(Time::Local);
+        let at = self.suggestion.occurred_at.as_ref().filter(sure);
         let _ = match at {
             Some(leaf) => writeln!(out, "occurredAt = {{ pointer = {} }}", quoted(&leaf.pointer())),
             None => writeln!(out, "occurredAt = {{ received = true }}"),

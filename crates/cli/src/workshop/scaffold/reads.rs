@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::super::sample::{Leaf, Match, Step, pointer};
+use super::super::sample::{Leaf, Match, Step, Time, pointer};
 use super::Inferred;
 
 /// One reading. `from` is the variable of the object that the member is of, which may be null if `guarded`.
@@ -26,7 +26,7 @@ pub(super) enum Read<'i> {
     /// A canonical member.
     Member { from: String, name: &'i str, one: &'i Match, guarded: bool },
     /// When it happened.
-    Time { from: String, name: &'i str, guarded: bool },
+    Time { from: String, name: &'i str, guarded: bool, said: Option<Time> },
 }
 
 /// An array whose items are gone through.
@@ -86,7 +86,7 @@ impl Inferred<'_> {
             builder.leaf(&one.leaf, |from, name, guarded| Read::Member { from, name, one, guarded });
         }
         if let Some(leaf) = &suggestion.occurred_at {
-            builder.leaf(leaf, |from, name, guarded| Read::Time { from, name, guarded });
+            builder.leaf(leaf, |from, name, guarded| Read::Time { from, name, guarded, said: leaf.time() });
         }
         builder.levels
     }

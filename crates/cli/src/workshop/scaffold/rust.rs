@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::super::sample::{Leaf, Match, Step, Suggestion, pointer};
+use super::super::sample::{Leaf, Match, Step, Suggestion, Time, pointer};
 use super::super::typegen::{Field, Type, ident, pascal};
 use super::Inferred;
 
@@ -281,13 +281,19 @@ impl<'s> Typed<'s> {
         match &field.kind {
             Type::Integer => {
                 // What is an integer by the payload's schema is read as one; else it may be decimal text.
-                let (exact, digits) = match (leaf.is_integer(), field.minimum) {
-                    (true, Some(0..)) => ("quantity::not_negative", "get()"),
-                    (true, _) => ("quantity::in_range", "get()"),
-                    (false, Some(0..)) => ("quantity::level", "as_str()"),
-                    (false, _) => ("quantity::whole", "as_str()"),
+                let least = matches!(field.minimum, Some(0..));
+                let exact = match (leaf.is_integer(), least) {
+                    (true, true) => "quantity::not_negative",
+                    (true, false) => "quantity::in_range",
+                    // As `[text]` of the contract declares.
+                    (false, true) => "meta.text.level",
+                    (false, false) => "meta.text.whole",
                 };
-                let read = |number: &str| format!("{exact}({number}.{digits}, || {place})");
+                let read = |number: &str| match (leaf.is_integer(), number == access && !optional) {
+                    (true, _) => format!("{exact}({number}.get(), || {place})"),
+                    (false, true) => format!("{exact}(&{number}, || {place})"),
+                    (false, false) => format!("{exact}({number}, || {place})"),
+                };
                 if field.required {
                     return format!("{}?", read(&if optional { needed() } else { access.clone() }));
                 }
@@ -414,16 +420,20 @@ impl Inferred<'_> {
             None => "time::utc(&meta.occurred_at, \"\")?".to_owned(),
             Some(leaf) => {
                 let (access, optional) = typed.access(&leaf.path);
-                let place = match typed.place(&leaf.path) {
-                    (text, true) => format!("&format!({text:?})"),
-                    (text, false) => format!("{text:?}"),
+                let place = match (leaf.time(), typed.place(&leaf.path)) {
+                    (Some(Time::Local | Time::Seconds | Time::Milliseconds), _) => {
+                        format!("|| {}", typed.place_owned(&leaf.path))
+                    }
+                    (_, (text, true)) => format!("&format!({text:?})"),
+                    (_, (text, false)) => format!("{text:?}"),
                 };
+                let reader = time_reader(leaf);
                 let known = match optional {
                     true => format!("{access}.and_then(|at| at.known({TIME_CHARS_MAX}))"),
                     false => format!("{access}.known({TIME_CHARS_MAX})"),
                 };
                 format!(
-                    "match {known} {{ Some(at) => time::utc(&at, {place})?, None => time::utc(&meta.occurred_at, \"\")? }}"
+                    "match {known} {{ Some(at) => {reader}(&at, {place})?, None => time::utc(&meta.occurred_at, \"\")? }}"
                 )
             }
         };
@@ -448,6 +458,16 @@ impl Inferred<'_> {
             false => event.push_str("},\nnotes: Vec::new(),\n}"),
         }
         event
+    }
+}
+
+/// The function that reads when it happened.
+pub(super) fn time_reader(leaf: &Leaf) -> &'static str {
+    match leaf.time() {
+        Some(Time::Local) => "meta.text.time",
+        Some(Time::Seconds) => "time::epoch_seconds",
+        Some(Time::Milliseconds) => "time::epoch_millis",
+        Some(Time::Offset) | None => "time::utc",
     }
 }
 
