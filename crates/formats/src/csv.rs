@@ -1,7 +1,8 @@
 //! CSV as vendors send it: RFC 4180, and what Excel and hand-written exporters make of it.
 //!
-//! - The separator (comma, semicolon, tab or bar) is the one that the header has most often. A line ends with CR LF, LF or CR. A
-//!   byte order mark is skipped.
+//! - The separator (comma, semicolon, tab or bar) is the one that the header has most often. Where the
+//!   first line is Excel's `sep=;`, it is the one that this line names, and the header is behind it. A
+//!   line ends with CR LF, LF or CR. A byte order mark is skipped.
 //! - A row whose every field is blank says nothing and is no record: Excel leaves `,,,` where somebody cleared a row.
 //! - A field is quoted when its first character that is no blank is a quote; blanks around the quotes are no part of it.
 //!   RFC 4180 allows quotes nowhere else (section 2, rules 5 to 7), and other readers disagree on what they mean there. So a
@@ -58,8 +59,26 @@ pub struct Cut<'a> {
 #[must_use]
 pub fn cut(text: &str) -> Cut<'_> {
     let at = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
-    let first = text[at..].split(['\n', '\r']).find(|line| !line.trim().is_empty());
-    Cut { text, at, line: 1, separator: separator(first.unwrap_or_default()) }
+    let first = text[at..].split(['\n', '\r']).find(|line| !line.trim().is_empty()).unwrap_or_default();
+    let mut cut = Cut { text, at, line: 1, separator: separator(first) };
+    if let Some(stated) = stated_separator(first) {
+        while cut.line_break() {}
+        // Blank lines before it were no records either.
+        cut.at += text[cut.at..].find(first).unwrap_or_default() + first.len();
+        cut.line_break();
+        cut.separator = stated;
+    }
+    cut
+}
+
+/// The separator that a line `sep=;` names, in quotes or not, for Excel's own eyes. Such a line is no
+/// header: it has no other column.
+fn stated_separator(line: &str) -> Option<u8> {
+    let line = line.trim_matches(' ');
+    let line = line.strip_prefix('"').and_then(|line| line.strip_suffix('"')).unwrap_or(line);
+    let (name, stated) = line.split_at_checked("sep=".len())?;
+    let stated = <[u8; 1]>::try_from(stated.as_bytes()).ok()?[0];
+    (name.eq_ignore_ascii_case("sep=") && b"|\t;,".contains(&stated)).then_some(stated)
 }
 
 /// The separator of a header: the one of the four that is in it most often, outside of quotes; the comma when none is.
@@ -244,6 +263,8 @@ impl<'a> Record<'a> {
 pub struct Reader<'a> {
     rows: Cut<'a>,
     header: Vec<Cow<'a, str>>,
+    /// The line that the header begins on.
+    header_line: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -262,7 +283,7 @@ impl<'a> Reader<'a> {
         };
         let line = header.line;
         let header = readable(header)?.cells.into_iter().map(|cell| trimmed(cell.text)).collect();
-        let reader = Self { rows, header };
+        let reader = Self { rows, header, header_line: line };
         for (at, name) in reader.header.iter().enumerate() {
             if !name.is_empty() && reader.header[..at].iter().any(|other| other.eq_ignore_ascii_case(name)) {
                 return Err(Refusal::new(
@@ -299,7 +320,9 @@ impl<'a> Reader<'a> {
     pub fn required(&self, name: &str) -> Result<Column, Refusal> {
         self.column(name).ok_or_else(|| {
             let found = self.header.join(", ");
-            Refusal::new("csv_column_missing", "/1", format!("line 1: no column {name:?} in {found}"))
+            let line = self.header_line;
+            let why = format!("line {line}: no column {name:?} in {found}");
+            Refusal::new("csv_column_missing", format!("/{line}"), why)
         })
     }
 
@@ -375,6 +398,28 @@ mod tests {
         let rows = rows(&text.replace(";\n", "")).unwrap();
         assert_eq!(rows.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [4, 9]);
         assert_eq!(Reader::new(b";;;\r\n;;;\r\n").expect_err("no header").code(), "csv_empty");
+    }
+
+    #[test]
+    fn the_line_that_names_the_separator_is_no_header() {
+        let expected = vec![(3, vec!["A-1".to_owned(), "1,5".to_owned()])];
+        for text in [
+            "sep=;\r\nsku;level\r\nA-1;1,5\r\n",
+            "\u{feff}SEP=;\nsku;level\nA-1;1,5\n",
+            "\"sep=;\"\rsku;level\rA-1;1,5\r",
+            "sep=\t\nsku\tlevel\nA-1\t1,5\n",
+        ] {
+            assert_eq!(rows(text).unwrap(), expected, "{text:?}");
+        }
+        // The header's own count does not hold against what the first line says.
+        let one = rows("sep=;\na,b;c\n1,2;3\n").unwrap();
+        assert_eq!(one, [(3, vec!["1,2".to_owned(), "3".to_owned()])]);
+        let later = rows("\n\nsep=,\na,b\n1,2\n").unwrap();
+        assert_eq!(later, [(5, vec!["1".to_owned(), "2".to_owned()])]);
+        // A column of that name, another character, and no header at all.
+        assert_eq!(rows("sep=,b\n1,2\n").unwrap().len(), 1);
+        assert_eq!(Reader::new(b"sep=x\n1\n").unwrap().names(), ["sep=x"]);
+        assert_eq!(Reader::new(b"sep=;").expect_err("no header").code(), "csv_empty");
     }
 
     #[test]

@@ -1,3 +1,5 @@
+//! Tests of the X12 reader: heads, places, strict reading, any bytes.
+
 #![expect(clippy::unwrap_used, reason = "a test's own constants")]
 
 use proptest::prelude::*;
