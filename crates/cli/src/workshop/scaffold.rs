@@ -1008,7 +1008,7 @@ mod tests {
                     "meta.text.level(&message.qty, || \"/qty\".to_owned())?",
                     "meta.text.whole(&message.available, ",
                     "quantity::not_negative(message.on_order.get(), ",
-                    "meta.text.time(&at, || \"/updated_at\".to_owned())?",
+                    "meta.text.time(&said, || \"/updated_at\".to_owned())?",
                 ][..],
                 &[
                     "localLevel(meta, message, \"qty\")",
@@ -1026,19 +1026,19 @@ mod tests {
             ),
             (
                 seconds,
-                &["time::epoch_seconds(&at, || "],
+                &["time::epoch_seconds(&said, || "],
                 &["epochSeconds(message, \"updated_at\")"],
                 &["sm_epoch_seconds(message, \"updated_at\", &at)"],
             ),
             (
                 milliseconds,
-                &["time::epoch_millis(&at, || "],
+                &["time::epoch_millis(&said, || "],
                 &["epochMillis(message, \"updated_at\")"],
                 &["sm_epoch_millis(message, \"updated_at\", &at)"],
             ),
             (
                 offset,
-                &["time::utc(&at, \"/updated_at\")?"],
+                &["time::utc(&said, \"/updated_at\")?"],
                 &["utc(message, \"updated_at\")"],
                 &["sm_utc(message, \"updated_at\", &at)"],
             ),
@@ -1057,6 +1057,13 @@ mod tests {
                 }
             }
         }
+        // The place of an item's time has the item's index.
+        let folder = tempfile::tempdir().unwrap();
+        let sample = r#"{"items":[{"sku":"A","site":"R","qty":1,"updated_at":1768053802}]}"#;
+        let text =
+            Inferred::of(&plan(folder.path(), &[("s.json", sample)]), inventory()).unwrap().rust_json();
+        let line = "Some(said) => time::epoch_seconds(&said, || format!(\"/items/{at}/updated_at\"))?";
+        assert!(text.contains(line), "{line} in\n{text}");
         // Neither ten digits nor thirteen, or not always: no count since 1970.
         let folder = tempfile::tempdir().unwrap();
         let none = plan(folder.path(), &[("s.json", r#"[{"updated_at":1768053802},{"updated_at":12}]"#)]);

@@ -433,7 +433,7 @@ impl Inferred<'_> {
                     false => format!("{access}.known({TIME_CHARS_MAX})"),
                 };
                 format!(
-                    "match {known} {{ Some(at) => {reader}(&at, {place})?, None => time::utc(&meta.occurred_at, \"\")? }}"
+                    "match {known} {{ Some(said) => {reader}(&said, {place})?, None => time::utc(&meta.occurred_at, \"\")? }}"
                 )
             }
         };
