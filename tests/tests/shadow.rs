@@ -44,8 +44,12 @@ fn forward(mut client: TcpStream, mut server: TcpStream, notes: &Seen) {
                 notes.lock().expect("notes").insert(line.split(' ').next().unwrap_or_default().to_owned());
             }
         }
-        // A line may be cut in two: the last bytes are looked at again.
-        held.drain(..held.len().saturating_sub(4_096));
+        // A line may be cut in two: the last lines are looked at again, from the beginning of one.
+        let cut = held.len().saturating_sub(4_096);
+        let line = held[cut..].iter().position(|byte| *byte == b'\n').map_or(cut, |at| cut + at + 1);
+        if cut > 0 {
+            held.drain(..line);
+        }
         if server.write_all(&buffer[..read]).is_err() {
             break;
         }
