@@ -16,7 +16,7 @@ use std::sync::Arc;
 use sluice_core::bundle::ActiveMapper;
 use sluice_core::canonical::count;
 use sluice_core::contract::{
-    Format, Idempotency, NativePath, OtherEventType, Otherwise, Signature, Validate,
+    Contract, Format, Idempotency, NativePath, OtherEventType, Otherwise, Signature, Validate,
 };
 use sluice_core::digest::Sha256Hex;
 use sluice_core::envelope::{Envelope, Refusal};
@@ -191,6 +191,22 @@ async fn envelope(deps: &Deps, request: &Request, seen: &mut Seen) -> Result<Dec
         let fault = FieldFault { pointer: "/eventType".into(), code: "unknown".into(), message };
         Problem::new(Kind::EventTypeUnknown, detail).with_errors(vec![fault])
     };
+    if active.is_none() && profile.keeps_unknown(Form::Envelope) {
+        seen.event_type = Some(envelope.event_type.clone());
+        let message = Message {
+            external_event_id: envelope.external_event_id,
+            schema_version: envelope.schema_version.unwrap_or_else(SchemaVersion::unstated),
+            occurred_at: Some(envelope.occurred_at),
+            payload_sha256: envelope.payload_sha256,
+            message_sha256: None,
+            form: Form::Envelope,
+            delivery_id: None,
+            refusal: None,
+        };
+        let terms = Terms::uncovered(&envelope.vendor_id, &envelope.event_type);
+        let received = Received { request, body: &body, media_type: &media_type };
+        return decide(deps, &received, terms, message, seen).await;
+    }
     let Some(active) = active else {
         let message = format!("{} has no contract for {:?}", envelope.vendor_id, envelope.event_type);
         let detail = "no contract covers this event type: check its spelling, or ask for it to be onboarded";
@@ -232,7 +248,8 @@ async fn envelope(deps: &Deps, request: &Request, seen: &mut Seen) -> Result<Dec
         delivery_id: None,
         refusal: None,
     };
-    decide(deps, &Received { request, body: &body, media_type: &media_type }, &active, message, seen).await
+    let terms = Terms::of(contract);
+    decide(deps, &Received { request, body: &body, media_type: &media_type }, terms, message, seen).await
 }
 
 /// The facts about a message, wherever they were found.
@@ -257,24 +274,46 @@ struct Received<'a> {
     media_type: &'a MediaType<'a>,
 }
 
+/// By what a message is accepted: its contract, or what holds where there is none.
+struct Terms<'a> {
+    vendor_id: &'a VendorId,
+    event_type: &'a EventType,
+    idempotency: Idempotency,
+    on_refusal: Otherwise,
+}
+
+impl<'a> Terms<'a> {
+    fn of(contract: &'a Contract) -> Self {
+        Self {
+            vendor_id: &contract.vendor_id,
+            event_type: &contract.event_type,
+            idempotency: contract.idempotency.clone(),
+            on_refusal: contract.envelope.as_ref().map_or(Otherwise::Refuse, |native| native.on_refusal),
+        }
+    }
+
+    /// Of a message that no contract covers.
+    fn uncovered(vendor_id: &'a VendorId, event_type: &'a EventType) -> Self {
+        Self { vendor_id, event_type, idempotency: Idempotency::default(), on_refusal: Otherwise::Refuse }
+    }
+}
+
 /// Seen before? If not, it gets its id.
 async fn decide(
     deps: &Deps,
     received: &Received<'_>,
-    active: &ActiveMapper,
+    terms: Terms<'_>,
     message: Message,
     seen: &mut Seen,
 ) -> Result<Decision, Stop> {
-    let contract = &active.contract;
-    let key =
-        LedgerKey { vendor_id: contract.vendor_id.clone(), external_event_id: message.external_event_id };
+    let key = LedgerKey { vendor_id: terms.vendor_id.clone(), external_event_id: message.external_event_id };
     let (ingest_id, received_at) = deps.clock.mint();
     let content_encoding = content_encoding(received.request);
     let mut accepted = Accepted {
         ingest_id,
         vendor_id: key.vendor_id.clone(),
         external_event_id: key.external_event_id.clone(),
-        event_type: contract.event_type.clone(),
+        event_type: terms.event_type.clone(),
         schema_version: message.schema_version,
         occurred_at: message.occurred_at.unwrap_or(received_at),
         received_at,
@@ -295,7 +334,7 @@ async fn decide(
         conflicts: false,
     };
     let mut own_key = None;
-    match contract.idempotency {
+    match terms.idempotency {
         Idempotency::ExternalEventId { on_conflict, other_event_type } => {
             accepted.on_conflict = on_conflict;
             accepted.other_event_type = other_event_type;
@@ -322,7 +361,7 @@ async fn decide(
         }
     }
     if let Some(refusal) = &message.refusal
-        && contract.envelope.as_ref().is_none_or(|native| native.on_refusal == Otherwise::Refuse)
+        && terms.on_refusal == Otherwise::Refuse
     {
         let problem = Problem::new(Kind::MessageInvalid, refusal.message.clone());
         return Err(problem.with_errors(refusal.errors.clone()).into());
@@ -493,17 +532,35 @@ struct MediaType<'a> {
     essence: String,
 }
 
+/// Longest content type that is read, in bytes: it is kept with the event.
+const CONTENT_TYPE_BYTES_MAX: usize = 256;
+
 impl<'a> MediaType<'a> {
     fn of(request: &'a Request) -> Self {
-        let stated = request.header("content-type").unwrap_or_default();
+        let all = request.header("content-type").unwrap_or_default();
+        // A header that was sent twice arrives as a list; it says one thing if its elements are alike.
+        let mut elements = all.split(',').map(str::trim);
+        let first = elements.next().unwrap_or_default();
+        let stated = if elements.all(|other| other.eq_ignore_ascii_case(first)) { first } else { all };
         let essence = stated.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         Self { stated, essence }
+    }
+
+    /// Whether it may stand in a header, and be kept with the event.
+    fn is_well_formed(&self) -> bool {
+        self.stated.len() <= CONTENT_TYPE_BYTES_MAX
+            && self.stated.bytes().all(|byte| matches!(byte, b'\t' | b' '..=b'~'))
     }
 
     /// Refuses what is in none of the formats. JSON is UTF-8 unless a contract `declares` otherwise;
     /// what a file is, is found out after it is kept.
     fn require(&self, formats: &[Format], declares: bool) -> Result<(), Problem> {
         let refuse = |detail: String| Err(Problem::new(Kind::ContentTypeUnsupported, detail));
+        if !self.is_well_formed() {
+            return refuse(format!(
+                "the content type is longer than {CONTENT_TYPE_BYTES_MAX} bytes, or has characters that no header may have"
+            ));
+        }
         if !formats.iter().any(|format| format.fits(&self.essence)) {
             let shown: String = self.stated.chars().take(80).collect();
             let mut wanted: Vec<&str> = formats.iter().map(|format| format.media_type()).collect();

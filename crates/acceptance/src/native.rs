@@ -11,11 +11,11 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 use sluice_core::bundle::ActiveMapper;
-use sluice_core::contract::{Format, NativeEnvelope, NativePath, Signature, Validate};
+use sluice_core::contract::{Contract, Format, NativeEnvelope, NativePath, Signature, Validate};
 use sluice_core::fault::FieldFault;
-use sluice_core::id::ExternalEventId;
+use sluice_core::id::{ExternalEventId, SchemaVersion, VendorId};
 use sluice_core::intake::{Answer, Decision, Request};
-use sluice_core::native::{Document, Native, Unreadable, describe, event_type};
+use sluice_core::native::{Document, Native, Uncovered, Unreadable, describe, event_type};
 use sluice_core::problem::{Kind, Problem};
 use sluice_core::record::{Form, VendorProfile};
 use sluice_core::signature::verify;
@@ -23,8 +23,8 @@ use sluice_core::text::{Encoding, charset};
 use sluice_core::{Code, Fault};
 
 use crate::{
-    Deps, MediaType, Message, Received, Seen, Stop, api_key, authenticate, body_within_bounds, bytes_max,
-    decide, enabled, inflated, satisfies, source_vendor, within_contract,
+    Deps, MediaType, Message, Received, Seen, Stop, Terms, api_key, authenticate, body_within_bounds,
+    bytes_max, decide, enabled, inflated, satisfies, source_vendor, within_contract,
 };
 
 /// A contract that may take the request.
@@ -80,7 +80,7 @@ pub(crate) async fn keyed(
     candidates.retain(|candidate| *candidate.scheme() == Signature::None || proofs.holds(candidate.scheme()));
     match refused.filter(|_| candidates.is_empty()) {
         Some(detail) => Err(Problem::new(Kind::SignatureInvalid, detail).into()),
-        None => take(deps, request, &body, candidates, seen).await,
+        None => take(deps, request, &body, candidates, None, seen).await,
     }
 }
 
@@ -105,9 +105,9 @@ pub(crate) async fn sourced(
     if proofs.any()
         && let Some(profile) = profile
     {
-        enabled(profile)?;
+        let profile = enabled(profile)?;
         candidates.retain(|candidate| proofs.holds(candidate.scheme()));
-        return take(deps, request, &body, candidates, seen).await;
+        return take(deps, request, &body, candidates, keeper(&profile), seen).await;
     }
     if api_key(request).is_empty() {
         let detail = "nothing in this request proves that this vendor sent it: sign the exact bytes by the scheme that was agreed, with a secret in force, or send the vendor's API key in x-api-key where no signature was agreed";
@@ -125,8 +125,13 @@ pub(crate) async fn sourced(
     candidates.retain(|candidate| *candidate.scheme() == Signature::None);
     match refused.filter(|_| candidates.is_empty()) {
         Some(detail) => Err(Problem::new(Kind::SignatureInvalid, detail).into()),
-        None => take(deps, request, &body, candidates, seen).await,
+        None => take(deps, request, &body, candidates, keeper(&profile), seen).await,
     }
+}
+
+/// Whose messages are kept though no contract covers them. Only at the path where senders are that cannot act on a refusal.
+fn keeper(profile: &VendorProfile) -> Option<&VendorId> {
+    profile.keeps_unknown(Form::Native).then_some(&profile.vendor_id)
 }
 
 fn nothing_here(profile: &VendorProfile, path: NativePath) -> Problem {
@@ -198,6 +203,7 @@ async fn take(
     request: &Request,
     body: &[u8],
     mut candidates: Vec<Candidate<'_>>,
+    keeper: Option<&VendorId>,
     seen: &mut Seen,
 ) -> Result<Decision, Stop> {
     let media_type = MediaType::of(request);
@@ -206,13 +212,32 @@ async fn take(
     media_type.require(&formats, declares)?;
     candidates.retain(|candidate| candidate.format().fits(&media_type.essence));
     let inflated = inflated(request, body)?;
-    if let Some(widest) = candidates.iter().max_by_key(|candidate| bytes_max(candidate.active)) {
+    // What no contract covers is bounded by what any message may have.
+    if keeper.is_none()
+        && let Some(widest) = candidates.iter().max_by_key(|candidate| bytes_max(candidate.active))
+    {
         within_contract(widest.active, inflated.len())?;
     }
     let texts: Vec<Cow<'_, [u8]>> =
         candidates.iter().map(|candidate| candidate.utf8(&inflated, media_type.stated)).collect();
-    let documents = Documents::parse(&candidates, &texts)?;
-    let candidate = documents.only_match(request, &candidates)?;
+    let documents = Documents::parse(&candidates, &texts);
+    let candidate = match documents.covering(request, &candidates) {
+        Ok(candidate) => candidate,
+        Err(Stop::Problem(problem)) => {
+            let Some(vendor_id) = keeper.filter(|_| !inflated.is_empty()) else { return Err(problem.into()) };
+            let siblings = documents.siblings(&candidates, &inflated);
+            let uncovered = Uncovered::read(&siblings, request, &inflated, deps.clock.now());
+            return keep(
+                deps,
+                &Received { request, body, media_type: &media_type },
+                vendor_id,
+                uncovered,
+                seen,
+            )
+            .await;
+        }
+        Err(stop) => return Err(stop),
+    };
     let (active, contract) = (candidate.active, &candidate.active.contract);
     seen.event_type = Some(contract.event_type.clone());
     within_contract(active, inflated.len())?;
@@ -238,7 +263,32 @@ async fn take(
         delivery_id: native.delivery_id,
         refusal,
     };
-    decide(deps, &Received { request, body, media_type: &media_type }, active, message, seen).await
+    let terms = Terms::of(contract);
+    decide(deps, &Received { request, body, media_type: &media_type }, terms, message, seen).await
+}
+
+/// Accepts what no contract covers: it waits in quarantine for a mapper, and the contract of that decides.
+async fn keep(
+    deps: &Deps,
+    received: &Received<'_>,
+    vendor_id: &VendorId,
+    uncovered: Uncovered,
+    seen: &mut Seen,
+) -> Result<Decision, Stop> {
+    seen.event_type = Some(uncovered.event_type.clone());
+    let external_event_id = ExternalEventId::of_digest(&uncovered.payload_sha256);
+    seen.external_event_id = Some(external_event_id.clone());
+    let message = Message {
+        external_event_id,
+        schema_version: SchemaVersion::unstated(),
+        occurred_at: uncovered.occurred_at,
+        payload_sha256: uncovered.payload_sha256,
+        message_sha256: Some(uncovered.message_sha256),
+        form: Form::Native,
+        delivery_id: None,
+        refusal: None,
+    };
+    decide(deps, received, Terms::uncovered(vendor_id, &uncovered.event_type), message, seen).await
 }
 
 /// The body as each candidate reads it: what is read alike is read once.
@@ -249,7 +299,7 @@ type Reading = (Format, Option<Encoding>);
 
 impl<'a> Documents<'a> {
     /// `texts` are the body in UTF-8, by the candidates' declarations and in their order.
-    fn parse(candidates: &[Candidate<'_>], texts: &'a [Cow<'_, [u8]>]) -> Result<Self, Problem> {
+    fn parse(candidates: &[Candidate<'_>], texts: &'a [Cow<'_, [u8]>]) -> Self {
         let mut documents: Vec<(Reading, Result<Document<'a>, Unreadable>)> = Vec::new();
         for (candidate, text) in candidates.iter().zip(texts) {
             let reading = candidate.reading();
@@ -257,12 +307,30 @@ impl<'a> Documents<'a> {
                 documents.push((reading, Document::parse(candidate.format(), text)));
             }
         }
-        if documents.iter().all(|(_, document)| document.is_err())
-            && let Some((_, Err(error))) = documents.first()
+        Self(documents)
+    }
+
+    /// What each candidate reads.
+    fn siblings<'c>(
+        &self,
+        candidates: &[Candidate<'c>],
+        body: &'a [u8],
+    ) -> Vec<(&'c Contract, &'c NativeEnvelope, Document<'a>)> {
+        let read = |candidate: &Candidate<'c>| {
+            let document = self.find(candidate).cloned().unwrap_or(Document::Unread(body));
+            (&candidate.active.contract, candidate.envelope, document)
+        };
+        candidates.iter().map(read).collect()
+    }
+
+    /// The contract that covers the message. A problem: none does.
+    fn covering<'c>(&self, request: &Request, candidates: &[Candidate<'c>]) -> Result<Candidate<'c>, Stop> {
+        if self.0.iter().all(|(_, document)| document.is_err())
+            && let Some((_, Err(error))) = self.0.first()
         {
-            return Err(Problem::new(Kind::BodyUnreadable, format!("the body is {error}")));
+            return Err(Problem::new(Kind::BodyUnreadable, format!("the body is {error}")).into());
         }
-        Ok(Self(documents))
+        self.only_match(request, candidates)
     }
 
     fn find(&self, candidate: &Candidate<'_>) -> Option<&Document<'a>> {

@@ -11,7 +11,7 @@ use reqwest::Url;
 use reqwest::header::{HeaderName, HeaderValue};
 use sluice_core::balance::Hour;
 use sluice_core::id::{EventType, ExternalEventId, IngestId, SchemaVersion, VendorId};
-use sluice_core::record::Status;
+use sluice_core::record::{Status, UnknownEventTypes};
 use sluice_core::state::Entity;
 
 pub use mapper::{
@@ -752,12 +752,23 @@ pub struct VendorsAddArgs {
     /// Requests at once; with --rate.
     #[arg(long, value_name = "N", requires = "rate", value_parser = clap::value_parser!(u32).range(1..))]
     pub burst: Option<u32>,
+    /// What becomes of messages that no contract covers: keep and quarantine them, or refuse them. Left out: native ones are kept,
+    /// envelopes are refused.
+    #[arg(long, value_name = "keep|refuse", value_parser = unknown_event_types)]
+    pub unknown_event_types: Option<UnknownEventTypes>,
     /// Replace the vendor's profile and keys if it is registered already.
     #[arg(long)]
     pub replace: bool,
     /// With --replace: the key that it has stays valid beside the new one, for a rotation.
     #[arg(long, requires = "replace", action = ArgAction::SetTrue)]
     pub keep_key: bool,
+}
+
+fn unknown_event_types(text: &str) -> Result<UnknownEventTypes, String> {
+    [UnknownEventTypes::Keep, UnknownEventTypes::Refuse]
+        .into_iter()
+        .find(|setting| setting.as_str() == text)
+        .ok_or_else(|| "expected keep or refuse".to_owned())
 }
 
 fn parse_url(text: &str) -> Result<Url, String> {

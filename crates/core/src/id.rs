@@ -110,6 +110,20 @@ text_id!(
     |text| name(text, 32, b"._-")
 );
 
+impl SchemaVersion {
+    /// Of a message that no contract covered when it was accepted: the contract that maps it says which version it is.
+    pub fn unstated() -> Self {
+        Self("unstated".to_owned())
+    }
+}
+
+impl EventType {
+    /// Of a message that no contract covers and that does not say its type, or says none that could be one.
+    pub fn unknown() -> Self {
+        Self("unknown".to_owned())
+    }
+}
+
 text_id!(
     /// A canonical event type such as `InventoryUpdated`: 1 to 64 letters and digits. A segment of object keys.
     CanonicalType,

@@ -17,7 +17,7 @@ use crate::contract::{Contract, Expectation, Format, Identity, NativeEnvelope, P
 use crate::digest::Sha256Hex;
 use crate::envelope::{HALF_SURROGATE, in_future, payload_digest};
 use crate::fault::FieldFault;
-use crate::id::ExternalEventId;
+use crate::id::{EventType, ExternalEventId};
 use crate::intake::Request;
 use crate::json::{self, Json, JsonError};
 use crate::limits::{EXTERNAL_EVENT_ID_CHARS_MAX, QUOTED_CHARS_MAX};
@@ -33,6 +33,8 @@ pub enum Document<'a> {
     X12(x12::Head<'a>, &'a [u8]),
     /// Not read.
     Csv(&'a [u8]),
+    /// Not of its format.
+    Unread(&'a [u8]),
 }
 
 /// Why a body is not of its format.
@@ -66,7 +68,7 @@ impl<'a> Document<'a> {
     fn canonical_digest(&self) -> Sha256Hex {
         match self {
             Self::Json(json) => json.canonical_digest(),
-            Self::X12(_, bytes) | Self::Csv(bytes) => Sha256Hex::of(bytes),
+            Self::X12(_, bytes) | Self::Csv(bytes) | Self::Unread(bytes) => Sha256Hex::of(bytes),
         }
     }
 }
@@ -139,6 +141,52 @@ impl Native {
     }
 }
 
+/// What is known of a message that no contract covers: what the contracts of the same sender say of theirs, where they agree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Uncovered {
+    /// As the message says, [`EventType::unknown`] if it does not.
+    pub event_type: EventType,
+    /// UTC; `None` if it cannot be told.
+    pub occurred_at: Option<Timestamp>,
+    /// As [`Native::payload_sha256`]. The message is its own identity, with its event type.
+    pub payload_sha256: Sha256Hex,
+    /// As [`Native::message_sha256`].
+    pub message_sha256: Sha256Hex,
+}
+
+impl Uncovered {
+    /// Of a body that each of `siblings`, contracts of the sender, reads as the document beside it.
+    pub fn read(
+        siblings: &[(&Contract, &NativeEnvelope, Document<'_>)],
+        request: &Request,
+        body: &[u8],
+        now: Timestamp,
+    ) -> Self {
+        let types = siblings.iter().filter_map(|(_, envelope, document)| {
+            event_type(&envelope.event_type, request, document).ok()?.parse::<EventType>().ok()
+        });
+        let times = siblings.iter().filter_map(|(contract, envelope, document)| {
+            occurred_at(&envelope.occurred_at, contract.text.dates, request, document, now).ok()
+        });
+        let event_type = agreed(types).unwrap_or_else(EventType::unknown);
+        let read = siblings.iter().find(|(_, _, document)| !matches!(document, Document::Unread(_)));
+        let message_sha256 =
+            read.map_or_else(|| Sha256Hex::of(body), |(_, _, document)| document.canonical_digest());
+        Self {
+            occurred_at: agreed(times),
+            payload_sha256: payload_digest(&event_type, None, &message_sha256),
+            message_sha256,
+            event_type,
+        }
+    }
+}
+
+/// What all say.
+fn agreed<T: PartialEq>(mut said: impl Iterator<Item = T>) -> Option<T> {
+    let first = said.next()?;
+    said.all(|other| other == first).then_some(first)
+}
+
 /// What makes this message the event that it is, from where the contract says. The event type is no part of it: a message that is
 /// sent again under another type is the same message.
 fn identity(
@@ -188,7 +236,7 @@ fn digest_of(pointers: &[String], document: &Document<'_>) -> Result<Sha256Hex, 
     for pointer in pointers {
         let value = match document {
             Document::Json(json) => json.pointer(pointer),
-            Document::X12(..) | Document::Csv(_) => None,
+            Document::X12(..) | Document::Csv(_) | Document::Unread(_) => None,
         };
         match value {
             Some(value) => parts.extend([pointer.clone(), value.canonical_digest().into()]),

@@ -601,6 +601,40 @@ pub struct VendorProfile {
     /// How fast the vendor may send, enforced at the API (usage plan on AWS). `None`: the API's own default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<RateLimit>,
+    /// What becomes of messages that no contract covers. `None`: native ones are kept, envelopes are refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unknown_event_types: Option<UnknownEventTypes>,
+}
+
+/// What becomes of a proved sender's message that no contract covers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum UnknownEventTypes {
+    /// It is accepted, kept, and quarantined until there is a mapper.
+    Keep,
+    /// It is answered 400, and nothing is stored.
+    Refuse,
+}
+
+impl UnknownEventTypes {
+    /// As in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Keep => "keep",
+            Self::Refuse => "refuse",
+        }
+    }
+}
+
+impl VendorProfile {
+    /// Whether a message of this form that no contract covers is kept. The sender of an envelope can act on a refusal, the sender of
+    /// a webhook only retries.
+    pub fn keeps_unknown(&self, form: Form) -> bool {
+        match self.unknown_event_types {
+            Some(setting) => setting == UnknownEventTypes::Keep,
+            None => form == Form::Native,
+        }
+    }
 }
 
 /// A token bucket.

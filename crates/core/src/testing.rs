@@ -134,6 +134,7 @@ impl World {
             api_key_sha256: vec![digest],
             webhook_secrets: webhook_secrets.iter().map(ToString::to_string).collect(),
             rate_limit: None,
+            unknown_event_types: None,
         };
         state.vendors.insert(vendor_id, profile);
     }

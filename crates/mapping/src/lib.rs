@@ -16,7 +16,7 @@ use sluice_core::contract::{Contract, Format};
 use sluice_core::digest::Sha256Hex;
 use sluice_core::envelope::{Envelope, Refusal};
 use sluice_core::fault::FieldFault;
-use sluice_core::id::rfc3339;
+use sluice_core::id::{SchemaVersion, rfc3339};
 use sluice_core::jiff::Timestamp;
 use sluice_core::payload::{InflateError, inflate};
 use sluice_core::record::{EventDetail, Form};
@@ -147,6 +147,12 @@ impl Message {
         Ok(Cow::Borrowed(self.value.get_or_init(|| value)))
     }
 
+    fn of_version(&self, version: &SchemaVersion) -> Self {
+        let mut message = self.clone();
+        message.meta.schema_version = version.to_string();
+        message
+    }
+
     /// Where the payload is in what the vendor sent.
     fn pointer(&self, contract: &Contract) -> &'static str {
         let by_contract = if contract.envelope.is_some() { Form::Native } else { Form::Envelope };
@@ -192,6 +198,15 @@ pub fn execute(message: &Message, bundle: &Bundle) -> Result<Output, Fault> {
         );
         return Err(Fault::new(Code::PayloadTooLarge, message));
     }
+    let by_contract;
+    let message = match message.meta.schema_version == SchemaVersion::unstated().as_str() {
+        // No contract covered it when it was accepted: this one says which version it is.
+        true => {
+            by_contract = message.of_version(&contract.payload.default_version);
+            &by_contract
+        }
+        false => message,
+    };
     let (meta, payload) = message.input(contract)?;
     match contract.payload.format {
         Format::Json => satisfies_schema(message, &payload, bundle)?,

@@ -17,7 +17,7 @@ use sluice_core::id::ObjectRef;
 use sluice_core::intake::Accepted;
 use sluice_core::limits::BODY_BYTES_MAX;
 use sluice_core::port::Clock as _;
-use sluice_core::record::LedgerRow;
+use sluice_core::record::{LedgerRow, UnknownEventTypes};
 use sluice_core::testing::{Failure, World};
 
 use super::*;
@@ -183,7 +183,26 @@ async fn how_much_and_in_what_form() {
         let refused = post("key-a", body.clone()).header("content-type", content_type).refused(&world).await;
         assert_eq!(refused.0, 415, "{content_type}");
     }
-    for content_type in ["Application/JSON; charset=\"UTF-8\"", "application/cloudevents+json"] {
+    let long = format!("application/json; x={}", "a".repeat(256));
+    for content_type in [
+        "application/json, text/plain",
+        "application/json; charset=utf-8, application/json; charset=latin1",
+        "application/json; x=\u{FFFD}",
+        "application/json; x=é",
+        "application/json; x=\u{1}",
+        &long,
+    ] {
+        let refused = post("key-a", body.clone()).header("content-type", content_type).refused(&world).await;
+        assert_eq!(refused.0, 415, "{content_type}");
+    }
+    for content_type in [
+        "Application/JSON; charset=\"UTF-8\"",
+        "application/cloudevents+json",
+        "application/json; charset=utf8",
+        "application/json;charset=us-ascii",
+        "application/json, application/json",
+        "application/json; charset=utf-8, Application/JSON; charset=UTF-8",
+    ] {
         let decision = post("key-a", body.clone()).header("content-type", content_type).send(&world).await;
         assert!(matches!(decision, Decision::Accepted(_)), "{content_type}");
     }
@@ -531,7 +550,8 @@ mod native {
         let hold = kept.hold.clone().unwrap();
         assert_eq!((hold.code, hold.errors.len()), (Code::MessageIncomplete, 2));
         assert_eq!(kept.occurred_at, kept.received_at);
-        assert_eq!(webhook("shpss_new", "orders/create", b"{").refused(&world).await.0, 400, "it is nothing");
+        let unreadable = accepted(&webhook("shpss_new", "orders/create", b"{"), &world).await;
+        assert_eq!(unreadable.hold, None, "it is quarantined when it is read");
         assert_eq!(webhook("shpss_wrong", "orders/create", CANCELLED).refused(&world).await.0, 401);
     }
 
@@ -653,6 +673,7 @@ mod native {
         );
         assert_eq!(body["errors"][1]["pointer"], "/updated_at");
 
+        set_unknown(&world, "shop", UnknownEventTypes::Refuse);
         let (status, code, body) = webhook("shpss_new", "orders/paid", ORDER).refused(&world).await;
         assert_eq!((status, code.as_str()), (400, "event-type-unknown"));
         assert!(body["detail"].as_str().unwrap().contains("orders/cancelled, orders/create"), "{body}");
@@ -672,6 +693,59 @@ mod native {
         assert_eq!((refused.0, refused.1.as_str()), (400, "body-unreadable"));
         let form = webhook("shpss_new", "orders/create", ORDER).header("content-type", "text/csv");
         assert_eq!(form.refused(&world).await.0, 415);
+    }
+
+    fn set_unknown(world: &World, vendor: &str, setting: UnknownEventTypes) {
+        let mut state = world.state();
+        state.vendors.get_mut(&vendor.parse().unwrap()).unwrap().unknown_event_types = Some(setting);
+    }
+
+    #[tokio::test]
+    async fn what_no_contract_covers_is_kept_until_there_is_a_mapper() {
+        let world = shop();
+        const REFUND: &[u8] = br#"{"id":7,"order_id":9,"updated_at":"2026-01-11T14:03:22-05:00"}"#;
+        let refund = accepted(&webhook("shpss_new", "refunds/create", REFUND), &world).await;
+        assert_eq!(
+            (refund.event_type.as_str(), refund.schema_version.as_str()),
+            ("refunds/create", "unstated")
+        );
+        assert_eq!(
+            refund.occurred_at.to_string(),
+            "2026-01-11T19:03:22Z",
+            "where the other contracts have it"
+        );
+        assert_eq!(refund.external_event_id, ExternalEventId::of_digest(&refund.payload_sha256));
+        assert_eq!((refund.form, refund.raw_sha256.clone()), (Form::Native, Sha256Hex::of(REFUND)));
+        commit(&world, &refund);
+        let again = answered(&webhook("shpss_old", "refunds/create", REFUND), &world).await;
+        assert_eq!((again.0, &again.1["ingestId"]), (200, &json!(refund.ingest_id)), "sent again");
+        let other = accepted(&webhook("shpss_new", "refunds/edit", REFUND), &world).await;
+        assert!(!other.conflicts && other.external_event_id != refund.external_event_id);
+
+        for (topic, body, event_type) in [
+            ("", &br#"{"id":1}"#[..], "unknown"),
+            ("no type of ours!", br#"{"id":2}"#, "unknown"),
+            ("orders/create", b"{", "orders/create"),
+            ("orders/create", b"{\"id\":NaN}", "orders/create"),
+        ] {
+            let kept = accepted(&webhook("shpss_new", topic, body), &world).await;
+            assert_eq!(kept.event_type.as_str(), event_type, "{topic}");
+            assert_eq!(kept.occurred_at, kept.received_at, "{topic}");
+        }
+        assert_eq!(webhook("shpss_new", "refunds/create", b"").refused(&world).await.1, "body-unreadable");
+        let forged = webhook("nobody's", "refunds/create", REFUND).refused(&world).await;
+        assert_eq!(forged.1, "signature-invalid", "only of a proved sender");
+        set_unknown(&world, "shop", UnknownEventTypes::Refuse);
+        let refused = webhook("shpss_new", "refunds/create", br#"{"id":8}"#).refused(&world).await;
+        assert_eq!((refused.0, refused.1.as_str()), (400, "event-type-unknown"));
+
+        let unknown =
+            String::from_utf8(envelope("vendorA")).unwrap().replace("inventory_update", "weather_update");
+        assert_eq!(post("key-a", unknown.clone()).refused(&world).await.1, "event-type-unknown");
+        set_unknown(&world, "vendorA", UnknownEventTypes::Keep);
+        let kept = accepted(&post("key-a", unknown), &world).await;
+        assert_eq!((kept.event_type.as_str(), kept.form), ("weather_update", Form::Envelope));
+        assert_eq!((kept.external_event_id.as_str(), kept.schema_version.as_str()), ("evt-1", "unstated"));
     }
 
     #[tokio::test]
@@ -761,6 +835,10 @@ mod native {
             "stock.csv"
         );
         assert_eq!(file("text/csv", "").refused(&world).await.1, "body-unreadable");
+        let advance = accepted(&file("application/edi-x12", &X12.replace("846", "810")), &world).await;
+        assert_eq!(advance.event_type.as_str(), "810", "kept until there is a mapper");
+        assert_eq!(advance.occurred_at.to_string(), "2026-01-15T10:30:00Z");
+        set_unknown(&world, "files", UnknownEventTypes::Refuse);
         assert_eq!(file("application/edi-x12", "ISA*").refused(&world).await.1, "body-unreadable");
         assert_eq!(file("application/json", "{}").refused(&world).await.0, 415);
         assert_eq!(

@@ -16,7 +16,7 @@ use sluice_core::bundle::{
 };
 use sluice_core::contract::Contract;
 use sluice_core::drift::FindingKind;
-use sluice_core::id::{IngestId, ObjectRef};
+use sluice_core::id::{IngestId, ObjectRef, SchemaVersion};
 use sluice_core::port::Clock as _;
 use sluice_core::record::{LedgerRow, Status};
 use sluice_core::testing::{Failure, World};
@@ -225,6 +225,19 @@ async fn the_document_is_canonical_deterministic_and_recorded() {
     setup.world.advance(1_000);
     setup.run(&event).await.unwrap();
     assert_eq!(setup.world.state().normalized[&key], first, "a replay changes no byte");
+}
+
+#[tokio::test]
+async fn what_was_accepted_without_a_contract_is_read_by_the_contract_that_maps_it() {
+    let setup = Setup::new();
+    let event =
+        setup.store(&envelope(json!({"qty": 12})), |row| row.schema_version = SchemaVersion::unstated());
+    assert_eq!(setup.run(&event).await.unwrap_err().code, Code::MapperMissing);
+    setup.publish(&answering(0, GOOD.as_bytes()));
+    assert_eq!(setup.run(&event).await.unwrap()["status"], "NORMALIZED");
+    let bad =
+        setup.store(&envelope(json!({"qty": "x"})), |row| row.schema_version = SchemaVersion::unstated());
+    assert_eq!(setup.run(&bad).await.unwrap_err().code, Code::PayloadSchemaViolation);
 }
 
 #[tokio::test]

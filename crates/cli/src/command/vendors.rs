@@ -9,7 +9,7 @@ use sluice_aws::vendors::{CACHE_SECONDS, VendorChange};
 use sluice_core::digest::Sha256Hex;
 use sluice_core::id::VendorId;
 use sluice_core::port::VendorDirectory as _;
-use sluice_core::record::{RateLimit, VendorProfile};
+use sluice_core::record::{RateLimit, UnknownEventTypes, VendorProfile};
 use sluice_core::signature::{InvalidSecret, STANDARD_PREFIX, StandardSecret};
 
 use crate::args::{By, RotateArgs, VendorsAddArgs, VendorsCommand};
@@ -273,6 +273,8 @@ struct Shown {
     webhook_secrets: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rate_limit: Option<RateLimit>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unknown_event_types: Option<UnknownEventTypes>,
     event_types: Vec<String>,
     changes: Vec<VendorChange>,
 }
@@ -292,6 +294,7 @@ async fn show(id: &VendorId, cloud: &Cloud, output: &Output) -> Result<(), CliEr
         api_keys: Credential::Key.live(&profile),
         webhook_secrets: Credential::Secret.live(&profile),
         rate_limit: profile.rate_limit,
+        unknown_event_types: profile.unknown_event_types,
         event_types,
         changes,
         vendor_id: profile.vendor_id,
@@ -368,6 +371,7 @@ fn profile(
         api_key_sha256: Vec::new(),
         webhook_secrets: Vec::new(),
         rate_limit: None,
+        unknown_event_types: None,
     });
     let kept = args.keep_key.then(|| profile.api_key_sha256.pop()).flatten().filter(|kept| *kept != digest);
     profile.api_key_sha256 = kept.into_iter().chain([digest]).collect();
@@ -375,6 +379,7 @@ fn profile(
         profile.webhook_secrets = secrets;
     }
     profile.rate_limit = rate_limit.or(profile.rate_limit);
+    profile.unknown_event_types = args.unknown_event_types.or(profile.unknown_event_types);
     profile
 }
 
@@ -463,6 +468,12 @@ impl View for Shown {
             ("api keys", or_none(&self.api_keys)),
             ("secrets", or_none(&self.webhook_secrets)),
             ("rate", rate.unwrap_or_else(|| "the API's own".to_owned())),
+            (
+                "unknown types",
+                self.unknown_event_types
+                    .map_or("kept if native, refused in envelopes", UnknownEventTypes::as_str)
+                    .to_owned(),
+            ),
             ("event types", or_none(&self.event_types)),
         ]);
         if !self.changes.is_empty() {
@@ -608,6 +619,7 @@ mod tests {
             api_key_sha256: vec![Sha256Hex::of(b"k")],
             webhook_secrets: secrets.iter().map(ToString::to_string).collect(),
             rate_limit: Some(RateLimit { per_second: 50, burst: 100 }),
+            unknown_event_types: None,
         };
         let types = BTreeMap::from([("vendorA".parse().unwrap(), vec!["inventory_update".to_owned()])]);
         list(vec![profile("vendorB", &["whsec_SECRET"]), profile("vendorA", &[])], types)

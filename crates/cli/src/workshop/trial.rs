@@ -426,6 +426,7 @@ impl Offline {
             api_key_sha256: vec![Sha256Hex::of(key.as_bytes())],
             webhook_secrets: secrets,
             rate_limit: None,
+            unknown_event_types: None,
         };
         let mappers = bundles.iter().map(|one| ActiveMapper {
             // Schemas of acceptance are held by the name of their bundle.

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use sluice_core::digest::Sha256Hex;
 use sluice_core::id::VendorId;
 use sluice_core::port::VendorDirectory as _;
-use sluice_core::record::{RateLimit, VendorProfile};
+use sluice_core::record::{RateLimit, UnknownEventTypes, VendorProfile};
 
 use crate::cloud::Cloud;
 use crate::command::vendors::{check_key, check_secret};
@@ -40,6 +40,8 @@ struct ExampleVendor {
     webhook_secret: Option<String>,
     #[serde(default)]
     rate_limit: Option<RateLimit>,
+    #[serde(default)]
+    unknown_event_types: Option<UnknownEventTypes>,
 }
 
 /// The examples, read and judged.
@@ -119,6 +121,7 @@ impl ExampleVendor {
             api_key_sha256: vec![digest],
             webhook_secrets: self.webhook_secret.iter().cloned().collect(),
             rate_limit: self.rate_limit,
+            unknown_event_types: self.unknown_event_types,
         }
     }
 }
@@ -155,7 +158,7 @@ fn parse_vendors(path: &Path, text: &[u8]) -> Result<Vec<ExampleVendor>, CliErro
         path: path.to_owned(),
         problem,
         hint: Some(
-            r#"expected [{"vendorId", "apiKey", "webhookSecret"?: "whsec_…, or a key", "rateLimit"?: {"perSecond", "burst"}}]"#
+            r#"expected [{"vendorId", "apiKey", "webhookSecret"?: "whsec_…, or a key", "rateLimit"?: {"perSecond", "burst"}, "unknownEventTypes"?: "keep" | "refuse"}]"#
                 .into(),
         ),
     }
