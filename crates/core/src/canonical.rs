@@ -14,7 +14,7 @@ use crate::contract::CanonicalRef;
 use crate::fault::{Code, Fault, FieldFault};
 use crate::id::{CanonicalType, SchemaVersion};
 use crate::json::{self, Json, JsonError};
-use crate::limits::{EVENTS_PER_MESSAGE_MAX, FAULTS_LISTED_MAX, NOTES_PER_EVENT_MAX};
+use crate::limits::{EVENT_BYTES_MAX, EVENTS_PER_MESSAGE_MAX, FAULTS_LISTED_MAX, NOTES_PER_EVENT_MAX};
 use crate::record::EventDetail;
 use crate::schema::Schema;
 
@@ -250,10 +250,16 @@ fn shape(document: &Json, canonical: &CanonicalRef) -> Result<Vec<CanonicalEvent
             document.type_name()
         ));
     };
-    if items.is_empty() || items.len() > EVENTS_PER_MESSAGE_MAX {
-        return refuse(format!(
-            "the mapper's output must have 1 to {EVENTS_PER_MESSAGE_MAX} events, it has {}",
-            items.len()
+    if items.is_empty() {
+        return refuse("the mapper's output has no event".to_owned());
+    }
+    if items.len() > EVENTS_PER_MESSAGE_MAX {
+        return Err(Fault::new(
+            Code::EventsTooMany,
+            format!(
+                "the message comes to {} events; at most {EVENTS_PER_MESSAGE_MAX} are taken of one: send it in parts",
+                items.len()
+            ),
         ));
     }
     let mut events = Vec::with_capacity(items.len());
@@ -351,7 +357,7 @@ fn inexact_number(document: &Json) -> Option<(String, String)> {
     walk(document, &mut String::new())
 }
 
-/// The stored document (B2): one line per event, RFC 8785.
+/// The stored document (B2): one line per event, RFC 8785, none larger than [`EVENT_BYTES_MAX`].
 pub fn document(
     events: &[CanonicalEvent],
     canonical: &CanonicalRef,
@@ -372,7 +378,8 @@ pub fn document(
         raw_ref: &'a crate::id::ObjectRef,
     }
     let mut bytes = Vec::with_capacity(events.len() * 512);
-    for event in events {
+    for (index, event) in events.iter().enumerate() {
+        let start = bytes.len();
         let line = Line {
             ingest_id: detail.ingest_id.to_string(),
             vendor_id: detail.key.vendor_id.as_str(),
@@ -387,6 +394,19 @@ pub fn document(
         serde_json_canonicalizer::to_writer(&line, &mut bytes).map_err(|error| {
             Fault::new(Code::OutputNotCanonical, "the event has no canonical form").with_source(error)
         })?;
+        let event_bytes = bytes.len() - start;
+        if event_bytes > EVENT_BYTES_MAX {
+            let message = format!(
+                "event {index} has {event_bytes} bytes; at most {EVENT_BYTES_MAX} fit a row of canonical state: send fewer lines in it"
+            );
+            let lines = event.data.get("lines").and_then(Value::as_array).map_or(0, Vec::len);
+            let fault = FieldFault {
+                pointer: format!("/{index}/data/lines"),
+                code: "too_large".into(),
+                message: format!("its {} are too large for one event", count(lines, "line")),
+            };
+            return Err(Fault::new(Code::EventTooLarge, message).with_errors(vec![fault]));
+        }
         bytes.push(b'\n');
     }
     Ok(bytes)

@@ -119,6 +119,10 @@ codes! {
     EventTypeContradicted = "event_type_contradicted", Rejected;
     /// The message lacks its id or its time, or they cannot be read; it waits until a person accepts it.
     MessageIncomplete = "message_incomplete", Rejected;
+    /// The message comes to more canonical events than one message may carry: it is to be sent in parts.
+    EventsTooMany = "events_too_many", Rejected;
+    /// A canonical event is larger than a row of canonical state may be: an order of too many lines.
+    EventTooLarge = "event_too_large", Rejected;
     /// The canonical state of an entity would be larger than a table's item may be.
     StateTooLarge = "state_too_large", Rejected;
 

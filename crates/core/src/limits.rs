@@ -1,11 +1,14 @@
 //! Every bound of the ingest path in one place, units last in the name.
 
-/// Largest request body, as sent (compressed or not), in bytes. Base64 of it and 8 KB of headers fit the 262,144-byte
-/// input of Step Functions, which is a hard quota ("Quotas related to state machine executions", AWS).
+/// Largest request body that travels in the input of `intake`, as sent (compressed or not), in bytes. Base64 of it and 8 KB of
+/// headers fit the 262,144-byte input of Step Functions, which is a hard quota ("Quotas related to state machine executions", AWS).
 pub const BODY_BYTES_MAX: usize = 190_000;
 
-/// Largest body after inflating `Content-Encoding: gzip`, in bytes: what a mapper may be given.
-pub const INFLATED_BYTES_MAX: usize = 262_144;
+/// Largest request body at `/v1/uploads/{vendorId}`, as sent, in bytes: 5 MiB.
+pub const UPLOAD_BYTES_MAX: usize = 5 * 1024 * 1024;
+
+/// Largest body after inflating `Content-Encoding: gzip`, in bytes: what a mapper may be given, and what a contract may allow.
+pub const INFLATED_BYTES_MAX: usize = 5 * 1024 * 1024;
 
 /// Deepest nesting of a JSON body. The envelope itself is level 1.
 pub const JSON_DEPTH_MAX: usize = 64;
@@ -28,8 +31,14 @@ pub const HEADERS_BYTES_MAX: usize = 6_000;
 /// How many shards the index of the ledger by status has: one DynamoDB partition takes 1,000 writes/s.
 pub const STATUS_SHARDS: u8 = 16;
 
-/// Most canonical events that one vendor message may carry.
-pub const EVENTS_PER_MESSAGE_MAX: usize = 1_000;
+/// Most canonical events that one vendor message may carry: a stock file of 20,000 lines, with room. Canonical state takes them in
+/// some 500 transactions.
+pub const EVENTS_PER_MESSAGE_MAX: usize = 25_000;
+
+/// Largest `data` of one canonical event, in bytes of RFC 8785 text: a contribution and the state that holds it are rows, which
+/// DynamoDB bounds to 400 KB. An order of 500 lines has some 200 KB.
+pub const EVENT_BYTES_MAX: usize = 340_000;
+
 /// Most notes that a mapper adds to one event.
 pub const NOTES_PER_EVENT_MAX: usize = 16;
 
@@ -39,6 +48,7 @@ pub const IDEMPOTENCY_WINDOW_SECONDS_MAX: u32 = 86_400;
 /// Largest schemas of a contract that are checked at acceptance, together, in bytes: they lie in the pointer to the active bundle, and a
 /// row of DynamoDB has at most 400 KB.
 pub const ACCEPT_SCHEMAS_BYTES_MAX: usize = 65_536;
+
 /// Largest state row, in bytes, its base included: DynamoDB's 400 KB for an item, less what names and numbers take.
 pub const STATE_BYTES_MAX: usize = 350_000;
 
@@ -48,8 +58,22 @@ pub const CLAIM_BYTES_MAX: usize = 2_048;
 /// Rows of one DynamoDB transaction ("TransactWriteItems", API Reference).
 pub const TRANSACTION_ROWS_MAX: usize = 100;
 
+/// Bytes of one DynamoDB transaction: 4 MB for all of its items ("TransactWriteItems", API Reference), less what names and numbers take.
+pub const TRANSACTION_BYTES_MAX: usize = 3_500_000;
+
+/// Most entities that the row of effects of an event names itself. Those of a larger event are in rows of their own, so that a
+/// transaction does not write all of them again.
+pub const EFFECTS_ENTITIES_MAX: usize = 100;
+
+/// Most bytes of entity keys in one of those rows.
+pub const EFFECTS_SLICE_BYTES_MAX: usize = 200_000;
+
 /// Most contributions to one entity that one transaction changes; what they add to divergence takes some of the rest.
 pub const CONTRIBUTIONS_PER_CHANGE_MAX: usize = 40;
+
+/// Most bytes of contributions to one entity that one transaction changes: with the largest state row and divergences, they fit
+/// [`TRANSACTION_BYTES_MAX`].
+pub const CONTRIBUTION_BYTES_PER_CHANGE_MAX: usize = 1_500_000;
 
 /// The contributions to an entity accepted last that its base leaves out, at least; at most twice as many. A delivery that is
 /// later than this many others about the same entity costs a reading of the entity's whole history.

@@ -132,6 +132,9 @@ fn concerns_the_message(code: Code) -> bool {
         | Code::IdentityConflict
         | Code::EventTypeContradicted
         | Code::MessageIncomplete
+        | Code::MapperOutputTooLarge
+        | Code::EventsTooMany
+        | Code::EventTooLarge
         | Code::MapperRefused => true,
         Code::Throttled
         | Code::TimedOut
@@ -142,7 +145,6 @@ fn concerns_the_message(code: Code) -> bool {
         | Code::MapperOutOfMemory
         | Code::MapperStackOverflow
         | Code::MapperAbiViolation
-        | Code::MapperOutputTooLarge
         | Code::MapperErrorMalformed
         | Code::OutputNotUtf8
         | Code::OutputNotJson

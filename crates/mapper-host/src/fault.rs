@@ -5,8 +5,7 @@
 
 use crate::inspect::{ExportName, ImportKind};
 use crate::limits::{
-    ERROR_BYTES_MAX, MEMORY_BYTES_MAX, MODULE_BYTES_MAX, OUTPUT_BYTES_MAX, STACK_BYTES_MAX,
-    TABLE_ELEMENTS_MAX,
+    ERROR_BYTES_MAX, MEMORY_BYTES_BASE, MODULE_BYTES_MAX, STACK_BYTES_MAX, TABLE_ELEMENTS_MAX,
 };
 
 /// A module that cannot be used. Its author, or who published it, must act.
@@ -63,7 +62,7 @@ pub enum LoadError {
         count: u32,
     },
     /// Memory beyond the bound from the start.
-    #[error("the module's memory starts with {bytes} bytes; at most {MEMORY_BYTES_MAX} are allowed")]
+    #[error("the module's memory starts with {bytes} bytes; at most {MEMORY_BYTES_BASE} are allowed")]
     MemoryTooLarge {
         /// What it declares.
         bytes: u64,
@@ -207,16 +206,23 @@ pub enum MapFault {
         fuel: u64,
     },
     /// The mapper asked for more memory than it may have, and trapped when it did not get it.
-    #[error("the mapper ran out of memory; it may have {MEMORY_BYTES_MAX} bytes")]
-    OutOfMemory,
+    #[error("the mapper ran out of memory; for this message it may have {bytes_max} bytes")]
+    OutOfMemory {
+        /// What it may have.
+        bytes_max: usize,
+    },
     /// The mapper recursed too deeply.
     #[error("the mapper overflowed its stack of {STACK_BYTES_MAX} bytes")]
     StackOverflow,
     /// The mapper returned more than it may.
-    #[error("the mapper returned {bytes} bytes; at most {OUTPUT_BYTES_MAX} are allowed")]
+    #[error(
+        "the mapper returned {bytes} bytes; at most {bytes_max} are taken for a message of this size: send it in parts"
+    )]
     OutputTooLarge {
         /// The length that it stated.
         bytes: u64,
+        /// The bound for this message.
+        bytes_max: usize,
     },
     /// A pointer or length that leads outside the mapper's memory, or a discriminant that does not exist.
     #[error("the mapper broke the ABI: {what}")]
@@ -249,7 +255,7 @@ impl MapFault {
             Self::InputTooLarge { .. } => "payload_too_large",
             Self::Trapped { .. } => "mapper_trapped",
             Self::OutOfFuel { .. } => "mapper_out_of_fuel",
-            Self::OutOfMemory => "mapper_out_of_memory",
+            Self::OutOfMemory { .. } => "mapper_out_of_memory",
             Self::StackOverflow => "mapper_stack_overflow",
             Self::OutputTooLarge { .. } => "mapper_output_too_large",
             Self::AbiViolation { .. } => "mapper_abi_violation",

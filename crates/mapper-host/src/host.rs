@@ -17,8 +17,8 @@ use crate::config::{Fingerprint, TargetSpec, running};
 use crate::fault::{LoadError, MapFault, TrapReason, chain};
 use crate::inspect::ExportName;
 use crate::limits::{
-    ERROR_BYTES_MAX, ERROR_CODE_CHARS_MAX, MEMORY_BYTES_MAX, META_BYTES_MAX, OUTPUT_BYTES_MAX,
-    PAYLOAD_BYTES_MAX, TABLE_ELEMENTS_MAX, fuel,
+    ERROR_BYTES_MAX, ERROR_CODE_CHARS_MAX, META_BYTES_MAX, PAYLOAD_BYTES_MAX, TABLE_ELEMENTS_MAX, fuel,
+    memory_bytes, output_bytes,
 };
 
 /// The SHA-256 of native code that the caller trusts.
@@ -168,8 +168,9 @@ impl Mapper {
             }
         }
         let _slot = self.slots.take();
-        let fuel = fuel(meta.len() + payload.len());
-        let mut store = Store::new(self.pre.module().engine(), Limiter::default());
+        let input_bytes = meta.len() + payload.len();
+        let fuel = fuel(input_bytes);
+        let mut store = Store::new(self.pre.module().engine(), Limiter::new(memory_bytes(input_bytes)));
         store.limiter(|limiter| limiter);
         store.set_fuel(fuel).map_err(|error| unavailable(&error))?;
         let instance =
@@ -180,7 +181,7 @@ impl Mapper {
         let mut call = Call::new(store, &instance, &self.exports, fuel)?;
         let meta = call.lower(meta)?;
         let payload = call.lower(payload)?;
-        let output = call.map(meta, payload)?;
+        let output = call.map(meta, payload, output_bytes(input_bytes))?;
         let (fuel_used, memory_bytes) = call.used(fuel);
         Ok(Mapped { output, fuel_used, memory_bytes })
     }
@@ -251,7 +252,7 @@ impl Call {
         Ok((pointer, length))
     }
 
-    fn map(&mut self, meta: (u32, u32), payload: (u32, u32)) -> Result<Vec<u8>, MapFault> {
+    fn map(&mut self, meta: (u32, u32), payload: (u32, u32), bytes_max: usize) -> Result<Vec<u8>, MapFault> {
         let result = match self.map.call(&mut self.store, (meta.0, meta.1, payload.0, payload.1)) {
             Ok(result) => result,
             Err(error) => return Err(fault(&error, self.store.data(), self.fuel)),
@@ -266,7 +267,9 @@ impl Call {
         let word = |at: usize| u32::from_le_bytes([area[at], area[at + 1], area[at + 2], area[at + 3]]);
         let (pointer, length) = (word(4), word(8));
         match area[0] {
-            0 if length as usize > OUTPUT_BYTES_MAX => Err(MapFault::OutputTooLarge { bytes: length.into() }),
+            0 if length as usize > bytes_max => {
+                Err(MapFault::OutputTooLarge { bytes: length.into(), bytes_max })
+            }
             0 => Ok(data[range(data.len(), pointer, length, "the output lies at")?].to_vec()),
             1 if length as usize > ERROR_BYTES_MAX => {
                 Err(MapFault::ErrorMalformed { what: format!("it has {length} bytes") })
@@ -336,7 +339,9 @@ fn fault(error: &wasmtime::Error, limiter: &Limiter, fuel: u64) -> MapFault {
         Trap::OutOfFuel => return MapFault::OutOfFuel { fuel },
         Trap::StackOverflow => return MapFault::StackOverflow,
         // A language's allocator that gets no memory gives up in its own way.
-        _ if limiter.memory_refused => return MapFault::OutOfMemory,
+        _ if limiter.memory_refused => {
+            return MapFault::OutOfMemory { bytes_max: limiter.memory_bytes_max };
+        }
         Trap::UnreachableCodeReached => TrapReason::Unreachable,
         Trap::MemoryOutOfBounds => TrapReason::MemoryOutOfBounds,
         Trap::TableOutOfBounds => TrapReason::TableOutOfBounds,
@@ -351,9 +356,16 @@ fn fault(error: &wasmtime::Error, limiter: &Limiter, fuel: u64) -> MapFault {
 }
 
 /// Bounds on one instance. What it refuses, the module sees as -1, as the specification has it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Limiter {
+    memory_bytes_max: usize,
     memory_refused: bool,
+}
+
+impl Limiter {
+    fn new(memory_bytes_max: usize) -> Self {
+        Self { memory_bytes_max, memory_refused: false }
+    }
 }
 
 impl ResourceLimiter for Limiter {
@@ -363,7 +375,7 @@ impl ResourceLimiter for Limiter {
         desired: usize,
         _: Option<usize>,
     ) -> Result<bool, wasmtime::Error> {
-        let allowed = desired <= MEMORY_BYTES_MAX;
+        let allowed = desired <= self.memory_bytes_max;
         self.memory_refused |= !allowed;
         Ok(allowed)
     }

@@ -9,7 +9,7 @@ use wasmparser::{
 
 use crate::config::FEATURES;
 use crate::fault::LoadError;
-use crate::limits::{MEMORY_BYTES_MAX, MODULE_BYTES_MAX, TABLE_ELEMENTS_MAX};
+use crate::limits::{MEMORY_BYTES_BASE, MODULE_BYTES_MAX, TABLE_ELEMENTS_MAX};
 
 const PAGE_BYTES: u64 = 65_536;
 
@@ -290,7 +290,7 @@ impl Seen {
         if self.memory64 {
             return Err(LoadError::Memory64);
         }
-        if self.memory_bytes > MEMORY_BYTES_MAX as u64 {
+        if self.memory_bytes > MEMORY_BYTES_BASE as u64 {
             return Err(LoadError::MemoryTooLarge { bytes: self.memory_bytes });
         }
         if self.tables > 1 || self.table_elements > TABLE_ELEMENTS_MAX as u64 {

@@ -6,7 +6,8 @@ mod common;
 
 use common::{PRELUDE, host, load, module, with};
 use sluice_mapper_host::limits::{
-    ERROR_BYTES_MAX, META_BYTES_MAX, OUTPUT_BYTES_MAX, PAYLOAD_BYTES_MAX, fuel,
+    ERROR_BYTES_MAX, MEMORY_BYTES_MAX, META_BYTES_MAX, OUTPUT_BYTES_MAX, PAYLOAD_BYTES_MAX, fuel,
+    memory_bytes, output_bytes,
 };
 use sluice_mapper_host::{MapFault, TrapReason};
 
@@ -78,14 +79,14 @@ fn memory_ends_at_its_bound() {
           (br_if $again (i32.ne (memory.grow (i32.const 1)) (i32.const -1))))";
     assert_eq!(
         hostile(&format!("(block (result i32) {until_refused} (unreachable))")),
-        MapFault::OutOfMemory
+        MapFault::OutOfMemory { bytes_max: memory_bytes(3) }
     );
-    let at_once = "(block (result i32) (drop (memory.grow (i32.const 512))) (unreachable))";
-    assert_eq!(hostile(at_once), MapFault::OutOfMemory);
+    let at_once = "(block (result i32) (drop (memory.grow (i32.const 513))) (unreachable))";
+    assert_eq!(hostile(at_once), MapFault::OutOfMemory { bytes_max: memory_bytes(3) });
     // Asking costs fuel by the page, so that asking for 4 GiB costs more than there is.
     let far_beyond = "(block (result i32) (drop (memory.grow (i32.const 65535))) (unreachable))";
     assert_eq!(hostile(far_beyond).code(), "mapper_out_of_fuel");
-    // Who takes no for an answer goes on, with 32 MiB.
+    // Who takes no for an answer goes on, with 32 MiB and a page for its three bytes of input.
     let host = host();
     let content = load(
         &host,
@@ -95,8 +96,13 @@ fn memory_ends_at_its_bound() {
         )),
     );
     let mapped = content.map(META, b"X").unwrap();
-    assert_eq!((mapped.output.as_slice(), mapped.memory_bytes), (&b"X"[..], 32 << 20));
+    assert_eq!((mapped.output.as_slice(), mapped.memory_bytes), (&b"X"[..], (32 << 20) + 65_536));
     assert_eq!(content.map(META, b"good").unwrap().memory_bytes, 65_536, "and the next starts anew");
+    // A larger message may have more of it, and the largest no more than all.
+    let mebibyte = vec![b'X'; 1 << 20];
+    assert_eq!(content.map(META, &mebibyte).unwrap().memory_bytes, memory_bytes(2 + (1 << 20)));
+    assert_eq!(memory_bytes(2 + (1 << 20)), (32 << 20) + (16 << 20) + 65_536);
+    assert_eq!(memory_bytes(PAYLOAD_BYTES_MAX + META_BYTES_MAX), MEMORY_BYTES_MAX);
 }
 
 #[test]
@@ -164,23 +170,29 @@ fn data_that_does_not_fit_is_a_trap_of_every_event() {
 
 #[test]
 fn output_is_bounded() {
-    let of = |length: u32| {
+    let of = |length: u32, payload: &[u8]| {
         load(
             &host(),
             &module(&format!(
-                "(block (result i32) (drop (memory.grow (i32.const 8)))
+                "(block (result i32) (drop (memory.grow (i32.const 300)))
                    (call $answer (i32.const 0) (i32.const 64) (i32.const {length})))"
             )),
         )
-        .map(META, b"X")
+        .map(META, payload)
     };
-    assert_eq!(of(OUTPUT_BYTES_MAX as u32).unwrap().output.len(), OUTPUT_BYTES_MAX);
-    assert_eq!(
-        of(OUTPUT_BYTES_MAX as u32 + 1),
-        Err(MapFault::OutputTooLarge { bytes: OUTPUT_BYTES_MAX as u64 + 1 })
-    );
-    assert_eq!(of(u32::MAX), Err(MapFault::OutputTooLarge { bytes: u64::from(u32::MAX) }));
-    assert_eq!(of(0).unwrap().output, b"");
+    // It grows with the message, up to what no message goes beyond.
+    let mebibyte = vec![b'X'; 1 << 20];
+    assert_eq!((output_bytes(3), output_bytes(3 + (1 << 20))), (262_144 + 72, OUTPUT_BYTES_MAX));
+    for (payload, bytes_max) in [(&b"X"[..], output_bytes(3)), (&mebibyte, OUTPUT_BYTES_MAX)] {
+        assert_eq!(of(bytes_max as u32, payload).unwrap().output.len(), bytes_max);
+        assert_eq!(
+            of(bytes_max as u32 + 1, payload),
+            Err(MapFault::OutputTooLarge { bytes: bytes_max as u64 + 1, bytes_max })
+        );
+    }
+    let bytes_max = output_bytes(3);
+    assert_eq!(of(u32::MAX, b"X"), Err(MapFault::OutputTooLarge { bytes: u64::from(u32::MAX), bytes_max }));
+    assert_eq!(of(0, b"X").unwrap().output, b"");
 }
 
 #[test]

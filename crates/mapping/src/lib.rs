@@ -321,7 +321,7 @@ fn map_fault(fault: MapFault) -> Fault {
         MapFault::InputTooLarge { .. } => Code::PayloadTooLarge,
         MapFault::Trapped { .. } => Code::MapperTrapped,
         MapFault::OutOfFuel { .. } => Code::MapperOutOfFuel,
-        MapFault::OutOfMemory => Code::MapperOutOfMemory,
+        MapFault::OutOfMemory { .. } => Code::MapperOutOfMemory,
         MapFault::StackOverflow => Code::MapperStackOverflow,
         MapFault::OutputTooLarge { .. } => Code::MapperOutputTooLarge,
         MapFault::AbiViolation { .. } => Code::MapperAbiViolation,

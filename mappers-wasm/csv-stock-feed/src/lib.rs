@@ -22,7 +22,7 @@ use mapper_sdk::text::{
 use mapper_sdk::{CanonicalEvent, MapError, Mapped, Meta, time};
 
 /// Most lines of a file: the host takes this many events from one message.
-pub const LINES_MAX: usize = 1_000;
+pub const LINES_MAX: usize = mapper_sdk::EVENTS_MAX;
 
 /// Most bad lines that a refusal names.
 pub const LINES_NAMED_MAX: usize = 8;

@@ -6,20 +6,22 @@ fn every_fixture_gives_what_its_file_says() {
     assert!(ran >= 3, "an ordinary, an edge and a refused case at least, not {ran}");
 }
 
-/// A thousand lines like `17,R,1`, and with a description.
-fn file(description: &str) -> String {
-    let lines = (0..csv_stock_feed::LINES_MAX).map(|line| format!("{line},R,1,{description}\n"));
-    std::iter::once("sku,warehouse,on_hand,description\n".to_owned()).chain(lines).collect()
+/// As many lines like `17,R,1` as a file may have, and `more`.
+fn file(more: usize) -> String {
+    let lines = (0..csv_stock_feed::LINES_MAX + more).map(|line| format!("{line},R,1\n"));
+    std::iter::once("sku,warehouse,on_hand\n".to_owned()).chain(lines).collect()
 }
 
 #[test]
-fn what_is_too_much_for_one_message_is_refused_in_the_vendors_terms() {
+fn a_file_of_too_many_lines_is_refused_at_the_first_of_them() {
     let cases = mapper_sdk::golden::cases(env!("CARGO_MANIFEST_DIR").as_ref());
     let run = |file: &str| csv_stock_feed::run(&cases[0].meta, file.as_bytes()).map_err(String::from_utf8);
-    assert!(run(&file("Kettle 1.7 l")).is_ok());
-    let refused = run(&file(&"Kettle ".repeat(20))).expect_err("too large").expect("it is JSON");
+    assert!(run(&file(0)).is_ok());
+    let refused = run(&file(1)).expect_err("too many").expect("it is JSON");
     assert!(
-        refused.starts_with(r#"{"code":"message_too_large","path":"","message":"its 1000 events come to "#),
+        refused.starts_with(
+            r#"{"code":"lines_too_many","path":"/25002","message":"line 25002: a file has at most 25000"#
+        ),
         "{refused}"
     );
 }

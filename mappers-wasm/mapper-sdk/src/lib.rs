@@ -65,8 +65,9 @@ pub use sluice_formats::Refusal as MapError;
 pub use sluice_formats::{CODE_CHARS_MAX, MESSAGE_BYTES_MAX, PATH_BYTES_MAX, csv, x12};
 pub use stated::{Nothing, Stated, Statement};
 
-/// Most bytes of events that the host takes from one message.
-pub const OUTPUT_BYTES_MAX: usize = 256 * 1024;
+/// Most events that the host takes from one message. How many bytes they may come to grows with the message, and the host says so
+/// (`wit/mapper.wit`).
+pub const EVENTS_MAX: usize = 25_000;
 
 /// What the host knows of a message beside its bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -165,8 +166,7 @@ pub type Mapped<D> = Result<Vec<CanonicalEvent<D>>, MapError>;
 /// nothing is stated; `Err` is the JSON of a [`MapError`].
 ///
 /// # Errors
-/// The mapper's refusal, `meta_invalid` when `meta` is not the object that the host promises, or `message_too_large` when the
-/// events come to more than [`OUTPUT_BYTES_MAX`].
+/// The mapper's refusal, or `meta_invalid` when `meta` is not the object that the host promises.
 pub fn run<'a, S: Statement>(
     meta: &'a [u8],
     payload: &'a [u8],
@@ -189,24 +189,11 @@ fn map_to_json<'a, S: Statement>(
     };
     // Canonical data is seldom longer than the message it came from, and growing in place is cheap besides.
     let json = write::to_json(&events, payload.len())
-        .map_err(unserializable)
-        .and_then(|json| within_bounds(json, events.len()));
+        .map_err(unserializable);
     // The instance ends with this call, and its memory with it: freeing a thousand events would be for nothing.
     #[cfg(target_arch = "wasm32")]
     std::mem::forget(events);
     json
-}
-
-/// Said here rather than by the host, for whom it would be the mapper's mistake and not the message's.
-fn within_bounds(json: Vec<u8>, events: usize) -> Result<Vec<u8>, MapError> {
-    if json.len() <= OUTPUT_BYTES_MAX {
-        return Ok(json);
-    }
-    let bytes = json.len();
-    let why = format!(
-        "its {events} events come to {bytes} bytes, and at most {OUTPUT_BYTES_MAX} are taken of one message; send it in parts"
-    );
-    Err(MapError::new("message_too_large", "", why))
 }
 
 /// Makes a crate a mapper: exports `$map` as the world of `wit/mapper.wit` on wasm32, and everywhere as a function

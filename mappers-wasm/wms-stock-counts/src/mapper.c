@@ -8,7 +8,8 @@
 #define WAREHOUSE_CHARS_MAX 64
 #define SKU_CHARS_MAX 128
 #define TITLE_CHARS_MAX 512
-#define COUNTS_MAX 1000
+/* Most events that the host takes from one message. */
+#define COUNTS_MAX 25000
 
 static bool count(const sm_json *meta, const sm_json *one, sm_text site, sm_text counted_at, sm_text *sku) {
     InventoryUpdated data = {.warehouse_id = site, .has_quantity_on_hand = true};
@@ -37,7 +38,7 @@ bool sm_map(const sm_json *meta, sm_text payload) {
     if (!sm_utc(message, "countedAt", &counted_at)) return false;
     if (!sm_need(message, "counts", SM_ARRAY, &counts)) return false;
     if (counts->count == 0) return sm_refuse(counts, NULL, "counts_missing", SM_LITERAL("nothing was counted"));
-    if (counts->count > COUNTS_MAX) return sm_refuse(counts, NULL, "counts_too_many", SM_LITERAL("at most 1000 in a message"));
+    if (counts->count > COUNTS_MAX) return sm_refuse(counts, NULL, "counts_too_many", SM_LITERAL("at most 25000 in a message"));
 
     sm_set seen = sm_set_for(counts->count);
     for (const sm_json *one = counts->first; one != NULL; one = one->next) {

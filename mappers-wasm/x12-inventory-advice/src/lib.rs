@@ -44,7 +44,7 @@ use mapper_sdk::x12::{self, HashTotal, Segment, Set};
 use mapper_sdk::{CanonicalEvent, MapError, Mapped, Meta, quantity, time};
 
 /// Most articles and warehouses in a file.
-pub const LINES_MAX: usize = 1_000;
+pub const LINES_MAX: usize = mapper_sdk::EVENTS_MAX;
 
 /// Qualifiers of what identifies an article, the best first.
 const ARTICLE_QUALIFIERS: [&str; 8] = ["SK", "VN", "VP", "BP", "IN", "UP", "EN", "UK"];

@@ -225,6 +225,7 @@ pub fn run(bundle: &Bundle, meta: &Meta, payload: &[u8]) -> (Result<Vec<u8>, Fau
         Ok(message) => message,
         Err(fault) => return (Err(fault), None),
     };
+    let input_bytes = meta.to_json(&bundle.contract).map_or(0, |json| json.len()) + payload.len();
     let started = Instant::now();
     let output = execute(&message, bundle);
     let nanoseconds = elapsed(started);
@@ -232,11 +233,11 @@ pub fn run(bundle: &Bundle, meta: &Meta, payload: &[u8]) -> (Result<Vec<u8>, Fau
         Ok(output) => {
             let usage = Usage {
                 fuel: output.fuel,
-                fuel_max: fuel_max(meta, payload, &bundle.contract),
+                fuel_max: limits::fuel(input_bytes),
                 memory_bytes: output.memory_bytes as u64,
-                memory_bytes_max: limits::MEMORY_BYTES_MAX as u64,
+                memory_bytes_max: limits::memory_bytes(input_bytes) as u64,
                 output_bytes: output.bytes.len() as u64,
-                output_bytes_max: limits::OUTPUT_BYTES_MAX as u64,
+                output_bytes_max: limits::output_bytes(input_bytes) as u64,
                 nanoseconds,
             };
             let judged = canonical::judge(&output.bytes, &bundle.contract.canonical);
@@ -244,11 +245,6 @@ pub fn run(bundle: &Bundle, meta: &Meta, payload: &[u8]) -> (Result<Vec<u8>, Fau
         }
         Err(fault) => (Err(fault), None),
     }
-}
-
-fn fuel_max(meta: &Meta, payload: &[u8], contract: &Contract) -> u64 {
-    let meta_bytes = meta.to_json(contract).map_or(0, |json| json.len());
-    limits::fuel(meta_bytes + payload.len())
 }
 
 fn elapsed(since: Instant) -> u64 {

@@ -25,7 +25,7 @@ impl Inferred<'_> {
              use mapper_sdk::csv::{{Column, Reader, Record}};\n\
              use mapper_sdk::{{CanonicalEvent, MapError, Mapped, Meta, time}};\n\n\
              /// Most lines of a file: the host takes this many events from one message.\n\
-             pub const LINES_MAX: usize = 1_000;\n\nstruct Columns {{\n"
+             pub const LINES_MAX: usize = mapper_sdk::EVENTS_MAX;\n\nstruct Columns {{\n"
         );
         let columns: Vec<(String, &Leaf, bool)> = suggestion
             .matches
