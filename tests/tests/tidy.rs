@@ -28,9 +28,10 @@ fn edges(metadata: &Metadata) -> Vec<(String, String, bool)> {
     edges
 }
 
-const FUNCTIONS: [&str; 7] = [
+const FUNCTIONS: [&str; 8] = [
     "sluice-accept",
     "sluice-persist-raw",
+    "sluice-upload",
     "sluice-relay",
     "sluice-normalize",
     "sluice-quarantine",

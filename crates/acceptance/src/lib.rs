@@ -25,7 +25,7 @@ use sluice_core::id::{EventType, ExternalEventId, IngestId, SchemaVersion, Vendo
 use sluice_core::intake::{Accepted, Answer, Beside, Decision, Request};
 use sluice_core::jiff::Timestamp;
 use sluice_core::json::{self, Json};
-use sluice_core::limits::{BODY_BYTES_MAX, INFLATED_BYTES_MAX};
+use sluice_core::limits::{INFLATED_BYTES_MAX, body_bytes_max};
 use sluice_core::payload::{InflateError, inflate};
 use sluice_core::port::{Clock, Freshness, Ledger, VendorDirectory};
 use sluice_core::problem::{Kind, Problem};
@@ -120,7 +120,7 @@ impl<'a> Route<'a> {
         match segments.as_slice() {
             ["events"] => Some(Self::Envelopes),
             ["orders"] => Some(Self::Orders),
-            ["sources", vendor] if !vendor.is_empty() => Some(Self::Source(vendor)),
+            ["sources" | "uploads", vendor] if !vendor.is_empty() => Some(Self::Source(vendor)),
             ["events", ingest_id] if !ingest_id.is_empty() => Some(Self::Receipt(ingest_id)),
             _ => None,
         }
@@ -136,7 +136,7 @@ impl<'a> Route<'a> {
 
 async fn route(deps: &Deps, request: &Request, seen: &mut Seen) -> Result<Decision, Stop> {
     let Some(route) = Route::of(&request.path) else {
-        let detail = "there is nothing at this path: events are posted to /v1/events, /v1/orders or /v1/sources/{vendorId}";
+        let detail = "there is nothing at this path: events are posted to /v1/events, /v1/orders, /v1/sources/{vendorId} or /v1/uploads/{vendorId}";
         return Err(Problem::new(Kind::NotFound, detail).into());
     };
     if request.method != route.method() {
@@ -449,12 +449,8 @@ fn body_within_bounds(request: &Request) -> Result<Vec<u8>, Stop> {
     let Some(body) = request.body_bytes() else {
         return Err(Fault::new(Code::InputMalformed, "the front door did not give the body as base64").into());
     };
-    if body.len() > BODY_BYTES_MAX {
-        let detail = format!(
-            "the body has {} bytes, at most {BODY_BYTES_MAX} are taken: send fewer lines, or gzip",
-            body.len()
-        );
-        return Err(Problem::new(Kind::BodyTooLarge, detail).into());
+    if body.len() > body_bytes_max(&request.path) {
+        return Err(Problem::body_too_large(&request.path).into());
     }
     Ok(body)
 }

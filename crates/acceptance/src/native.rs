@@ -1,6 +1,6 @@
 //! Native messages: a vendor's own message at a path of its own, told by its contracts.
 //!
-//! At `/v1/sources/{vendorId}` the path claims a vendor, and the signature that the contract names proves it; where a contract names none,
+//! At `/v1/sources/{vendorId}` (and `/v1/uploads/{vendorId}`, which takes larger bodies and differs in nothing else) the path claims a vendor, and the signature that the contract names proves it; where a contract names none,
 //! the API key does. Elsewhere the API key says who it is, and a signature, if the contract names one, must hold as well. Only contracts
 //! whose proof holds are looked at further, so that nobody has a body parsed who is not known.
 //!

@@ -5,6 +5,7 @@
 //! | `inventory#…`, `order#…`, `shipment#…` | `state` | [`State`] |
 //! | the same | `<ingestId>#<line>` | [`Contribution`] |
 //! | `event#<ingestId>` | `effects` | [`Effects`] |
+//! | the same | `entities#<version>#<sha256>#<row>` | the entities of a large event ([`EntityList`]) |
 //!
 //! Invariant: every write is one transaction under the versions of the state and effects rows in it, and writes their divergence
 //! as well. So a state row is at any moment exactly what its contributions come to.
@@ -19,10 +20,11 @@ use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{
     Delete, DeleteRequest, KeysAndAttributes, Put, PutRequest, TransactWriteItem, WriteRequest,
 };
+use serde::{Deserialize, Serialize};
 use sluice_core::id::IngestId;
 use sluice_core::limits::TRANSACTION_ROWS_MAX;
 use sluice_core::port::{CanonicalStore, Snapshot, Written};
-use sluice_core::state::{Change, Contribution, Effects, Entity, EntityChange, Source, State};
+use sluice_core::state::{Change, Contribution, Effects, Entity, EntityChange, EntityList, Source, State};
 use sluice_core::{Code, Fault};
 
 use crate::error::fault;
@@ -203,8 +205,13 @@ impl DynamoCanonical {
                 requests.push(WriteRequest::builder().delete_request(delete).build());
             }
         }
+        self.write_all(&self.divergence_table, &requests).await
+    }
+
+    /// Writes rows, each by itself.
+    async fn write_all(&self, table: &str, requests: &[WriteRequest]) -> Result<(), Fault> {
         for chunk in requests.chunks(ROWS_PER_BATCH_WRITE) {
-            let mut left = HashMap::from([(self.divergence_table.clone(), chunk.to_vec())]);
+            let mut left = HashMap::from([(table.to_owned(), chunk.to_vec())]);
             for _ in 0..ROUNDS_MAX {
                 let answer = self
                     .client
@@ -212,18 +219,24 @@ impl DynamoCanonical {
                     .set_request_items(Some(left))
                     .send()
                     .await
-                    .map_err(|error| fault("write divergence", error))?;
+                    .map_err(|error| fault(&format!("write to {table}"), error))?;
                 left = answer.unprocessed_items.unwrap_or_default();
                 if left.is_empty() {
                     break;
                 }
             }
             if !left.is_empty() {
-                return Err(Fault::new(Code::Throttled, "the divergence table did not take all rows"));
+                return Err(Fault::new(Code::Throttled, format!("{table} did not take all rows")));
             }
         }
         Ok(())
     }
+}
+
+/// A row of an [`EntityList`].
+#[derive(Serialize, Deserialize)]
+struct ListRow {
+    entities: Vec<Entity>,
 }
 
 fn malformed(what: &str) -> Fault {
@@ -301,6 +314,70 @@ impl CanonicalStore for DynamoCanonical {
             rows("read the contributions to an entity", &self.table, items).await?;
         history.retain(|row| Some(row.mark.source) > after);
         Ok(history)
+    }
+
+    async fn entities(&self, effects: &Effects) -> Result<Vec<Entity>, Fault> {
+        let Some(list) = &effects.listed else { return Ok(effects.entities.iter().cloned().collect()) };
+        let mut entities = Vec::new();
+        for row in 0..list.rows {
+            let item = self
+                .client
+                .get_item()
+                .table_name(&self.table)
+                .key("entity", text(Effects::key(effects.ingest_id)))
+                .key("part", text(list.part(row)))
+                .consistent_read(true)
+                .send()
+                .await
+                .map_err(|error| fault("read the entities of an event", error))?
+                .item
+                .ok_or_else(|| {
+                    // Another delivery lists the entities anew.
+                    Fault::new(
+                        Code::ConcurrentWrite,
+                        format!("{} of {} is gone", list.part(row), Effects::key(effects.ingest_id)),
+                    )
+                })?;
+            let row: ListRow = from_item(&self.table, item)?;
+            entities.extend(row.entities);
+        }
+        Ok(entities)
+    }
+
+    async fn put_list(
+        &self,
+        ingest_id: IngestId,
+        list: &EntityList,
+        rows: &[Vec<Entity>],
+    ) -> Result<(), Fault> {
+        // One by one: each may be half of what one call may carry.
+        for (number, entities) in (0..).zip(rows) {
+            let mut item = to_item(&ListRow { entities: entities.clone() })?;
+            item.insert("entity".into(), text(Effects::key(ingest_id)));
+            item.insert("part".into(), text(list.part(number)));
+            self.client
+                .put_item()
+                .table_name(&self.table)
+                .set_item(Some(item))
+                .send()
+                .await
+                .map_err(|error| fault("write the entities of an event", error))?;
+        }
+        Ok(())
+    }
+
+    async fn remove_list(&self, ingest_id: IngestId, list: &EntityList) -> Result<(), Fault> {
+        let requests: Vec<WriteRequest> = (0..list.rows)
+            .map(|row| {
+                let delete = DeleteRequest::builder()
+                    .key("entity", text(Effects::key(ingest_id)))
+                    .key("part", text(list.part(row)))
+                    .build()
+                    .map_err(|error| malformed("a key").with_source(error))?;
+                Ok(WriteRequest::builder().delete_request(delete).build())
+            })
+            .collect::<Result<_, Fault>>()?;
+        self.write_all(&self.table, &requests).await
     }
 
     async fn commit(&self, change: &Change) -> Result<Written, Fault> {

@@ -5,6 +5,11 @@
 
 use aws_config::SdkConfig;
 use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation};
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::interceptors::Intercept;
+use aws_smithy_runtime_api::client::interceptors::context::BeforeTransmitInterceptorContextMut;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::config_bag::ConfigBag;
 
 fn signs(sdk: &SdkConfig) -> bool {
     sdk.credentials_provider().is_some()
@@ -43,4 +48,35 @@ pub(crate) fn sfn(sdk: &SdkConfig) -> aws_sdk_sfn::Client {
     let config = aws_sdk_sfn::config::Builder::from(sdk);
     let config = if signs(sdk) { config } else { config.allow_no_auth() };
     aws_sdk_sfn::Client::from_conf(config.build())
+}
+
+/// For `StartSyncExecution`, before whose host the SDK puts `sync-`. An endpoint of its own has no such name: there it is taken away.
+pub(crate) fn sfn_sync(sdk: &SdkConfig) -> aws_sdk_sfn::Client {
+    let mut config = aws_sdk_sfn::config::Builder::from(sdk);
+    if sdk.endpoint_url().is_some() {
+        config = config.interceptor(NoHostPrefix);
+    }
+    let config = if signs(sdk) { config } else { config.allow_no_auth() };
+    aws_sdk_sfn::Client::from_conf(config.build())
+}
+
+#[derive(Debug)]
+struct NoHostPrefix;
+
+impl Intercept for NoHostPrefix {
+    fn name(&self) -> &'static str {
+        "NoHostPrefix"
+    }
+
+    fn modify_before_signing(
+        &self,
+        context: &mut BeforeTransmitInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let request = context.request_mut();
+        let uri = request.uri().replacen("://sync-", "://", 1);
+        request.set_uri(uri)?;
+        Ok(())
+    }
 }

@@ -17,6 +17,7 @@ pub mod divergence;
 pub mod drift;
 mod emf;
 pub mod error;
+pub mod intake;
 mod item;
 pub mod lambda;
 pub mod ledger;
@@ -26,6 +27,7 @@ pub mod quarantine;
 pub mod raw;
 pub mod recoveries;
 pub mod stage;
+pub mod uploads;
 pub mod vendors;
 
 pub use aws_config::SdkConfig;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::contract::{OtherEventType, Otherwise};
 use crate::digest::Sha256Hex;
 use crate::envelope::payload_digest;
-use crate::id::{EventType, ExternalEventId, IngestId, SchemaVersion, VendorId, raw_key, rfc3339};
+use crate::id::{EventType, ExternalEventId, IngestId, ObjectRef, SchemaVersion, VendorId, raw_key, rfc3339};
 use crate::record::{Form, Hold, LedgerKey, LedgerRow};
 
 /// One HTTP request, as the mapping template of API Gateway builds it.
@@ -27,8 +27,23 @@ pub struct Request {
     pub request_id: String,
     /// Header name (any case; read with [`Request::header`]) to value.
     pub headers: BTreeMap<String, String>,
-    /// Base64 of the exact bytes.
+    /// Base64 of the exact bytes; empty if they are staged.
     pub body: String,
+    /// Where the bytes are, if they are too large for the input of a state machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub staged: Option<Staged>,
+}
+
+/// A body that lies in the store of uploads until it is stored for good, or refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Staged {
+    /// Where.
+    pub r#ref: ObjectRef,
+    /// Digest of the exact bytes.
+    pub sha256: Sha256Hex,
+    /// How many they are.
+    pub bytes: u64,
 }
 
 impl Request {
@@ -40,6 +55,12 @@ impl Request {
     /// Whether a header came under several spellings of its name.
     pub fn repeats_header(&self, name: &str) -> bool {
         self.headers.keys().filter(|key| key.eq_ignore_ascii_case(name)).count() > 1
+    }
+
+    /// The same request with its bytes at hand.
+    #[must_use]
+    pub fn with_body(self, bytes: &[u8]) -> Self {
+        Self { body: STANDARD.encode(bytes), staged: None, ..self }
     }
 
     /// The exact bytes; `None` if the template did not give base64.
@@ -169,8 +190,11 @@ impl Accepted {
 pub struct Persist {
     /// From `Accept`.
     pub accepted: Accepted,
-    /// Base64 of the exact bytes, from the execution's input.
+    /// Base64 of the exact bytes, from the execution's input; empty if they are staged.
     pub body: String,
+    /// Where they are, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub staged: Option<Staged>,
 }
 
 impl Persist {

@@ -7,6 +7,12 @@ pub const BODY_BYTES_MAX: usize = 190_000;
 /// Largest request body at `/v1/uploads/{vendorId}`, as sent, in bytes: 5 MiB.
 pub const UPLOAD_BYTES_MAX: usize = 5 * 1024 * 1024;
 
+/// Largest request body at a path, as sent, in bytes.
+#[must_use]
+pub fn body_bytes_max(path: &str) -> usize {
+    if path.starts_with("/v1/uploads/") { UPLOAD_BYTES_MAX } else { BODY_BYTES_MAX }
+}
+
 /// Largest body after inflating `Content-Encoding: gzip`, in bytes: what a mapper may be given, and what a contract may allow.
 pub const INFLATED_BYTES_MAX: usize = 5 * 1024 * 1024;
 

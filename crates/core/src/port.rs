@@ -14,11 +14,12 @@ use crate::digest::Sha256Hex;
 use crate::drift::{Finding, Track, TrackKey};
 use crate::fault::{Cause, Fault};
 use crate::id::{EventType, IngestId, ObjectRef, VendorId};
+use crate::intake::{Answer, Request, Staged};
 use crate::record::{
     DetailType, Divergence, EventDetail, LedgerKey, LedgerRow, QuarantineNote, QuarantineRow, Stated,
     VendorProfile,
 };
-use crate::state::{Change, Contribution, Effects, Entity, Source, State};
+use crate::state::{Change, Contribution, Effects, Entity, EntityList, Source, State};
 
 /// Tells the time and mints ids; the one source of both.
 pub trait Clock: Send + Sync {
@@ -54,6 +55,25 @@ pub trait RawStore: Send + Sync {
     async fn put_if_absent(&self, key: &str, bytes: Bytes, headers: &RawHeaders) -> Result<ObjectRef, Fault>;
     /// The bytes; [`crate::Code::RawMissing`] if there are none.
     async fn get(&self, at: &ObjectRef) -> Result<Bytes, Fault>;
+}
+
+/// Bodies on their way from the front door to the raw store that are too large for the input of a state machine. Each is there for
+/// one request; what a crash leaves behind expires.
+#[async_trait]
+pub trait UploadStore: Send + Sync {
+    /// Stores a body.
+    async fn put(&self, key: &str, bytes: Bytes) -> Result<Staged, Fault>;
+    /// The body, if it has the digest; else, or if it is gone, [`crate::Code::InputMalformed`].
+    async fn get(&self, at: &Staged) -> Result<Bytes, Fault>;
+    /// Removes it.
+    async fn remove(&self, at: &Staged) -> Result<(), Fault>;
+}
+
+/// The state machine `intake`, run to its end.
+#[async_trait]
+pub trait Intake: Send + Sync {
+    /// Its answer; an error if it has none.
+    async fn answer(&self, request: &Request) -> Result<Answer, Fault>;
 }
 
 /// Normalized documents: the same key is written again by a replay.
@@ -259,6 +279,17 @@ pub trait CanonicalStore: Send + Sync {
     async fn read(&self, events: &[IngestId], entities: &[Entity]) -> Result<Snapshot, Fault>;
     /// The contributions to an entity after `after`, or all, in order of acceptance.
     async fn history(&self, entity: &Entity, after: Option<Source>) -> Result<Vec<Contribution>, Fault>;
+    /// The entities of an event, in order: those of the row itself, or of the rows that list them.
+    async fn entities(&self, effects: &Effects) -> Result<Vec<Entity>, Fault>;
+    /// Writes the rows of a list, of which no row of effects knows yet.
+    async fn put_list(
+        &self,
+        ingest_id: IngestId,
+        list: &EntityList,
+        rows: &[Vec<Entity>],
+    ) -> Result<(), Fault>;
+    /// Removes the rows of a list of which no row of effects knows any more. Those that stay for a crash are read by nobody.
+    async fn remove_list(&self, ingest_id: IngestId, list: &EntityList) -> Result<(), Fault>;
     /// Writes all or nothing, if every row has the version before. Divergences that one transaction does not hold are written
     /// before it: they are computed again, and are the same, if the transaction is not reached.
     async fn commit(&self, change: &Change) -> Result<Written, Fault>;

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::fault::FieldFault;
 use crate::intake::Answer;
-use crate::limits::FAULTS_LISTED_MAX;
+use crate::limits::{BODY_BYTES_MAX, FAULTS_LISTED_MAX, UPLOAD_BYTES_MAX};
 
 /// One kind of problem: its code is the last part of `type`, its status and title are fixed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,6 +119,22 @@ impl Problem {
     /// `detail` says what is wrong with this request and what to do.
     pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
         Self { kind, detail: detail.into(), errors: Vec::new(), ingest_id: None }
+    }
+
+    /// 413 of a body that is over the bound of its path: what the bound is, and what to do.
+    pub fn body_too_large(path: &str) -> Self {
+        let detail = if path.starts_with("/v1/uploads/") {
+            format!("the body may have at most {UPLOAD_BYTES_MAX} bytes (5 MiB): send the message in parts")
+        } else if path.starts_with("/v1/sources/") {
+            format!(
+                "the body may have at most {BODY_BYTES_MAX} bytes here: send it to /v1/uploads/{{vendorId}}, which takes {UPLOAD_BYTES_MAX}, or with content-encoding: gzip"
+            )
+        } else {
+            format!(
+                "the body may have at most {BODY_BYTES_MAX} bytes: send fewer lines, or with content-encoding: gzip"
+            )
+        };
+        Self::new(Kind::BodyTooLarge, detail)
     }
 
     /// With the faults of the document; beyond [`FAULTS_LISTED_MAX`] only their number is said.

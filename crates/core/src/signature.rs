@@ -281,6 +281,7 @@ mod tests {
             request_id: String::new(),
             headers: [(header.to_owned(), value.to_owned())].into(),
             body: String::new(),
+            staged: None,
         }
     }
 

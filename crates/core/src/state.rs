@@ -27,7 +27,10 @@ use crate::canonical::{self, SUBJECTS, Statement, Subject, VENDOR};
 use crate::digest::Sha256Hex;
 use crate::fault::{Code, Fault};
 use crate::id::{CanonicalType, IngestId, InvalidId, SchemaVersion, VendorId};
-use crate::limits::{CLAIM_BYTES_MAX, CONTRIBUTIONS_PER_CHANGE_MAX, STATE_BYTES_MAX, UNSETTLED_KEPT};
+use crate::limits::{
+    CLAIM_BYTES_MAX, CONTRIBUTION_BYTES_PER_CHANGE_MAX, CONTRIBUTIONS_PER_CHANGE_MAX,
+    EFFECTS_SLICE_BYTES_MAX, STATE_BYTES_MAX, UNSETTLED_KEPT,
+};
 use crate::record::EventDetail;
 
 /// What a statement is about: a [`Subject`]'s prefix and its two parts, such as `inventory#<warehouseId>#<sku>`,
@@ -125,8 +128,8 @@ fn shapes() -> String {
     SUBJECTS.map(shape).join(" or ")
 }
 
-/// A line of a normalized document. Sources are ordered as the events were accepted; as text `<ingestId>#<line, four digits>`,
-/// which sorts alike.
+/// A line of a normalized document. Sources are ordered as the events were accepted; as text `<ingestId>#<line>`, which sorts alike:
+/// a line has four digits, and one that needs more has a letter before them, `A` for five digits and so on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Source {
@@ -138,7 +141,15 @@ pub struct Source {
 
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}#{:04}", self.ingest_id, self.line)
+        let letter = match self.line {
+            0..10_000 => return write!(f, "{}#{:04}", self.ingest_id, self.line),
+            10_000..100_000 => 'A',
+            100_000..1_000_000 => 'B',
+            1_000_000.. => 'C',
+        };
+        // From a million on as many digits as there can be.
+        let width = if letter == 'C' { 10 } else { 0 };
+        write!(f, "{}#{letter}{:0width$}", self.ingest_id, self.line)
     }
 }
 
@@ -153,7 +164,8 @@ impl TryFrom<String> for Source {
 
     fn try_from(text: String) -> Result<Self, InvalidSource> {
         let (ingest_id, line) = text.split_once('#').ok_or(InvalidSource::Shape)?;
-        Ok(Self { ingest_id: ingest_id.parse()?, line: line.parse().map_err(|_| InvalidSource::Shape)? })
+        let digits = line.strip_prefix(['A', 'B', 'C']).unwrap_or(line);
+        Ok(Self { ingest_id: ingest_id.parse()?, line: digits.parse().map_err(|_| InvalidSource::Shape)? })
     }
 }
 
@@ -193,6 +205,13 @@ pub struct Contribution {
     pub schema_version: SchemaVersion,
     /// Members of `data` but those that identify the entity, each as RFC 8785 text, so that equal values are equal texts.
     pub fields: BTreeMap<String, String>,
+}
+
+impl Contribution {
+    /// About what its row takes.
+    pub fn bytes(&self) -> usize {
+        400 + self.fields.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
+    }
 }
 
 impl Statement {
@@ -544,6 +563,11 @@ pub struct State {
 }
 
 impl State {
+    /// About what its row takes.
+    fn bytes(&self) -> usize {
+        self.view.bytes() + self.base.as_ref().map_or(0, |base| base.view.bytes())
+    }
+
     fn empty(entity: &Entity) -> Self {
         Self {
             entity: entity.clone(),
@@ -599,9 +623,24 @@ impl EntityChange {
         1 + self.put.len() + self.remove.len() + self.diverged.len() + self.undiverged.len()
     }
 
-    fn checked(self) -> Result<Self, Fault> {
-        let base = self.next.base.as_ref().map_or(0, |base| base.view.bytes());
-        let bytes = self.next.view.bytes() + base;
+    /// About how many bytes it writes.
+    pub fn bytes(&self) -> usize {
+        let claims = |row: &StateDivergence| -> usize {
+            let claim = |claim: &Claim| claim.held.as_ref().map_or(0, String::len) + claim.stated.len() + 200;
+            400 + row.claims.iter().map(claim).sum::<usize>()
+        };
+        self.next.bytes()
+            + self.put.iter().map(Contribution::bytes).sum::<usize>()
+            + self.diverged.iter().map(claims).sum::<usize>()
+            + 200 * (self.remove.len() + self.undiverged.len())
+    }
+
+    fn checked(mut self) -> Result<Self, Fault> {
+        // The base only saves reading: a large order does without, rather than not be held at all.
+        if self.next.bytes() > STATE_BYTES_MAX {
+            self.next.base = None;
+        }
+        let bytes = self.next.bytes();
         if bytes > STATE_BYTES_MAX {
             return Err(Fault::new(
                 Code::StateTooLarge,
@@ -617,7 +656,8 @@ impl EntityChange {
 
 /// Whether contributions, in order of acceptance, can be added without reading those of before.
 pub fn can_append(current: Option<&State>, adds: &[Contribution]) -> bool {
-    if adds.len() > CONTRIBUTIONS_PER_CHANGE_MAX {
+    let bytes: usize = adds.iter().map(Contribution::bytes).sum();
+    if adds.len() > CONTRIBUTIONS_PER_CHANGE_MAX || bytes > CONTRIBUTION_BYTES_PER_CHANGE_MAX {
         return false;
     }
     let Some(current) = current else { return true };
@@ -660,7 +700,7 @@ pub fn history_from(
 /// Brings the contributions of some events up to date: `adds` are there afterwards, and of the events in `replaces` nothing else is.
 ///
 /// `history` is what [`history_from`] asks for, in order. `None`: all is as it should be. At most
-/// [`CONTRIBUTIONS_PER_CHANGE_MAX`] contributions are changed at once.
+/// [`CONTRIBUTIONS_PER_CHANGE_MAX`] contributions of [`CONTRIBUTION_BYTES_PER_CHANGE_MAX`] are changed at once.
 pub fn rewrite(
     entity: &Entity,
     current: Option<State>,
@@ -685,9 +725,16 @@ pub fn rewrite(
     if remove.is_empty() && put.is_empty() {
         return Ok(None);
     }
-    let complete = remove.len() + put.len() <= CONTRIBUTIONS_PER_CHANGE_MAX;
+    let changes = remove.len() + put.len();
     remove.truncate(CONTRIBUTIONS_PER_CHANGE_MAX);
     put.truncate(CONTRIBUTIONS_PER_CHANGE_MAX - remove.len());
+    let mut bytes = 0;
+    let fits = |row: &&Contribution| {
+        bytes += row.bytes();
+        bytes <= CONTRIBUTION_BYTES_PER_CHANGE_MAX
+    };
+    put.truncate(put.iter().take_while(fits).count());
+    let complete = remove.len() + put.len() == changes;
     let mut new = old.clone();
     new.retain(|source, _| !remove.contains(source));
     new.extend(put.iter().map(|row| (row.mark.source, row.clone())));
@@ -744,10 +791,59 @@ pub struct Effects {
     /// When that document was made: of two documents of one event the later one is the truth.
     #[serde(with = "crate::id::millis")]
     pub normalized_at: Timestamp,
-    /// Entities that this document, or one before it, speaks of.
+    /// Entities that this document, or one before it, speaks of. Empty if they are in rows of their own.
     pub entities: BTreeSet<Entity>,
+    /// Where they are, if there are too many of them for this row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listed: Option<EntityList>,
+    /// Entities up to this one, in their order, are as the document says: where the next delivery goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub through: Option<Entity>,
+    /// Whether no document of the event was in before this one, so that nothing of another has to be taken back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub first: bool,
     /// Whether all of it is in.
     pub done: bool,
+}
+
+/// Rows that list the entities of an event, in order. They are written before the row of effects that names them, and never changed:
+/// version and digest tell apart what two writers list at the same time.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EntityList {
+    /// Version of the row of effects that named them first.
+    pub version: u64,
+    /// The document of that version.
+    pub sha256: Sha256Hex,
+    /// How many rows they are.
+    pub rows: u32,
+}
+
+impl EntityList {
+    /// Sort key of one of its rows, whose partition key is [`Effects::key`].
+    pub fn part(&self, row: u32) -> String {
+        format!("entities#{:010}#{}#{row:05}", self.version, self.sha256)
+    }
+
+    /// Lays entities out in rows.
+    pub fn of(version: u64, sha256: &Sha256Hex, entities: &[Entity]) -> (Self, Vec<Vec<Entity>>) {
+        let mut rows: Vec<Vec<Entity>> = Vec::new();
+        let mut room = 0;
+        for entity in entities {
+            let bytes = entity.as_str().len() + 8;
+            match rows.last_mut() {
+                Some(row) if bytes <= room => row.push(entity.clone()),
+                _ => {
+                    rows.push(vec![entity.clone()]);
+                    room = EFFECTS_SLICE_BYTES_MAX;
+                }
+            }
+            room = room.saturating_sub(bytes);
+        }
+        let list =
+            Self { version, sha256: sha256.clone(), rows: u32::try_from(rows.len()).unwrap_or(u32::MAX) };
+        (list, rows)
+    }
 }
 
 impl Effects {

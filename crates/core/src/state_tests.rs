@@ -317,3 +317,46 @@ fn a_delivery_that_is_a_little_late_reads_a_little() {
     store.check();
     assert_eq!(store.divergence.len(), 0, "in the order of acceptance nothing was ever stale");
 }
+
+#[test]
+fn sources_sort_as_text_whatever_the_line() {
+    let ingest_id = IngestId::mint(Timestamp::from_second(1_795_255_200).unwrap(), 7);
+    let lines = [0, 1, 999, 9_999, 10_000, 10_001, 99_999, 100_000, 999_999, 1_000_000, u32::MAX];
+    let texts: Vec<String> = lines.map(|line| Source { ingest_id, line }.to_string()).to_vec();
+    assert!(texts.is_sorted(), "{texts:?}");
+    for (line, text) in lines.into_iter().zip(texts) {
+        assert_eq!(Source::try_from(text), Ok(Source { ingest_id, line }));
+    }
+}
+
+#[test]
+fn a_large_order_does_without_its_base_rather_than_not_be_held() {
+    let entity = Entity::order(&"shop".parse().unwrap(), "1");
+    let long = format!("\"{}\"", "x".repeat(200_000));
+    let mut current: Option<State> = None;
+    let mut history: Vec<Contribution> = Vec::new();
+    for number in 0..100_u64 {
+        let mark = Mark {
+            occurred_at: Timestamp::from_second(1_795_000_000 + i64::try_from(number).unwrap()).unwrap(),
+            source: Source {
+                ingest_id: IngestId::mint(Timestamp::from_second(1_795_255_200).unwrap(), number.into()),
+                line: 0,
+            },
+        };
+        let add = Contribution {
+            mark,
+            vendor_id: "shop".parse().unwrap(),
+            event_type: "OrderUpdated".parse().unwrap(),
+            schema_version: "1.0".parse().unwrap(),
+            fields: [("lines".to_owned(), long.clone())].into(),
+        };
+        let next = if can_append(current.as_ref(), &[add.clone()]) {
+            append(&entity, current, vec![add.clone()]).unwrap()
+        } else {
+            rewrite(&entity, current, history.clone(), vec![add.clone()], &BTreeSet::new()).unwrap().unwrap()
+        };
+        history.push(add);
+        assert_eq!((next.next.contributions, next.next.base.is_none()), (number + 1, true));
+        current = Some(next.next);
+    }
+}

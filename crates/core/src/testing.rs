@@ -18,10 +18,11 @@ use crate::drift::{Finding, Track, TrackKey};
 use crate::fault::{Code, Fault};
 use crate::health::{Duplicates, HealthNote};
 use crate::id::{CanonicalType, EventType, IngestId, ObjectRef, VendorId, ingest_id_of_key};
+use crate::intake::Staged;
 use crate::port::{
     BundleStore, BusEvent, CanonicalStore, Clock, Commit, DeadLetter, DeadLetters, DivergenceStore,
     DriftStore, EventBus, Freshness, Ledger, MapperPointers, Marked, NormalizedStore, QuarantineStore,
-    RawHeaders, RawStore, Rerun, Reruns, Snapshot, VendorDirectory, Written,
+    RawHeaders, RawStore, Rerun, Reruns, Snapshot, UploadStore, VendorDirectory, Written,
 };
 use crate::record::{
     Divergence, EventDetail, LedgerKey, LedgerRow, QuarantineNote, QuarantineRow, QuarantineStatus, Stated,
@@ -69,8 +70,12 @@ pub struct State {
     pub states: BTreeMap<state::Entity, state::State>,
     /// Contributions, by entity and source.
     pub contributions: BTreeMap<(state::Entity, state::Source), state::Contribution>,
+    /// Bodies that are too large for a state machine's input, by key.
+    pub uploads: BTreeMap<String, Bytes>,
     /// Effects, by event.
     pub effects: BTreeMap<IngestId, state::Effects>,
+    /// Rows that list entities, by event and sort key.
+    pub entity_lists: BTreeMap<(IngestId, String), Vec<state::Entity>>,
     /// Divergence of canonical state, by entity and id.
     pub state_divergence: BTreeMap<(state::Entity, String), state::StateDivergence>,
     /// Dead letters, in order.
@@ -516,6 +521,39 @@ impl CanonicalStore for World {
         })
     }
 
+    async fn entities(&self, effects: &state::Effects) -> Result<Vec<state::Entity>, Fault> {
+        let Some(list) = &effects.listed else { return Ok(effects.entities.iter().cloned().collect()) };
+        self.call(|world| {
+            let row = |row| world.entity_lists.get(&(effects.ingest_id, list.part(row))).cloned();
+            let rows: Option<Vec<_>> = (0..list.rows).map(row).collect();
+            let missing = || Fault::new(Code::ConcurrentWrite, "a row of the list is gone");
+            Ok(rows.ok_or_else(missing)?.into_iter().flatten().collect())
+        })
+    }
+
+    async fn put_list(
+        &self,
+        ingest_id: IngestId,
+        list: &state::EntityList,
+        rows: &[Vec<state::Entity>],
+    ) -> Result<(), Fault> {
+        self.call(|world| {
+            for (number, row) in (0..).zip(rows) {
+                world.entity_lists.insert((ingest_id, list.part(number)), row.clone());
+            }
+            Ok(())
+        })
+    }
+
+    async fn remove_list(&self, ingest_id: IngestId, list: &state::EntityList) -> Result<(), Fault> {
+        self.call(|world| {
+            for row in 0..list.rows {
+                world.entity_lists.remove(&(ingest_id, list.part(row)));
+            }
+            Ok(())
+        })
+    }
+
     async fn commit(&self, change: &state::Change) -> Result<Written, Fault> {
         self.call(|world| {
             let version = |row: Option<u64>| row.unwrap_or(0) + 1;
@@ -547,6 +585,32 @@ impl CanonicalStore for World {
                 world.states.insert(entity.clone(), change.next.clone());
             }
             Ok(Written::Written)
+        })
+    }
+}
+
+#[async_trait]
+impl UploadStore for World {
+    async fn put(&self, key: &str, bytes: Bytes) -> Result<Staged, Fault> {
+        self.call(|world| {
+            let r#ref = ObjectRef { bucket: "uploads".into(), key: key.to_owned() };
+            let staged = Staged { r#ref, sha256: Sha256Hex::of(&bytes), bytes: bytes.len() as u64 };
+            world.uploads.insert(key.to_owned(), bytes.clone());
+            Ok(staged)
+        })
+    }
+
+    async fn get(&self, at: &Staged) -> Result<Bytes, Fault> {
+        self.call(|world| {
+            let held = world.uploads.get(&at.r#ref.key).filter(|bytes| Sha256Hex::of(bytes) == at.sha256);
+            held.cloned().ok_or_else(|| Fault::new(Code::InputMalformed, "the staged body is gone"))
+        })
+    }
+
+    async fn remove(&self, at: &Staged) -> Result<(), Fault> {
+        self.call(|world| {
+            world.uploads.remove(&at.r#ref.key);
+            Ok(())
         })
     }
 }

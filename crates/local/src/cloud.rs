@@ -26,7 +26,7 @@ use crate::disk::{Disk, Room};
 use crate::dynamodb::{DynamoDb, DynamoDbError};
 use crate::endpoint::{Endpoint, Machines};
 use crate::events::Events;
-use crate::front_door::FrontDoor;
+use crate::front_door::{FrontDoor, Upload};
 use crate::functions::{FunctionHost, Functions};
 use crate::gate::{Caller, Gate, Hosts, Keys};
 use crate::integrations::Integrations;
@@ -35,7 +35,7 @@ use crate::machines::StateMachines;
 use crate::poller::Poller;
 use crate::private;
 use crate::relay::{Checkpoints, Relay};
-use crate::s3::S3;
+use crate::s3::{Expiring, S3};
 use crate::schedule::Scheduled;
 use crate::server::serve;
 use crate::sqs::Sqs;
@@ -44,6 +44,9 @@ use crate::usage_plan::UsagePlan;
 
 /// The id of the state machine behind the ingest API.
 const INTAKE_ID: &str = "Intake";
+
+/// The id of the function that answers for large bodies.
+const UPLOAD_ID: &str = "Upload";
 
 /// Id of the table that says how fast each vendor may send.
 const VENDORS_ID: &str = "Vendors";
@@ -247,6 +250,9 @@ pub enum StartError {
     /// The topology has no machine behind the ingest API.
     #[error("topology.json has no state machine with the id {INTAKE_ID}")]
     NoIntake,
+    /// The topology has no function for large bodies.
+    #[error("topology.json has no function with the id {UPLOAD_ID}")]
+    NoUpload,
     /// The table with each vendor's limits is not in the topology.
     #[error("topology.json has no table with the id {VENDORS_ID}")]
     NoVendors,
@@ -513,6 +519,7 @@ impl Cloud {
         make_machines: MakeMachines,
     ) -> Result<Self, StartError> {
         let intake = topology.state_machine(INTAKE_ID).ok_or(StartError::NoIntake)?.name.clone();
+        let upload = topology.function(UPLOAD_ID).ok_or(StartError::NoUpload)?.name.clone();
         let ingest_listener = bind(options.ingest_port, "--port").await?;
         let aws_listener = bind(options.aws_port, "--aws-port").await?;
         let address = |listener: &TcpListener, port| {
@@ -529,6 +536,7 @@ impl Cloud {
         let s3 = S3::open(&folder.database("s3.sqlite")?)?;
         s3.ensure_buckets(&topology.buckets)?;
         let objects = s3.objects();
+        let expiring = s3.expiring(&topology.buckets);
         let sqs = Arc::new(Sqs::open(&folder.database("sqs.sqlite")?, &aws_url)?);
         sqs.ensure_queues(&topology.queues)?;
         let events = Arc::new(Events::new(&topology, Arc::clone(&sqs)));
@@ -582,6 +590,7 @@ impl Cloud {
         }
         let poller = Arc::new(Poller::new(&topology, Arc::clone(&sqs), functions.clone()));
         let scheduled = Scheduled::all(&topology, &functions);
+        let upload = Upload::new(functions.clone(), upload);
         // Both are set here and nowhere else.
         let _ = endpoint.functions.set(functions);
         let _ = endpoint.machines.set(Machines(Arc::downgrade(&machines)));
@@ -591,6 +600,7 @@ impl Cloud {
         let front_door = FrontDoor::new(
             Arc::clone(&machines),
             intake,
+            upload,
             usage_plan,
             Hosts::of(ingest, &options.allowed_hosts),
             Arc::new(Disk::new(folder.path.clone())),
@@ -616,7 +626,7 @@ impl Cloud {
         for schedule in scheduled {
             tasks.spawn(schedule.run());
         }
-        tasks.spawn(maintain(relays.clone(), Arc::clone(&dynamodb), Arc::clone(&sqs)));
+        tasks.spawn(maintain(relays.clone(), Arc::clone(&dynamodb), Arc::clone(&sqs), expiring));
         let handler = Arc::clone(&front_door);
         tasks.spawn(serve(ingest_listener, stop.clone(), connections.clone(), move |request, client| {
             let handler = Arc::clone(&handler);
@@ -757,14 +767,15 @@ fn functions_sdk_config(aws_url: &str, keys: &Keys, client: Option<InProcess>) -
     builder.stalled_stream_protection(StalledStreamProtectionConfig::disabled()).build()
 }
 
-/// Names of the functions that the machine behind the front door calls.
+/// Names of the functions for whose answer a sender waits: the one of large bodies, and those that the machine behind the front door
+/// calls.
 fn functions_of_intake(
     topology: &Topology,
     definitions: &Definitions,
 ) -> Result<BTreeSet<String>, StartError> {
     let machine = topology.state_machine(INTAKE_ID).ok_or(StartError::NoIntake)?;
     let used = sluice_asl::placeholders(&definitions.definition(&machine.definition)?);
-    let called = |id: &str| used.contains(&format!("{id}FunctionArn"));
+    let called = |id: &str| id == UPLOAD_ID || used.contains(&format!("{id}FunctionArn"));
     Ok(topology.functions.iter().filter(|it| called(&it.id)).map(|it| it.name.clone()).collect())
 }
 
@@ -810,12 +821,13 @@ fn relays(
     topology.streams.iter().filter_map(relay).collect()
 }
 
-async fn maintain(relays: Vec<Arc<Relay>>, dynamodb: Arc<DynamoDb>, sqs: Arc<Sqs>) {
+async fn maintain(relays: Vec<Arc<Relay>>, dynamodb: Arc<DynamoDb>, sqs: Arc<Sqs>, expiring: Expiring) {
     let mut ticks = tokio::time::interval(MAINTENANCE_INTERVAL);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         let (relays, dynamodb, sqs) = (relays.clone(), Arc::clone(&dynamodb), Arc::clone(&sqs));
+        let expiring = expiring.clone();
         let sweep = tokio::task::spawn_blocking(move || {
             for relay in &relays {
                 if let Err(error) = relay.trim() {
@@ -827,6 +839,9 @@ async fn maintain(relays: Vec<Arc<Relay>>, dynamodb: Arc<DynamoDb>, sqs: Arc<Sqs
             }
             if let Err(error) = sqs.expire() {
                 tracing::warn!(%error, "expired messages were not deleted");
+            }
+            if let Err(error) = expiring.sweep(crate::wire::now_ms()) {
+                tracing::warn!(%error, "expired objects were not deleted");
             }
         });
         if let Err(error) = sweep.await {
@@ -845,6 +860,6 @@ mod tests {
         let definitions = Definitions::embedded();
         let topology = Topology::parse(EMBEDDED_TOPOLOGY).unwrap();
         let first = functions_of_intake(&topology, &definitions).unwrap();
-        assert_eq!(first, ["sluice-accept", "sluice-persist-raw"].map(str::to_owned).into());
+        assert_eq!(first, ["sluice-accept", "sluice-persist-raw", "sluice-upload"].map(str::to_owned).into());
     }
 }

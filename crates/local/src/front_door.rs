@@ -23,14 +23,15 @@ use http_body_util::BodyExt as _;
 use hyper::body::{Body, Incoming};
 use sluice_core::id::VendorId;
 use sluice_core::intake::{Answer, proves_sender};
-use sluice_core::limits::{BODY_BYTES_MAX, HEADERS_BYTES_MAX};
+use sluice_core::limits::{BODY_BYTES_MAX, HEADERS_BYTES_MAX, UPLOAD_BYTES_MAX};
 use sluice_core::problem::{Kind, Problem};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::disk::Disk;
+use crate::functions::FunctionHost;
 use crate::gate::{self, Hosts};
-use crate::machines::StateMachines;
+use crate::machines::{StateMachines, SyncOutcome};
 use crate::shares::Shares;
 use crate::usage_plan::UsagePlan;
 use crate::{mapping, wire};
@@ -53,7 +54,14 @@ const WAITING_UNPROVED_MAX: usize = 256;
 const WAITING_OF_ADDRESS_MAX: usize = 64;
 
 /// How much of a refused body is still read, so that the client sees the answer and not a reset connection.
-const DISCARDED_BYTES_MAX: usize = 4 * 1024 * 1024;
+const DISCARDED_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Uploads whose bodies are held at once. Each is in memory some eight times for a moment (as sent, as base64, in the function and in
+/// the store), so this bounds all of them to some 170 MB.
+const UPLOADS_AT_ONCE: usize = 4;
+
+/// How long an upload waits for its turn.
+const UPLOAD_TURN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a refused body is still read.
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
@@ -69,6 +77,7 @@ const DISK_FULL: &str = "the disk with the data folder is full: nothing new is a
      lost; free some space, and send it again";
 
 const HEALTH: &str = "/healthz";
+const UPLOADS: &str = "/v1/uploads/{vendorId}";
 
 /// The paths, as in `schemas/openapi.yaml`, and their methods. A segment in braces stands for any one that is not empty.
 const ROUTES: &[(&str, &str)] = &[
@@ -76,6 +85,7 @@ const ROUTES: &[(&str, &str)] = &[
     ("/v1/events/{ingestId}", "GET"),
     ("/v1/orders", "POST"),
     ("/v1/sources/{vendorId}", "POST"),
+    (UPLOADS, "POST"),
     (HEALTH, "GET"),
 ];
 
@@ -98,6 +108,7 @@ fn route(path: &str) -> Option<(&'static str, &'static str)> {
 pub(crate) struct FrontDoor {
     machines: Arc<dyn StateMachines>,
     intake: String,
+    upload: Upload,
     usage_plan: UsagePlan,
     hosts: Hosts,
     disk: Arc<Disk>,
@@ -109,6 +120,31 @@ pub(crate) struct FrontDoor {
     waiting_known: Shares<VendorId>,
     waiting_unproved: Shares<IpAddr>,
     open: AtomicBool,
+}
+
+/// The function behind `/v1/uploads`, and how many of its requests are held at once.
+pub(crate) struct Upload {
+    functions: FunctionHost,
+    name: String,
+    turns: Semaphore,
+}
+
+impl Upload {
+    pub(crate) fn new(functions: FunctionHost, name: String) -> Self {
+        Self { functions, name, turns: Semaphore::new(UPLOADS_AT_ONCE) }
+    }
+
+    async fn answer(&self, input: &sluice_core::intake::Request) -> Answer {
+        let input = serde_json::to_value(input)
+            .unwrap_or_else(|error| unreachable!("a request has string keys and no failing field: {error}"));
+        match self.functions.invoke(&self.name, input).await {
+            Ok(output) => mapping::answer(SyncOutcome::Succeeded(output)),
+            Err(error) => {
+                let (error, cause) = error.as_task_error();
+                mapping::answer(SyncOutcome::Failed { error, cause })
+            }
+        }
+    }
 }
 
 /// Why a body was not read.
@@ -124,6 +160,7 @@ impl FrontDoor {
     pub(crate) fn new(
         machines: Arc<dyn StateMachines>,
         intake: String,
+        upload: Upload,
         usage_plan: UsagePlan,
         hosts: Hosts,
         disk: Arc<Disk>,
@@ -133,6 +170,7 @@ impl FrontDoor {
         Self {
             machines,
             intake,
+            upload,
             usage_plan,
             hosts,
             disk,
@@ -189,13 +227,13 @@ impl FrontDoor {
                 refuse(Problem::new(Kind::Unavailable, DISK_FULL), body)
             }
             Some((HEALTH, _)) => respond(Answer::json(200, &serde_json::json!({"status": "ok"}))),
-            Some(_) => {
+            Some((template, _)) => {
                 if !parts.headers.contains_key(TRACE_ID)
                     && let Ok(value) = HeaderValue::try_from(trace_id())
                 {
                     parts.headers.insert(TRACE_ID, value);
                 }
-                self.ingest(&parts, body, client, &request_id).await
+                self.ingest(&parts, body, client, &request_id, template == UPLOADS).await
             }
         };
         if let Ok(value) = HeaderValue::try_from(request_id) {
@@ -214,6 +252,7 @@ impl FrontDoor {
         body: Incoming,
         client: SocketAddr,
         request_id: &str,
+        is_upload: bool,
     ) -> Response<Bytes> {
         let header_bytes: usize =
             parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
@@ -240,12 +279,22 @@ impl FrontDoor {
             let detail = "too many of your requests have not been sent to their end; send it again later";
             return refuse(Problem::new(Kind::TooManyRequests, detail), body);
         };
-        let body = match read(&parts.headers, &mut body).await {
-            Ok(bytes) => bytes,
-            Err(Unread::TooLarge) => {
-                let detail = format!("the body may have at most {BODY_BYTES_MAX} bytes");
-                return refuse(Problem::new(Kind::BodyTooLarge, detail), body);
+        let bytes_max = if is_upload { UPLOAD_BYTES_MAX } else { BODY_BYTES_MAX };
+        // What says that it is too large waits for nothing.
+        let turn = if is_upload && !is_declared_larger(&parts.headers, bytes_max) {
+            match tokio::time::timeout(UPLOAD_TURN_TIMEOUT, self.upload.turns.acquire()).await {
+                Ok(Ok(turn)) => Some(turn),
+                _ => {
+                    let detail = format!("{UPLOADS_AT_ONCE} uploads are being answered; send it again later");
+                    return refuse(Problem::new(Kind::TooManyRequests, detail), body);
+                }
             }
+        } else {
+            None
+        };
+        let body = match read(&parts.headers, &mut body, bytes_max).await {
+            Ok(bytes) => bytes,
+            Err(Unread::TooLarge) => return refuse(Problem::body_too_large(parts.uri.path()), body),
             Err(Unread::CutShort) => {
                 let detail = "the body ended before its length was reached";
                 return refuse(Problem::new(Kind::BodyUnreadable, detail), body);
@@ -274,6 +323,12 @@ impl FrontDoor {
             let detail = format!("{} requests are being answered; send it again later", self.in_flight_max);
             return respond(Problem::new(Kind::TooManyRequests, detail).into_answer());
         };
+        if is_upload {
+            drop(body);
+            let answer = self.upload.answer(&input).await;
+            drop(turn);
+            return respond(answer);
+        }
         let input = match serde_json::to_string(&input) {
             Ok(input) => input,
             Err(error) => unreachable!("a request has string keys and no failing field: {error}"),
@@ -306,10 +361,14 @@ fn repeated(headers: &HeaderMap) -> Option<Problem> {
     Some(Problem::new(kind, format!("the header {name} came more than once: send it once")))
 }
 
-/// Reads no more than the limit and one frame.
-async fn read(headers: &HeaderMap, body: &mut Incoming) -> Result<Bytes, Unread> {
+fn is_declared_larger(headers: &HeaderMap, bytes_max: usize) -> bool {
     let declared = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if declared.is_some_and(|length| length > BODY_BYTES_MAX as u64) {
+    declared.is_some_and(|length| length > bytes_max as u64)
+}
+
+/// Reads no more than the limit and one frame.
+async fn read(headers: &HeaderMap, body: &mut Incoming, bytes_max: usize) -> Result<Bytes, Unread> {
+    if is_declared_larger(headers, bytes_max) {
         return Err(Unread::TooLarge);
     }
     let reading = async {
@@ -328,7 +387,7 @@ async fn read(headers: &HeaderMap, body: &mut Incoming) -> Result<Bytes, Unread>
             };
             let Ok(data) = frame.map_err(|_| Unread::CutShort)?.into_data() else { continue };
             arrived += data.len();
-            if first.as_ref().map_or(0, Bytes::len) + all.len() + data.len() > BODY_BYTES_MAX {
+            if first.as_ref().map_or(0, Bytes::len) + all.len() + data.len() > bytes_max {
                 return Err(Unread::TooLarge);
             }
             match first.take() {
@@ -434,6 +493,7 @@ mod tests {
             ("/v1/events", "/v1/events"),
             ("/v1/events/01KF0Q4S8R6D1ZJ8W9T3C5V7XN", "/v1/events/{ingestId}"),
             ("/v1/sources/shop", "/v1/sources/{vendorId}"),
+            ("/v1/uploads/shop", "/v1/uploads/{vendorId}"),
             ("/v1/orders", "/v1/orders"),
         ] {
             assert_eq!(route(path).map(|(template, _)| template), Some(template), "{path}");

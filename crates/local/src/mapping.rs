@@ -22,6 +22,7 @@ pub fn intake_input(parts: &Parts, source_ip: &str, request_id: &str, body: &[u8
         request_id: request_id.to_owned(),
         headers: headers(&parts.headers),
         body: STANDARD.encode(body),
+        staged: None,
     }
 }
 

@@ -133,6 +133,9 @@ pub struct Bucket {
     /// Objects are created with `If-None-Match: *` or not at all, and never deleted.
     #[serde(default)]
     pub write_once: bool,
+    /// After how many days an object is deleted: a lifecycle rule. Never if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expire_days: Option<u32>,
 }
 
 /// A standard SQS queue.

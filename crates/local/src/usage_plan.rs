@@ -30,7 +30,8 @@ const BUCKETS_MAX: usize = 10_000;
 /// What may be sent from one address without a proof.
 const UNPROVED: RateLimit = RateLimit { per_second: 100, burst: 500 };
 
-const SOURCES: &str = "/v1/sources/";
+/// Paths that name a vendor.
+const SOURCES: [&str; 2] = ["/v1/sources/", "/v1/uploads/"];
 
 pub(crate) struct UsagePlan {
     vendors: Arc<dyn VendorDirectory>,
@@ -132,7 +133,8 @@ impl UsagePlan {
     ///
     /// As there, a vendor that does not exist costs the same reads and MACs as one that does.
     async fn proved(&self, request: &Request, body: &[u8]) -> Option<VendorId> {
-        let vendor_id: VendorId = request.path.strip_prefix(SOURCES)?.parse().ok()?;
+        let name = SOURCES.iter().find_map(|prefix| request.path.strip_prefix(prefix))?;
+        let vendor_id: VendorId = name.parse().ok()?;
         let profile = self.vendors.profile(&vendor_id).await.ok()?;
         let contracts = self.vendors.contracts(&vendor_id).await.ok()?;
         let native = contracts.iter().map(|active| &active.contract).filter(|contract| {

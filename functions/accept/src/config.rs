@@ -11,6 +11,8 @@ pub struct Config {
     pub vendors_table: String,
     /// `BALANCE_TABLE`
     pub balance_table: String,
+    /// `UPLOADS_BUCKET`
+    pub uploads_bucket: String,
 }
 
 impl Config {
@@ -20,6 +22,7 @@ impl Config {
             ledger_table: required(lookup, "LEDGER_TABLE", "the DynamoDB table of the ledger")?,
             vendors_table: required(lookup, "VENDORS_TABLE", "the DynamoDB table of vendors")?,
             balance_table: required(lookup, "BALANCE_TABLE", "the DynamoDB table of balances")?,
+            uploads_bucket: required(lookup, "UPLOADS_BUCKET", "the S3 bucket of large bodies on their way")?,
         })
     }
 }

@@ -15,6 +15,7 @@ use sluice_aws::SdkConfig;
 use sluice_aws::config::ConfigError;
 use sluice_aws::stage::{Stage, log};
 use sluice_core::intake::{Decision, Request};
+use sluice_core::port::UploadStore;
 use sluice_core::{Code, Fault};
 
 pub use config::Config;
@@ -27,6 +28,8 @@ pub struct Deps {
     pub judge: sluice_acceptance::Deps,
     /// How often a vendor sends again what was accepted.
     pub tally: Tally,
+    /// Bodies that did not fit the input of the state machine.
+    pub uploads: Arc<dyn UploadStore>,
 }
 
 impl Deps {
@@ -40,6 +43,7 @@ impl Deps {
                 schemas: Schemas::default(),
             },
             tally: Tally::new(Arc::new(sluice_aws::balance::DynamoBalance::new(sdk, config.balance_table))),
+            uploads: Arc::new(sluice_aws::uploads::S3UploadStore::new(sdk, config.uploads_bucket)),
         }
     }
 
@@ -55,9 +59,13 @@ impl Deps {
 /// Judges one [`Request`]; gives a [`Decision`].
 pub async fn handle(deps: &Deps, input: Value) -> Result<Value, Fault> {
     let started = Instant::now();
-    let request: Request = serde_json::from_value(input).map_err(|error| {
+    let mut request: Request = serde_json::from_value(input).map_err(|error| {
         Fault::new(Code::InputMalformed, "the input is not a request of the front door").with_source(error)
     })?;
+    if let Some(staged) = request.staged.take() {
+        let bytes = deps.uploads.get(&staged).await?;
+        request = request.with_body(&bytes);
+    }
     let mut seen = Seen::default();
     let decision = judge(&deps.judge, &request, &mut seen).await?;
     if let Some(duplicate) = &seen.duplicate {

@@ -57,6 +57,7 @@ fn deps(world: &World) -> Deps {
             schemas: Schemas::default(),
         },
         tally: Tally::new(Arc::new(world.clone())),
+        uploads: Arc::new(world.clone()),
     }
 }
 

@@ -15,7 +15,7 @@ mod merge;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _, stream};
@@ -37,6 +37,12 @@ use merge::Event;
 
 /// Documents read at once.
 const READS_AT_ONCE: usize = 10;
+
+/// Lines of a document that is read and brought in by itself, so that a batch of large ones needs the memory of one.
+const LARGE_LINES: u32 = 100;
+
+/// After which nothing further is begun: well before the function's own time-out of 30 s, which would fail what is done.
+const TIME_MAX: Duration = Duration::from_secs(20);
 
 /// What the function needs of the world.
 #[derive(Clone)]
@@ -205,10 +211,13 @@ pub async fn handle(deps: &Deps, input: Value) -> Result<Value, Fault> {
 }
 
 async fn apply(deps: &Deps, details: impl Iterator<Item = &Detail>) -> Done {
+    let deadline = Instant::now() + TIME_MAX;
     let mut done = Done::new();
     let distinct: BTreeMap<(IngestId, Sha256Hex), &Detail> =
         details.map(|detail| (detail.work(), detail)).collect();
-    let loads: Vec<BoxFuture<'_, _>> = distinct
+    let (large, small): (Vec<_>, Vec<_>) =
+        distinct.into_iter().partition(|(_, detail)| detail.normalized.events > LARGE_LINES);
+    let loads: Vec<BoxFuture<'_, _>> = small
         .into_iter()
         .map(|(work, detail)| async move { (work, load(deps, detail).await) }.boxed())
         .collect();
@@ -227,7 +236,16 @@ async fn apply(deps: &Deps, details: impl Iterator<Item = &Detail>) -> Done {
     }
     // Of two documents of one event the newer one last, and all in the order of acceptance, which costs least.
     events.sort_by_key(|event| (event.ingest_id, event.normalized_at));
-    done.extend(merge::all(deps, &events).await);
+    done.extend(merge::all(deps, &events, deadline).await);
+    drop(events);
+    for (work, detail) in large {
+        let result = match load(deps, detail).await {
+            Ok(Some(event)) => merge::alone(deps, &event, deadline).await,
+            Ok(None) => Ok(Outcome::Superseded),
+            Err(fault) => Err(fault),
+        };
+        done.insert(work, result);
+    }
     done
 }
 

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use sluice_core::port::{Snapshot, Written};
-use sluice_core::state::{Change, Contribution, Entity, LifeCycle, Source};
+use sluice_core::state::{Change, Contribution, Effects, Entity, EntityList, LifeCycle, Source};
 use sluice_core::testing::{Failure, World};
 
 use super::tests::{Line, batch, deps, failures, ingest_id, normalize};
@@ -92,6 +92,21 @@ impl CanonicalStore for Interleaved {
     async fn history(&self, entity: &Entity, after: Option<Source>) -> Result<Vec<Contribution>, Fault> {
         tokio::task::yield_now().await;
         self.0.history(entity, after).await
+    }
+
+    async fn entities(&self, effects: &Effects) -> Result<Vec<Entity>, Fault> {
+        tokio::task::yield_now().await;
+        self.0.entities(effects).await
+    }
+
+    async fn put_list(&self, id: IngestId, list: &EntityList, rows: &[Vec<Entity>]) -> Result<(), Fault> {
+        tokio::task::yield_now().await;
+        self.0.put_list(id, list, rows).await
+    }
+
+    async fn remove_list(&self, id: IngestId, list: &EntityList) -> Result<(), Fault> {
+        tokio::task::yield_now().await;
+        self.0.remove_list(id, list).await
     }
 
     async fn commit(&self, change: &Change) -> Result<Written, Fault> {

@@ -300,14 +300,17 @@ async fn another_mapping_of_an_event_takes_the_place_of_the_one_before() {
 #[tokio::test]
 async fn a_document_that_no_transaction_holds_is_applied_in_parts() {
     let world = World::new();
-    let skus: Vec<String> = (0..300).map(|number| format!("S{number}")).collect();
+    let skus: Vec<String> = (0..300).map(|number| format!("S{number:03}")).collect();
     let mut lines: Vec<Line> = skus.iter().map(|sku| (LEVEL, 1, stock(sku, 1))).collect();
     lines.extend((0..130).map(|number| (LEVEL, 100 - number, stock("hot", u64::try_from(number).unwrap()))));
     let body = normalize(&world, 1, "vendorA", 0, &lines);
     // A crash in the middle.
     world.fail_next([Failure::None; 6].into_iter().chain([Failure::After]));
     assert_eq!(deliver(&world, &[&body]).await, ["m0"]);
-    assert!(!world.state().effects[&ingest_id(1)].done);
+    let held = world.state().effects[&ingest_id(1)].clone();
+    assert!(!held.done && held.first && held.entities.is_empty());
+    assert_eq!(held.through, Some(Entity::inventory("ROA", "S097")), "49 of them in a transaction");
+    assert_eq!(held.listed.as_ref().map(|list| list.rows), Some(1));
     assert!(deliver(&world, &[&body]).await.is_empty());
     let state = world.state();
     assert!(state.effects[&ingest_id(1)].done);
@@ -316,4 +319,35 @@ async fn a_document_that_no_transaction_holds_is_applied_in_parts() {
     assert_eq!((hot.contributions, hot.view.fields["quantityOnHand"].value.as_str()), (130, "0"));
     assert_eq!(state.state_divergence.len(), 129);
     assert!(state.state_divergence.values().all(|row| row.kind == DivergenceKind::Stale));
+    drop(state);
+
+    // A changed mapper gives a document without most of them, and a small one: what was said is taken back, wherever it was listed.
+    let other =
+        normalize(&world, 1, "vendorA", 1, &[(LEVEL, 1, stock("S000", 7)), (LEVEL, 1, stock("new", 1))]);
+    world.fail_next([Failure::None; 7].into_iter().chain([Failure::Before]));
+    assert_eq!(deliver(&world, &[&other]).await, ["m0"]);
+    assert!(deliver(&world, &[&other]).await.is_empty());
+    let state = world.state();
+    assert_eq!(state.contributions.len(), 2);
+    assert!(state.state_divergence.is_empty());
+    let held = state.states.values().filter(|held| held.contributions > 0).count();
+    assert_eq!((held, state.states.len()), (2, 302));
+    let lists: Vec<_> = state.entity_lists.values().map(Vec::len).collect();
+    assert_eq!(lists, [302], "the list before is gone");
+}
+
+#[tokio::test]
+async fn twenty_thousand_lines_read_and_write_each_entity_once() {
+    let world = World::new();
+    let lines: Vec<Line> = (0..20_000).map(|number| (LEVEL, 1, stock(&format!("S{number:05}"), 1))).collect();
+    let body = normalize(&world, 1, "vendorA", 0, &lines);
+    assert!(deliver(&world, &[&body]).await.is_empty());
+    let state = world.state();
+    assert_eq!((state.contributions.len(), state.states.len()), (20_000, 20_000));
+    let effects = &state.effects[&ingest_id(1)];
+    // 49 entities a transaction.
+    assert_eq!((effects.done, effects.version), (true, 409));
+    assert_eq!(state.entity_lists.values().map(Vec::len).sum::<usize>(), 20_000);
+    let last = &state.states[&Entity::inventory("ROA", "S19999")];
+    assert_eq!(last.last.map(|source| source.to_string()[26..].to_owned()), Some("#A19999".to_owned()));
 }

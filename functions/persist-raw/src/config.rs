@@ -11,6 +11,8 @@ pub struct Config {
     pub divergence_table: String,
     /// `RAW_BUCKET`
     pub raw_bucket: String,
+    /// `UPLOADS_BUCKET`
+    pub uploads_bucket: String,
 }
 
 impl Config {
@@ -20,6 +22,7 @@ impl Config {
             ledger_table: required(lookup, "LEDGER_TABLE", "the DynamoDB table of the ledger")?,
             divergence_table: required(lookup, "DIVERGENCE_TABLE", "the DynamoDB table of divergences")?,
             raw_bucket: required(lookup, "RAW_BUCKET", "the S3 bucket of raw requests")?,
+            uploads_bucket: required(lookup, "UPLOADS_BUCKET", "the S3 bucket of large bodies on their way")?,
         })
     }
 }

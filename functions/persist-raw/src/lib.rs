@@ -25,7 +25,7 @@ use sluice_core::contract::Otherwise;
 use sluice_core::digest::Sha256Hex;
 use sluice_core::id::ObjectRef;
 use sluice_core::intake::{Accepted, Answer, Beside, Persist};
-use sluice_core::port::{Commit, DivergenceStore, Ledger, RawHeaders, RawStore};
+use sluice_core::port::{Commit, DivergenceStore, Ledger, RawHeaders, RawStore, UploadStore};
 use sluice_core::problem::{Kind, Problem};
 use sluice_core::record::{Divergence, Hold, LedgerKey, LedgerRow};
 use sluice_core::{Code, Fault};
@@ -41,6 +41,8 @@ pub struct Deps {
     pub ledger: Arc<dyn Ledger>,
     /// Conflicting submissions.
     pub divergence: Arc<dyn DivergenceStore>,
+    /// Bodies that did not fit the input of the state machine.
+    pub uploads: Arc<dyn UploadStore>,
 }
 
 impl Deps {
@@ -50,6 +52,7 @@ impl Deps {
             raw: Arc::new(sluice_aws::raw::S3RawStore::new(sdk, config.raw_bucket)),
             ledger: Arc::new(sluice_aws::ledger::DynamoLedger::new(sdk, config.ledger_table)),
             divergence: Arc::new(sluice_aws::divergence::DynamoDivergence::new(sdk, config.divergence_table)),
+            uploads: Arc::new(sluice_aws::uploads::S3UploadStore::new(sdk, config.uploads_bucket)),
         }
     }
 
@@ -68,8 +71,13 @@ pub async fn handle(deps: &Deps, input: Value) -> Result<Value, Fault> {
     let persist: Persist = serde_json::from_value(input).map_err(|error| {
         Fault::new(Code::InputMalformed, "the input is not {accepted, body}").with_source(error)
     })?;
-    let body =
-        persist.body_bytes().ok_or_else(|| Fault::new(Code::InputMalformed, "the body is not base64"))?;
+    let body = match &persist.staged {
+        Some(staged) => deps.uploads.get(staged).await?,
+        None => persist
+            .body_bytes()
+            .ok_or_else(|| Fault::new(Code::InputMalformed, "the body is not base64"))?
+            .into(),
+    };
     let accepted = persist.accepted;
     // What is stored must be what was judged: the two states read the body from the same input.
     if Sha256Hex::of(&body) != accepted.raw_sha256 {
@@ -78,7 +86,7 @@ pub async fn handle(deps: &Deps, input: Value) -> Result<Value, Fault> {
             "the body is not the one that was accepted: its digest differs",
         ));
     }
-    let outcome = persist_event(deps, &accepted, Bytes::from(body)).await?;
+    let outcome = persist_event(deps, &accepted, body).await?;
     let (status, answer) = match outcome {
         Outcome::Committed => ("RECEIVED", Answer::accepted(accepted.ingest_id, accepted.received_at)),
         Outcome::Duplicate(row) => ("DUPLICATE", Answer::duplicate(row.ingest_id, row.received_at)),

@@ -17,6 +17,7 @@ fn deps(world: &World) -> Deps {
         raw: Arc::new(world.clone()),
         ledger: Arc::new(world.clone()),
         divergence: Arc::new(world.clone()),
+        uploads: Arc::new(world.clone()),
     }
 }
 
@@ -57,7 +58,8 @@ fn hashed(world: &World, body: &[u8], seen: Option<&LedgerKey>) -> Accepted {
 const WINDOW_SECONDS: u32 = 15;
 
 fn input(accepted: &Accepted, body: &[u8]) -> Value {
-    serde_json::to_value(Persist { accepted: accepted.clone(), body: STANDARD.encode(body) }).unwrap()
+    serde_json::to_value(Persist { accepted: accepted.clone(), body: STANDARD.encode(body), staged: None })
+        .unwrap()
 }
 
 async fn persist(world: &World, accepted: &Accepted, body: &[u8]) -> Result<(u16, String), Fault> {

@@ -188,8 +188,7 @@ fn map_to_json<'a, S: Statement>(
         Stated::Nothing(reason) => return reason.to_json().map_err(unserializable),
     };
     // Canonical data is seldom longer than the message it came from, and growing in place is cheap besides.
-    let json = write::to_json(&events, payload.len())
-        .map_err(unserializable);
+    let json = write::to_json(&events, payload.len()).map_err(unserializable);
     // The instance ends with this call, and its memory with it: freeing a thousand events would be for nothing.
     #[cfg(target_arch = "wasm32")]
     std::mem::forget(events);

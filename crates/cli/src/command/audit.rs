@@ -374,8 +374,10 @@ async fn effects(
                         "canonical state has another document of this event, or a part of it".to_owned();
                     findings.push(finding(Kind::StateMissing, row, Effects::key(row.ingest_id), detail));
                 }
-                for entity in effects.entities.iter().filter(|_| effects.done) {
-                    entities.entry(entity.clone()).or_insert(row);
+                if effects.done {
+                    for entity in canonical.entities(effects).await? {
+                        entities.entry(entity).or_insert(row);
+                    }
                 }
             }
             None if on_its_way || said.nothing => {}

@@ -62,6 +62,12 @@ impl S3 {
         Ok(())
     }
 
+    /// The objects that expire.
+    pub(crate) fn expiring(&self, buckets: &[topology::Bucket]) -> Expiring {
+        let days = buckets.iter().filter_map(|bucket| Some((bucket.name.clone(), bucket.expire_days?)));
+        Expiring { store: Arc::clone(&self.store), days: days.collect() }
+    }
+
     /// The objects, for a service beside S3 that reads and writes them without a request.
     pub(crate) fn objects(&self) -> Objects {
         Objects(Arc::clone(&self.store))
@@ -87,6 +93,25 @@ impl S3 {
 /// The objects of all buckets.
 #[derive(Debug, Clone)]
 pub(crate) struct Objects(Arc<Store>);
+
+/// The objects of the buckets that have a lifecycle.
+#[derive(Debug, Clone)]
+pub(crate) struct Expiring {
+    store: Arc<Store>,
+    days: Vec<(String, u32)>,
+}
+
+impl Expiring {
+    /// Deletes what is as old as its bucket keeps it, `now` being in milliseconds.
+    pub(crate) fn sweep(&self, now: i64) -> rusqlite::Result<usize> {
+        let mut deleted = 0;
+        for (name, days) in &self.days {
+            let Some(bucket) = self.store.bucket(name)? else { continue };
+            deleted += self.store.delete_before(bucket.id, now - i64::from(*days) * 86_400_000)?;
+        }
+        Ok(deleted)
+    }
+}
 
 /// A part of an object.
 #[derive(Debug)]

@@ -267,6 +267,21 @@ impl Store {
         Ok(blob.is_some())
     }
 
+    /// Deletes the objects that were written before a moment, in milliseconds; gives how many.
+    pub(crate) fn delete_before(&self, bucket: i64, modified_ms: i64) -> rusqlite::Result<usize> {
+        let mut db = self.0.lock();
+        let transaction = db.transaction()?;
+        let blobs: Vec<i64> = transaction
+            .prepare_cached("DELETE FROM objects WHERE bucket = ?1 AND modified_ms < ?2 RETURNING blob")?
+            .query_map(params![bucket, modified_ms], |row| row.get(0))?
+            .collect::<rusqlite::Result<_>>()?;
+        for blob in &blobs {
+            delete_blob(&transaction, *blob)?;
+        }
+        transaction.commit()?;
+        Ok(blobs.len())
+    }
+
     /// At most `limit` objects and common prefixes that begin with `prefix`, from the key `from` on, in order. Reads no
     /// more rows than it returns, give or take a page of [`SKIP_ROWS`] for each common prefix.
     pub(crate) fn list(
@@ -409,6 +424,23 @@ mod tests {
         assert!(!store.delete(bucket, "k").unwrap());
         assert_eq!(blobs(&store), 0);
         assert!(store.delete_bucket(bucket).unwrap());
+    }
+
+    #[test]
+    fn what_was_written_before_a_moment_is_deleted_and_nothing_else() {
+        let (_folder, store, bucket) = opened();
+        let other = {
+            assert!(store.create_bucket("kept", false, 0).unwrap());
+            store.bucket("kept").unwrap().unwrap().id
+        };
+        for at in [bucket, other] {
+            put(&store, at, "old", &Condition::None).unwrap();
+        }
+        let modified = store.head(bucket, "old").unwrap().unwrap().modified_ms;
+        assert_eq!(store.delete_before(bucket, modified).unwrap(), 0);
+        assert_eq!(store.delete_before(bucket, modified + 1).unwrap(), 1);
+        assert!(store.head(bucket, "old").unwrap().is_none());
+        assert!(store.get(other, "old").unwrap().is_some());
     }
 
     #[test]
