@@ -37,7 +37,7 @@ export class Api extends Construct {
     const intake = find(topology.stateMachines, "Intake", "state machine", "the API");
     const stateMachineArn = processing.machineArn(intake);
     const role = new iam.Role(this, "Role", {
-      description: "API Gateway: starts intake",
+      description: "API Gateway: starts intake, itself or by the function upload",
       // Without aws:SourceAccount: that API Gateway sends it when it takes a role is not documented, and a role can be passed
       // to it within the account only.
       assumedBy: new iam.ServicePrincipal("apigateway.amazonaws.com"),
@@ -46,10 +46,14 @@ export class Api extends Construct {
       new iam.PolicyStatement({ sid: "StartIntake", actions: ["states:StartSyncExecution"], resources: [stateMachineArn] }),
     );
 
+    const uploadArn = processing.aliases.get("Upload")!.functionArn;
+    role.addToPolicy(new iam.PolicyStatement({ sid: "Upload", actions: ["lambda:InvokeFunction"], resources: [uploadArn] }));
+
     const { body } = apiDefinition(settings, {
       stateMachineArn,
       roleArn: role.roleArn,
       integrationUri: `arn:${partition}:apigateway:${region}:states:action/StartSyncExecution`,
+      uploadUri: `arn:${partition}:apigateway:${region}:lambda:path/2015-03-31/functions/${uploadArn}/invocations`,
     });
     const accessLog = new logs.LogGroup(this, "AccessLog", {
       logGroupName: "/aws/vendedlogs/sluice/api-access",

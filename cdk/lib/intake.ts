@@ -10,6 +10,12 @@ import type { Settings } from "./settings.ts";
 export const BODY_BYTES_MAX = 190_000;
 export const HEADERS_BYTES_MAX = 6_000;
 
+/** What `/v1/uploads` takes on AWS, below the 5 MiB of `limits.rs`: base64 of it and the headers must fit the 6 MB (6,291,456 bytes)
+ *  of a synchronous invocation ("Lambda quotas", AWS), docs/adr/0057. */
+export const UPLOAD_BYTES_MAX = 4_700_000;
+
+const isUpload = (path: string) => path.startsWith("/v1/uploads/");
+
 /** What a body may be where the file says any type: API Gateway needs a list, as `*` + `/*` breaks mock integrations. */
 const ANY_MEDIA_TYPE = [
   "application/edi-x12",
@@ -101,7 +107,9 @@ export function problems(document: OpenApi): (code: string, detail: string) => s
 export const DETAILS = {
   unavailable: "the event was not accepted; send it again",
   tooMany: "too many requests at once; send it again later",
-  bodyTooLarge: `the body may have at most ${BODY_BYTES_MAX} bytes`,
+  bodyTooLarge: `the body may have at most ${BODY_BYTES_MAX} bytes here: send it with content-encoding gzip, or to /v1/uploads`,
+  uploadTooLarge: `the body may have at most ${UPLOAD_BYTES_MAX} bytes as sent: send it with content-encoding gzip, or in parts`,
+  requestTooLarge: `the body may have at most ${BODY_BYTES_MAX} bytes, at /v1/uploads ${UPLOAD_BYTES_MAX}`,
   headersTooLarge: `the headers may have at most ${HEADERS_BYTES_MAX} bytes`,
   unauthenticated: "send the API key of the vendor in the header x-api-key; it is missing, or not known",
   notFound: "there is no such path here",
@@ -130,6 +138,8 @@ export interface Gateway {
   stateMachineArn: string;
   roleArn: string;
   integrationUri: string;
+  /** Invokes the function behind `/v1/uploads`. */
+  uploadUri: string;
 }
 
 /** The OpenAPI document as API Gateway imports it: paths, methods, keys and statuses of the file, our integrations, and no schemas,
@@ -154,6 +164,9 @@ export function apiDefinition(
     stateMachineArn: gateway.stateMachineArn,
     bodyBytesMax: String(BODY_BYTES_MAX),
     headersBytesMax: String(HEADERS_BYTES_MAX),
+    uploadBytesMax: String(UPLOAD_BYTES_MAX),
+    uploadTooLarge: DETAILS.uploadTooLarge,
+    headersTooLarge: DETAILS.headersTooLarge,
     unavailable: problem("unavailable", DETAILS.unavailable),
     "too-many-requests": problem("too-many-requests", DETAILS.tooMany),
     "body-too-large": problem("body-too-large", DETAILS.bodyTooLarge),
@@ -187,6 +200,13 @@ export function apiDefinition(
     requestParameters: { "integration.request.header.Content-Type": "'application/x-amz-json-1.0'" },
     responses: { "200": response("200", answer), "4\\d{2}": response("503", refused), default: response("503", unavailable) },
   };
+  const upload = {
+    ...integration,
+    uri: gateway.uploadUri,
+    requestTemplates: forAll(template("upload.vtl")),
+    requestParameters: { "integration.request.header.Content-Type": "'application/json'" },
+    responses: { default: response("200", template("upload-answer.vtl")) },
+  };
   const mock = (status: string, text: string) => ({
     type: "mock",
     passthroughBehavior: "never",
@@ -213,7 +233,7 @@ export function apiDefinition(
       ...(parameters.length > 0 ? { parameters } : {}),
       ...(keyRequired(document, operation) ? { security: [{ apiKey: [] }] } : {}),
       responses: Object.fromEntries(statuses.map((status) => [status, { description: `Status ${status}` }])),
-      "x-amazon-apigateway-integration": integration,
+      "x-amazon-apigateway-integration": isUpload(path) ? upload : integration,
     };
   }
   for (const [path, item] of Object.entries(paths)) {
@@ -286,7 +306,7 @@ function gatewayResponses(settings: Settings, problem: (code: string, detail: st
     UNAUTHORIZED: unauthenticated,
     MISSING_AUTHENTICATION_TOKEN: notFound,
     RESOURCE_NOT_FOUND: notFound,
-    REQUEST_TOO_LARGE: make(413, "body-too-large", DETAILS.bodyTooLarge),
+    REQUEST_TOO_LARGE: make(413, "body-too-large", DETAILS.requestTooLarge),
     UNSUPPORTED_MEDIA_TYPE: make(415, "content-type-unsupported", DETAILS.contentType),
     THROTTLED: tooMany,
     QUOTA_EXCEEDED: tooMany,

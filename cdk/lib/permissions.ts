@@ -5,14 +5,14 @@
 import { type Fn, find, type TopologyFile, upperSnake } from "./topology.ts";
 
 type TableAction = "GetItem" | "BatchGetItem" | "Query" | "PutItem" | "UpdateItem" | "DeleteItem" | "BatchWriteItem";
-type BucketAction = "GetObject" | "PutObject" | "ListBucket";
+type BucketAction = "GetObject" | "PutObject" | "DeleteObject" | "ListBucket";
 
 export type Permission =
   | { table: string; actions: TableAction[]; index?: string; exceptPartitions?: string; why: string }
   | { bucket: string; actions: BucketAction[]; why: string }
   | { bus: true; why: string }
   | { queue: string; why: string }
-  | { machine: string; why: string };
+  | { machine: string; sync?: true; why: string };
 
 // S3 answers 403 instead of 404 for an object that is not there to whoever may not list the bucket; then a missing object would be
 // told as a denied one, and a person would mend the wrong thing.
@@ -24,11 +24,17 @@ export const PERMISSIONS: Record<string, Permission[]> = {
     { table: "Ledger", actions: ["GetItem", "Query"], why: "seen before, or within a window?" },
     { table: "Ledger", index: "by-ingest-id", actions: ["Query"], why: "GET /v1/events/{ingestId}" },
     { table: "Balance", actions: ["UpdateItem"], why: "count duplicates, beside the answer" },
+    { bucket: "Uploads", actions: ["GetObject"], why: "a body that is too large for the input" },
   ],
   PersistRaw: [
     { bucket: "Raw", actions: ["PutObject", "GetObject"], why: "write the request once; read the digest of one that exists" },
     { table: "Ledger", actions: ["GetItem", "PutItem"], why: "the commit point" },
     { table: "Divergence", actions: ["GetItem", "PutItem"], why: "the same id with another payload" },
+    { bucket: "Uploads", actions: ["GetObject"], why: "a body that is too large for the input" },
+  ],
+  Upload: [
+    { bucket: "Uploads", actions: ["PutObject", "DeleteObject"], why: "stage a large body until intake has answered" },
+    { machine: "Intake", sync: true, why: "answer the request" },
   ],
   Relay: [{ bus: true, why: "publish what the stream tells" }],
   Normalize: [

@@ -186,7 +186,8 @@ export class Processing extends Construct {
         return new PolicyStatement({ sid, actions: ["sqs:SendMessage"], resources: [queues.get(row.queue).queueArn] });
       if ("machine" in row) {
         const machine = find(topology.stateMachines, row.machine, "state machine", "");
-        return new PolicyStatement({ sid, actions: ["states:StartExecution"], resources: [this.machineArn(machine)] });
+        const action = row.sync ? "states:StartSyncExecution" : "states:StartExecution";
+        return new PolicyStatement({ sid, actions: [action], resources: [this.machineArn(machine)] });
       }
       return new PolicyStatement({ sid, actions: ["events:PutEvents"], resources: [this.bus.eventBusArn] });
     });

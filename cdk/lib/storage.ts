@@ -121,7 +121,10 @@ export class Storage extends Construct {
       lifecycleRules: [
         { id: "abandoned-uploads", abortIncompleteMultipartUploadAfter: Duration.days(1) },
         // A replay writes the same bytes again: earlier versions are worth little, for a while.
-        ...(bucket.writeOnce ? [] : [{ id: "earlier-versions", noncurrentVersionExpiration: Duration.days(30) }]),
+        ...(bucket.expireDays ? [{ id: "expired", expiration: Duration.days(bucket.expireDays) }] : []),
+        ...(bucket.writeOnce
+          ? []
+          : [{ id: "earlier-versions", noncurrentVersionExpiration: Duration.days(bucket.expireDays ?? 30) }]),
       ],
     });
     if (bucket.writeOnce) this.writeOnce(resource);

@@ -43,6 +43,8 @@ export interface Bucket {
   id: string;
   name: string;
   writeOnce?: boolean;
+  /** After how many days an object is deleted. */
+  expireDays?: number;
 }
 
 export interface Queue {
@@ -124,7 +126,7 @@ const SHAPE: Shape = {
       indexes: { optional: [{ name: "text", partitionKey: "text", sortKey: { optional: "text" } }] },
     },
   ],
-  buckets: [{ id: "text", name: "text", writeOnce: { optional: "flag" } }],
+  buckets: [{ id: "text", name: "text", writeOnce: { optional: "flag" }, expireDays: { optional: "count" } }],
   queues: [
     {
       id: "text",

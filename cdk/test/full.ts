@@ -53,7 +53,7 @@ export function fullTopology(change: (topology: Topology) => void = () => {}): s
   const queue = (id: string, name: string) => ({
     id,
     name,
-    visibilityTimeoutSeconds: 120,
+    visibilityTimeoutSeconds: 180,
     messageRetentionSeconds: 1_209_600,
     redrive,
   });

@@ -183,7 +183,7 @@ export function settingsTests(): void {
       [(it) => it.routes.push({ ...it.routes.find((route) => route.sources)!, id: "Again" }), /both take OrderPlaced of vendor/],
       [
         (it) => Object.assign(it.queues.find((queue) => queue.id === "Orders")!, { visibilityTimeoutSeconds: 60 }),
-        /must be at least six times the 20 s/,
+        /must be at least six times the 30 s/,
       ],
       [(it) => delete it.queues.find((queue) => queue.id === "Orders")!.redrive, /has no redrive policy/],
       [

@@ -551,7 +551,9 @@ export function templateTests(label: string, synthesized: () => Synthesized): vo
             wanted.add(`s3:${action} ${bucket(row.bucket)}${action === "ListBucket" ? "" : "/*"}`);
         else if ("queue" in row) wanted.add(`sqs:SendMessage ${named(it.topology.queues, row.queue)}`);
         else if ("machine" in row)
-          wanted.add(`states:StartExecution stateMachine:${named(it.topology.stateMachines, row.machine)}`);
+          wanted.add(
+            `states:Start${row.sync ? "Sync" : ""}Execution stateMachine:${named(it.topology.stateMachines, row.machine)}`,
+          );
         else wanted.add("events:PutEvents event-bus/sluice");
       }
       for (const stream of it.topology.streams.filter((stream) => stream.function === fn.id)) {
@@ -653,7 +655,7 @@ export function templateTests(label: string, synthesized: () => Synthesized): vo
       check.that(body.includes(`"Sluice","${metric}"`) || body.includes(`MetricName=\\"${metric}\\"`), metric);
   });
 
-  on("the API has every operation of the OpenAPI file but the local ones, all answered by intake", (check, it) => {
+  on("the API has every operation of the OpenAPI file but the local ones, answered by intake or upload", (check, it) => {
     const { Properties } = it.all("AWS::ApiGateway::RestApi")[0]!;
     const file = parse(readFileSync(join(ROOT, "schemas", "openapi.yaml"), "utf8"));
     const wanted: string[] = [];
@@ -664,7 +666,7 @@ export function templateTests(label: string, synthesized: () => Synthesized): vo
         if (operation.tags?.includes("local")) continue;
         wanted.push(`${method} ${path}`);
         const found = Properties.Body.paths[path][method];
-        const needsKey = !path.startsWith("/v1/sources/");
+        const needsKey = !/^\/v1\/(sources|uploads)\//.test(path);
         check.equal(found.security, needsKey ? [{ apiKey: [] }] : undefined, `${method} ${path}: the key`);
         const integration = found["x-amazon-apigateway-integration"];
         check.equal(
@@ -672,7 +674,10 @@ export function templateTests(label: string, synthesized: () => Synthesized): vo
           ["aws", "never", "CONVERT_TO_TEXT"],
           path,
         );
-        check.that(it.text(integration.uri).endsWith(":states:action/StartSyncExecution"), path);
+        const answers = path.startsWith("/v1/uploads/")
+          ? /:lambda:path\/2015-03-31\/functions\/.*sluice-upload:live\/invocations$/
+          : /:states:action\/StartSyncExecution$/;
+        check.that(answers.test(it.text(integration.uri)), `${path}: ${it.text(integration.uri)}`);
         for (const status of Object.keys(operation.responses ?? {}))
           check.that(found.responses[status], `${method} ${path} declares ${status}`);
         for (const response of Object.values(integration.responses) as { statusCode: string; contentHandling: string }[]) {
@@ -697,10 +702,13 @@ export function templateTests(label: string, synthesized: () => Synthesized): vo
       "a list, not */*",
     );
     check.equal(Properties.MinimumCompressionSize, undefined, "a gzip body is passed on as sent");
-    const role = grants(it).find((grant) => grant.who === "API Gateway: starts intake")!;
+    const role = grants(it).find((grant) => grant.who === "API Gateway: starts intake, itself or by the function upload")!;
     check.equal(
       role.statements.map((statement) => [actionsOf(statement), resourcesOf(it, statement)]),
-      [[["states:StartSyncExecution"], ["arn:aws:states:eu-central-1:111122223333:stateMachine:sluice-intake"]]],
+      [
+        [["states:StartSyncExecution"], ["arn:aws:states:eu-central-1:111122223333:stateMachine:sluice-intake"]],
+        [["lambda:InvokeFunction"], ["arn:aws:lambda:eu-central-1:111122223333:function:sluice-upload:live"]],
+      ],
       "its role",
     );
   });

@@ -2,13 +2,22 @@
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { BODY_BYTES_MAX, HEADERS_BYTES_MAX } from "../lib/intake.ts";
+import { BODY_BYTES_MAX, HEADERS_BYTES_MAX, UPLOAD_BYTES_MAX } from "../lib/intake.ts";
 import { type Check, test } from "./harness.ts";
 import { ROOT, type Synthesized } from "./templates.ts";
 import { Velocity } from "./velocity.ts";
 
 /** Step Functions' limit of an input, in bytes of UTF-8. */
 const INPUT_BYTES_MAX = 262_144;
+
+/** Lambda's limit of a synchronous invocation's payload, in bytes. */
+const INVOCATION_BYTES_MAX = 6_291_456;
+
+/** The integrations that start `intake`, and the one that invokes `upload`. */
+const starts = (it: { path: string; integration: Integration }) =>
+  it.integration.type === "aws" && !it.path.startsWith("/v1/uploads/");
+const uploads = (it: { path: string; integration: Integration }) =>
+  it.integration.type === "aws" && it.path.startsWith("/v1/uploads/");
 
 interface RequestCase {
   name: string;
@@ -69,10 +78,10 @@ export function velocityTests(plain: () => Synthesized, withCors: () => Synthesi
       "the limits are those of the corpus, which a Rust test holds",
     );
     const synthesized = plain();
-    const post = integrations(synthesized).find((it) => it.integration.type === "aws")!.integration;
+    const post = integrations(synthesized).find(starts)!.integration;
     const templates = new Set(
       integrations(synthesized)
-        .filter((it) => it.integration.type === "aws")
+        .filter(starts)
         .flatMap((it) => Object.values(it.integration.requestTemplates).map((text) => synthesized.text(text))),
     );
     check.equal(templates.size, 1, "every operation and media type has the same request template");
@@ -118,11 +127,48 @@ export function velocityTests(plain: () => Synthesized, withCors: () => Synthesi
     }
   });
 
+  test("the template of uploads gives the function the exact bytes, for every request of the corpus", async (check) => {
+    const { cases, sourceIp, requestId } = corpus("requests.json");
+    const synthesized = plain();
+    const template = synthesized.text(integrations(synthesized).find(uploads)!.integration.requestTemplates["application/json"]);
+    const render = async (it: RequestCase, body: Buffer) => {
+      const { output } = await velocity().render({
+        template,
+        headers: it.headers,
+        path: it.pathParameters,
+        context: { httpMethod: it.method, resourcePath: it.resourcePath, requestId, "identity.sourceIp": sourceIp },
+        body: body.toString("base64"),
+      });
+      return output;
+    };
+    for (const it of cases as RequestCase[]) {
+      const body = bytes(it.body);
+      const call = JSON.parse(await render(it, body));
+      if (it.refused === "headers-too-large") {
+        check.equal(call.refused, "headers-too-large", it.name);
+        continue;
+      }
+      const { body: sent, ...document } = call;
+      if (it.expected) check.equal(document, it.expected, it.name);
+      check.equal(sent, body.toString("base64"), `${it.name}: the bytes differ`);
+    }
+    const first = (cases as RequestCase[])[0]!;
+    const headers: [string, string][] = Array.from({ length: 50 }, (_, index) => [
+      `x-header-${String(index).padStart(2, "0")}`,
+      "v".repeat(HEADERS_BYTES_MAX / 50 - 11),
+    ]);
+    const largest = await render({ ...first, headers }, Buffer.alloc(UPLOAD_BYTES_MAX, 0x7b));
+    check.equal(Object.keys(JSON.parse(largest).headers).length, 50, "all headers are there");
+    // Escaped, a header may come to three times its bytes.
+    check.that(Buffer.byteLength(largest) + 2 * HEADERS_BYTES_MAX <= INVOCATION_BYTES_MAX, `it has ${largest.length} bytes`);
+    const refused = JSON.parse(await render(first, Buffer.alloc(UPLOAD_BYTES_MAX + 1, 0x7b)));
+    check.equal([refused.refused, refused.method], ["body-too-large", undefined], "one byte more is refused");
+    check.that(refused.detail.includes(`${UPLOAD_BYTES_MAX}`) && refused.detail.includes("gzip"), refused.detail);
+  });
+
   test("the largest request that is taken fits the input of Step Functions with the most headers that are taken", async (check) => {
     const synthesized = plain();
-    const template = synthesized.text(
-      integrations(synthesized).find((it) => it.integration.type === "aws")!.integration.requestTemplates["application/json"],
-    );
+    const template = synthesized.text(integrations(synthesized).find(starts)!.integration.requestTemplates["application/json"]);
     const headers: [string, string][] = Array.from({ length: 50 }, (_, index) => [
       `x-header-${String(index).padStart(2, "0")}`,
       "v".repeat(HEADERS_BYTES_MAX / 50 - 11),
@@ -151,9 +197,7 @@ export function velocityTests(plain: () => Synthesized, withCors: () => Synthesi
 
   test("nothing that a client chooses breaks out of the document: path parameters, header names, method", async (check) => {
     const synthesized = plain();
-    const template = synthesized.text(
-      integrations(synthesized).find((it) => it.integration.type === "aws")!.integration.requestTemplates["application/json"],
-    );
+    const template = synthesized.text(integrations(synthesized).find(starts)!.integration.requestTemplates["application/json"]);
     for (const hostile of [
       'a"b',
       "a\\",
@@ -187,7 +231,7 @@ export function velocityTests(plain: () => Synthesized, withCors: () => Synthesi
 
   test("the answer templates give the status, headers and body that the corpus says, each override once", async (check) => {
     const synthesized = plain();
-    const { responses } = integrations(synthesized).find((it) => it.integration.type === "aws")!.integration;
+    const { responses } = integrations(synthesized).find(starts)!.integration;
     for (const it of corpus("answers.json").cases as AnswerCase[]) {
       const pattern =
         it.http === undefined
@@ -197,6 +241,20 @@ export function velocityTests(plain: () => Synthesized, withCors: () => Synthesi
       const response = responses[pattern]!;
       await answers(check, velocity(), it, response, {});
     }
+  });
+
+  test("what the function upload answers is handed on as what intake answers", async (check) => {
+    const response = integrations(plain()).find(uploads)!.integration.responses.default!;
+    let compared = 0;
+    for (const it of corpus("answers.json").cases as AnswerCase[]) {
+      if (it.execution?.status !== "SUCCEEDED") continue;
+      await answers(check, velocity(), { ...it, execution: JSON.parse(it.execution.output as string) }, response, {});
+      compared += 1;
+    }
+    check.that(compared >= 10, `${compared} were compared`);
+    const unavailable = (corpus("answers.json").cases as AnswerCase[]).find((it) => it.execution?.status === "TIMED_OUT")!;
+    const fault = { errorType: "Retryable", errorMessage: "{}" };
+    await answers(check, velocity(), { ...unavailable, name: "a fault of the function", execution: fault }, response, {});
   });
 
   test("an output that cannot be read leaves the template with an error, which the gateway response turns into 503", async (check) => {

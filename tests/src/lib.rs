@@ -128,6 +128,13 @@ impl Dev {
         serde_json::from_slice(&output.stdout).unwrap_or(Value::Null)
     }
 
+    /// The most memory that the process has had resident (`VmHWM`), in bytes; where Linux tells.
+    pub fn peak_memory_bytes(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kilobytes| kilobytes * 1_024)
+    }
+
     /// `sluice` against it.
     pub fn sluice(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(program("sluice"));

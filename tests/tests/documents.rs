@@ -12,7 +12,9 @@ use sluice_core::fault::FieldFault;
 use sluice_core::id::IngestId;
 use sluice_core::intake::Answer;
 use sluice_core::jiff::Timestamp;
-use sluice_core::limits::{BODY_BYTES_MAX, HEADERS_BYTES_MAX, INFLATED_BYTES_MAX, JSON_DEPTH_MAX};
+use sluice_core::limits::{
+    BODY_BYTES_MAX, HEADERS_BYTES_MAX, INFLATED_BYTES_MAX, JSON_DEPTH_MAX, UPLOAD_BYTES_MAX,
+};
 use sluice_core::problem::{Kind, Problem};
 use sluice_core::receipt::{self, EventReceipt};
 use sluice_core::record::{LedgerRow, Status};
@@ -109,10 +111,11 @@ mod openapi_document {
     }
 
     /// Operations of the API, with the statuses of success and the kinds of problem that cannot come.
-    const OPERATIONS: [(&str, &str, &[u16], &[Kind]); 4] = [
+    const OPERATIONS: [(&str, &str, &[u16], &[Kind]); 5] = [
         ("/v1/events", "post", &[200, 202], &[]),
         ("/v1/orders", "post", &[200, 202], &[Kind::EnvelopeInvalid, Kind::VendorMismatch]),
         ("/v1/sources/{vendorId}", "post", &[200, 202], &[Kind::EnvelopeInvalid]),
+        ("/v1/uploads/{vendorId}", "post", &[200, 202], &[Kind::EnvelopeInvalid]),
         (
             "/v1/events/{ingestId}",
             "get",
@@ -220,8 +223,12 @@ mod openapi_document {
     #[test]
     fn states_the_limits_that_hold() {
         let text = read("schemas/openapi.yaml");
-        for limit in [BODY_BYTES_MAX, INFLATED_BYTES_MAX, HEADERS_BYTES_MAX] {
-            let grouped = format!("{},{:03} bytes", limit / 1000, limit % 1000);
+        for limit in [BODY_BYTES_MAX, INFLATED_BYTES_MAX, HEADERS_BYTES_MAX, UPLOAD_BYTES_MAX] {
+            let thousands = match limit / 1000 {
+                small @ 0..1000 => small.to_string(),
+                large => format!("{},{:03}", large / 1000, large % 1000),
+            };
+            let grouped = format!("{thousands},{:03} bytes", limit % 1000);
             assert!(text.contains(&grouped), "{grouped}");
         }
         assert!(text.contains(&format!("nested at most {JSON_DEPTH_MAX} deep")));

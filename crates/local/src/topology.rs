@@ -762,7 +762,7 @@ mod tests {
             (|it| it["routes"][0]["maximumBatchingWindowSeconds"] = 301.into(), "at most 300"),
             (|it| it["routes"][1]["priority"] = 3.into(), "a queue has one mapping"),
             (
-                |it| it["queues"][1]["visibilityTimeoutSeconds"] = 119.into(),
+                |it| it["queues"][1]["visibilityTimeoutSeconds"] = 179.into(),
                 "six times the timeout of sluice-apply",
             ),
             (

@@ -248,7 +248,7 @@ mod tests {
         };
         Request {
             method: "POST".into(),
-            path: format!("{SOURCES}{vendor}"),
+            path: format!("{}{vendor}", SOURCES[0]),
             source_ip: HERE.to_string(),
             request_id: "1".into(),
             headers: headers.into_iter().collect(),

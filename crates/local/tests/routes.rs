@@ -259,7 +259,7 @@ async fn a_batching_window_waits_for_a_full_batch_and_no_longer() {
         serde_json::from_str(include_str!("../../../state-machines/topology.json")).unwrap();
     let route = &mut topology["routes"][0];
     (route["batchSize"], route["maximumBatchingWindowSeconds"]) = (json!(8), json!(2));
-    topology["queues"][1]["visibilityTimeoutSeconds"] = 150.into();
+    topology["queues"][1]["visibilityTimeoutSeconds"] = 200.into();
     let definitions = Definitions::with_topology(topology.to_string());
     let cloud = start(Options { definitions, ..options() }, functions).await;
     for part in ["a", "b", "c"] {

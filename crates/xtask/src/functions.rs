@@ -191,6 +191,15 @@ impl Bench<'_> {
         let persisted = given("persist-raw", json!({"accepted": accepted, "body": body}))?;
         ensure!(persisted["answer"]["statusCode"] == 202, "persist-raw did not persist: {persisted}");
 
+        let answered = given(
+            "upload",
+            json!({
+                "method": "POST", "path": "/v1/uploads/shopify-store", "sourceIp": "203.0.113.7", "requestId": "2",
+                "headers": {"content-type": "application/json"}, "body": body,
+            }),
+        )?;
+        ensure!(answered["statusCode"] == 401, "upload did not answer as intake does: {answered}");
+
         let ingest_id = accepted["ingestId"].as_str().context("an accepted event has an ingestId")?;
         let started = Instant::now();
         let shown = loop {

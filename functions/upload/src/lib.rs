@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use serde::Deserialize;
 use serde_json::Value;
 use sluice_aws::SdkConfig;
 use sluice_aws::config::ConfigError;
@@ -21,7 +22,7 @@ use sluice_core::id::IngestId;
 use sluice_core::intake::{Answer, Request};
 use sluice_core::limits::{BODY_BYTES_MAX, UPLOAD_BYTES_MAX};
 use sluice_core::port::{Clock, Intake, UploadStore};
-use sluice_core::problem::Problem;
+use sluice_core::problem::{Kind, Problem};
 use sluice_core::{Code, Fault};
 
 pub use config::Config;
@@ -56,13 +57,41 @@ impl Deps {
     }
 }
 
+/// What API Gateway gives: a request, or why it gives none (`cdk/templates/upload.vtl`).
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Input {
+    Refused { refused: Refused, detail: String },
+    Request(Request),
+}
+
+/// What was too large.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Refused {
+    BodyTooLarge,
+    HeadersTooLarge,
+}
+
+impl From<Refused> for Kind {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::BodyTooLarge => Self::BodyTooLarge,
+            Refused::HeadersTooLarge => Self::HeadersTooLarge,
+        }
+    }
+}
+
 /// Answers one [`Request`]; gives an [`Answer`].
 pub async fn handle(deps: &Deps, input: Value) -> Result<Value, Fault> {
     let started = Instant::now();
-    let request: Request = serde_json::from_value(input).map_err(|error| {
+    let input: Input = serde_json::from_value(input).map_err(|error| {
         Fault::new(Code::InputMalformed, "the input is not a request of the front door").with_source(error)
     })?;
-    let answer = answer(deps, request).await?;
+    let answer = match input {
+        Input::Refused { refused, detail } => Problem::new(refused.into(), detail).into_answer(),
+        Input::Request(request) => answer(deps, request).await?,
+    };
     log(&Stage {
         stage: "upload",
         ingest_id: "",
@@ -178,6 +207,20 @@ mod tests {
             assert!(serde_json::to_string(request).unwrap().len() < 1_000);
             assert!(world.state().uploads.is_empty(), "nothing stays, whatever the answer");
         }
+    }
+
+    #[tokio::test]
+    async fn what_the_gateway_does_not_give_is_answered_as_it_says() {
+        let world = World::new();
+        let fake = Arc::new(Fake { world: world.clone(), asked: Mutex::default(), fails: false });
+        let intake: Arc<dyn Intake> = Arc::<Fake>::clone(&fake);
+        let deps = Deps { uploads: Arc::new(world.clone()), intake, clock: Arc::new(world) };
+        for (refused, status) in [("body-too-large", 413), ("headers-too-large", 431)] {
+            let answer = handle(&deps, json!({"refused": refused, "detail": "at most 7"})).await.unwrap();
+            assert_eq!(answer["statusCode"], status);
+            assert!(answer["body"].as_str().unwrap().contains("at most 7"));
+        }
+        assert!(fake.asked.lock().unwrap().is_empty());
     }
 
     #[tokio::test]
