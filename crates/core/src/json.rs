@@ -302,8 +302,13 @@ impl Json {
             *seen.entry(member.name()).or_default() += 1;
         }
         // Each is taken out when it is named, so that five megabytes of doubled keys cost no more than others.
-        let twice = |member: &&Member| seen.remove(&member.name()).is_some_and(|times| times > 1);
-        members.iter().filter(twice).map(|member| member.key.as_str()).collect()
+        let mut duplicates: Vec<&str> = Vec::new();
+        for member in members {
+            if seen.remove(&member.name()).is_some_and(|times| times > 1) {
+                duplicates.push(&member.key);
+            }
+        }
+        duplicates
     }
 
     /// The first path (JSON pointer) at which any object in the document has two equal keys.

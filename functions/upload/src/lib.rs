@@ -97,6 +97,7 @@ pub async fn handle(deps: &Deps, input: Value) -> Result<Value, Fault> {
         ingest_id: "",
         vendor_id: "",
         external_event_id: "",
+        delivery_id: None,
         status: &answer.status_code.to_string(),
         started,
     });

@@ -69,6 +69,7 @@ pub fn of(method: &str, path: &str, headers: BTreeMap<String, String>, body: &[u
         request_id: "offline".to_owned(),
         headers,
         body: STANDARD.encode(body),
+        staged: None,
     }
 }
 
