@@ -201,7 +201,7 @@ async fn a_stock_file_of_twenty_thousand_lines_is_applied_and_audited() {
     let normalized_after = started.elapsed();
     let last = "inventory#BER#SKU-019999";
     loop {
-        let output = dev.sluice(&["--json", "state", last]).output().unwrap();
+        let output = dev.sluice(&["--json", "state", "show", last]).output().unwrap();
         if output.status.success() {
             break;
         }

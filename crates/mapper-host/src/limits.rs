@@ -55,11 +55,15 @@ pub const STACK_BYTES_MAX: usize = 512 * 1024;
 /// Fuel for a call, whatever its input.
 pub const FUEL_BASE: u64 = 5_000_000;
 
-/// More fuel for each byte of input, metadata included.
-pub const FUEL_PER_INPUT_BYTE: u64 = 200;
+/// More fuel for each byte of input, metadata included: a line of a stock file may have nine bytes, and takes some 8,500.
+pub const FUEL_PER_INPUT_BYTE: u64 = 2_000;
+
+/// Most fuel of any call: about two seconds.
+pub const FUEL_MAX: u64 = 2_000_000_000;
 
 /// Fuel for an input of so many bytes. A unit is about one WebAssembly instruction, or one byte of a bulk operation.
 #[must_use]
 pub const fn fuel(input_bytes: usize) -> u64 {
-    FUEL_BASE + FUEL_PER_INPUT_BYTE * input_bytes as u64
+    let scaled = FUEL_BASE + FUEL_PER_INPUT_BYTE * input_bytes as u64;
+    if scaled < FUEL_MAX { scaled } else { FUEL_MAX }
 }

@@ -92,6 +92,8 @@ fn a_stock_feed_of_as_many_and_as_short_lines_as_there_can_be_fits_its_limits() 
     let meta = &cases_of("csv-stock-feed")[0].meta;
     let mapped = mapper.map(meta, file.as_bytes()).unwrap_or_else(|fault| panic!("{fault}"));
     let events: Vec<serde_json::Value> = serde_json::from_slice(&mapped.output).expect("events");
+    let limit = fuel(meta.len() + file.len());
+    assert!(mapped.fuel_used * 2 <= limit, "{} of {limit} is more than half", mapped.fuel_used);
     assert_eq!((events.len(), &events[999]["data"]["sku"]), (25_000, &"3e7".into()));
 }
 

@@ -19,7 +19,9 @@ pub(crate) const PRELUDE: &str = r#"
     ;; Grows as far as the input needs.
     (block $enough
       (br_if $enough (i32.le_u (global.get $next) (i32.mul (memory.size) (i32.const 65536))))
-      (drop (memory.grow (i32.const 5))))
+      (drop (memory.grow (i32.div_u
+        (i32.sub (i32.add (global.get $next) (i32.const 65535)) (i32.mul (memory.size) (i32.const 65536)))
+        (i32.const 65536)))))
     (local.get $start))
   ;; ok(pointer, length) and err(pointer, length): the result's area at 16
   (func $answer (param $discriminant i32) (param $pointer i32) (param $length i32) (result i32)
