@@ -253,6 +253,7 @@ mod tests {
             request_id: "1".into(),
             headers: headers.into_iter().collect(),
             body: String::new(),
+            staged: None,
         }
     }
 

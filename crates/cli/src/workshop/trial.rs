@@ -21,7 +21,7 @@ use sluice_core::id::{EventType, ExternalEventId, IngestId, ObjectRef, SchemaVer
 use sluice_core::intake::{Accepted, Decision, Request};
 use sluice_core::native::describe;
 use sluice_core::port::{Clock, Commit, Freshness, Ledger, Marked, VendorDirectory};
-use sluice_core::record::{LedgerKey, LedgerRow, QuarantineNote, Stated, VendorProfile};
+use sluice_core::record::{LedgerKey, LedgerRow, QuarantineNote, Stated, UnknownEventTypes, VendorProfile};
 use sluice_core::signature::{HEADER_ID, HEADER_SIGNATURE, HEADER_TIMESTAMP, StandardSecret, sign_body};
 use sluice_core::{Code, Fault};
 use sluice_mapping::{Bundle, Outcome};
@@ -426,7 +426,9 @@ impl Offline {
             api_key_sha256: vec![Sha256Hex::of(key.as_bytes())],
             webhook_secrets: secrets,
             rate_limit: None,
-            unknown_event_types: None,
+            // The question is whether these bundles cover the request. Of one that none covers it is said why; acceptance may
+            // keep it all the same.
+            unknown_event_types: Some(UnknownEventTypes::Refuse),
         };
         let mappers = bundles.iter().map(|one| ActiveMapper {
             // Schemas of acceptance are held by the name of their bundle.
