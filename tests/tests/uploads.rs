@@ -1,5 +1,6 @@
 //! Large messages from outside: up to 5 MiB by `/v1/uploads`, an order of 500 lines, a stock file of 20,000 lines applied and audited.
 #![expect(clippy::unwrap_used, reason = "a test's own constants")]
+#![expect(clippy::print_stdout, reason = "measurements, for docs/performance.md")]
 
 use std::io::Write as _;
 use std::time::{Duration, Instant};

@@ -350,7 +350,7 @@ fn a_large_order_does_without_its_base_rather_than_not_be_held() {
             schema_version: "1.0".parse().unwrap(),
             fields: [("lines".to_owned(), long.clone())].into(),
         };
-        let next = if can_append(current.as_ref(), &[add.clone()]) {
+        let next = if can_append(current.as_ref(), std::slice::from_ref(&add)) {
             append(&entity, current, vec![add.clone()]).unwrap()
         } else {
             rewrite(&entity, current, history.clone(), vec![add.clone()], &BTreeSet::new()).unwrap().unwrap()

@@ -26,7 +26,7 @@ use crate::disk::{Disk, Room};
 use crate::dynamodb::{DynamoDb, DynamoDbError};
 use crate::endpoint::{Endpoint, Machines};
 use crate::events::Events;
-use crate::front_door::{FrontDoor, Upload};
+use crate::front_door::{FrontDoor, Intake, Upload};
 use crate::functions::{FunctionHost, Functions};
 use crate::gate::{Caller, Gate, Hosts, Keys};
 use crate::integrations::Integrations;
@@ -598,8 +598,7 @@ impl Cloud {
         let vendors = topology.table(VENDORS_ID).ok_or(StartError::NoVendors)?;
         let usage_plan = UsagePlan::new(Arc::new(DynamoVendors::new(&sdk, vendors.name.clone())));
         let front_door = FrontDoor::new(
-            Arc::clone(&machines),
-            intake,
+            Intake { machines: Arc::clone(&machines), name: intake },
             upload,
             usage_plan,
             Hosts::of(ingest, &options.allowed_hosts),

@@ -106,8 +106,7 @@ fn route(path: &str) -> Option<(&'static str, &'static str)> {
 
 /// The service.
 pub(crate) struct FrontDoor {
-    machines: Arc<dyn StateMachines>,
-    intake: String,
+    intake: Intake,
     upload: Upload,
     usage_plan: UsagePlan,
     hosts: Hosts,
@@ -120,6 +119,14 @@ pub(crate) struct FrontDoor {
     waiting_known: Shares<VendorId>,
     waiting_unproved: Shares<IpAddr>,
     open: AtomicBool,
+}
+
+/// The state machine that answers requests.
+pub(crate) struct Intake {
+    /// Where it runs.
+    pub(crate) machines: Arc<dyn StateMachines>,
+    /// Its name.
+    pub(crate) name: String,
 }
 
 /// The function behind `/v1/uploads`, and how many of its requests are held at once.
@@ -156,10 +163,9 @@ enum Unread {
 }
 
 impl FrontDoor {
-    /// `intake` is the name of the machine; `origins` may call from a browser. Shut until [`FrontDoor::open`].
+    /// `origins` may call from a browser. Shut until [`FrontDoor::open`].
     pub(crate) fn new(
-        machines: Arc<dyn StateMachines>,
-        intake: String,
+        intake: Intake,
         upload: Upload,
         usage_plan: UsagePlan,
         hosts: Hosts,
@@ -168,7 +174,6 @@ impl FrontDoor {
         in_flight_max: usize,
     ) -> Self {
         Self {
-            machines,
             intake,
             upload,
             usage_plan,
@@ -333,7 +338,7 @@ impl FrontDoor {
             Ok(input) => input,
             Err(error) => unreachable!("a request has string keys and no failing field: {error}"),
         };
-        respond(match self.machines.start_sync(&self.intake, input).await {
+        respond(match self.intake.machines.start_sync(&self.intake.name, input).await {
             Ok(outcome) => {
                 let answer = mapping::answer(outcome);
                 // It may have filled up since it was asked.

@@ -312,14 +312,15 @@ async fn a_document_that_no_transaction_holds_is_applied_in_parts() {
     assert_eq!(held.through, Some(Entity::inventory("ROA", "S097")), "49 of them in a transaction");
     assert_eq!(held.listed.as_ref().map(|list| list.rows), Some(1));
     assert!(deliver(&world, &[&body]).await.is_empty());
-    let state = world.state();
-    assert!(state.effects[&ingest_id(1)].done);
-    assert_eq!(state.contributions.len(), 430);
-    let hot = &state.states[&Entity::inventory("ROA", "hot")];
-    assert_eq!((hot.contributions, hot.view.fields["quantityOnHand"].value.as_str()), (130, "0"));
-    assert_eq!(state.state_divergence.len(), 129);
-    assert!(state.state_divergence.values().all(|row| row.kind == DivergenceKind::Stale));
-    drop(state);
+    {
+        let state = world.state();
+        assert!(state.effects[&ingest_id(1)].done);
+        assert_eq!(state.contributions.len(), 430);
+        let hot = &state.states[&Entity::inventory("ROA", "hot")];
+        assert_eq!((hot.contributions, hot.view.fields["quantityOnHand"].value.as_str()), (130, "0"));
+        assert_eq!(state.state_divergence.len(), 129);
+        assert!(state.state_divergence.values().all(|row| row.kind == DivergenceKind::Stale));
+    }
 
     // A changed mapper gives a document without most of them, and a small one: what was said is taken back, wherever it was listed.
     let other =
