@@ -181,6 +181,18 @@ fn the_errors_that_are_matched_are_known() {
     }
 }
 
+/// A body that is too large for an input is told by its reference, to both states.
+#[test]
+fn intake_hands_on_a_staged_body() {
+    let mut input = request();
+    input["body"] = "".into();
+    input["staged"] = json!({"bucket": "sluice-uploads", "key": "k", "bytes": 5, "sha256": "s"});
+    let mut run = Run::start("Intake", input.clone());
+    assert_eq!(run.expect("Accept").arguments["Payload"], input);
+    run.answer("Accept", json!({"accepted": {"ingestId": "01J", "vendorId": "v"}}));
+    assert_eq!(run.expect("PersistRaw").arguments["Payload"]["staged"], input["staged"]);
+}
+
 #[test]
 fn intake_accepts() {
     let mut run = Run::start("Intake", request());
@@ -195,7 +207,7 @@ fn intake_accepts() {
     let task = run.expect("PersistRaw");
     assert_eq!(
         task.arguments["Payload"],
-        json!({"accepted": {"ingestId": "01J", "vendorId": "v"}, "body": request()["body"]})
+        json!({"accepted": {"ingestId": "01J", "vendorId": "v"}, "body": request()["body"], "staged": null})
     );
     run.answer("PersistRaw", json!({"answer": {"statusCode": 202, "headers": {}, "body": "{}"}}));
     assert_eq!(run.output(), json!({"statusCode": 202, "headers": {}, "body": "{}"}));

@@ -112,7 +112,12 @@ fn an_event_of_every_fixture_is_canonical_and_its_message_fits_the_vendors_schem
                     panic!("{} {}: {error} at {}", bundle.display(), case.name, error.instance_path());
                 }
             }
-            for event in json(&expected).as_array().unwrap() {
+            let stated = json(&expected);
+            let Some(stated) = stated.as_array() else {
+                assert!(stated["nothing"]["code"].is_string(), "{}", expected.display());
+                continue;
+            };
+            for event in stated {
                 assert_eq!(
                     (event["eventType"].as_str(), event["schemaVersion"].as_str()),
                     (Some(kind), Some(version))

@@ -24,7 +24,7 @@ async fn an_event_is_accepted_and_answered() {
     assert_eq!(result.output.unwrap()["statusCode"], 202);
     assert_eq!(fake.targets(), ["sluice-accept", "sluice-persist-raw"]);
     let persisted = &fake.calls()[1];
-    assert_eq!(persisted.payload, json!({"accepted": {"ingestId": "01A"}, "body": "e30="}));
+    assert_eq!(persisted.payload, json!({"accepted": {"ingestId": "01A"}, "body": "e30=", "staged": null}));
     assert_eq!(engine.unfinished(), 0);
 }
 
