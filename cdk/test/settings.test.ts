@@ -279,6 +279,7 @@ export function settingsTests(): void {
     const folder = join(ROOT, "docs", "runbooks");
     const wanted = [
       "alarms",
+      "conflict",
       "delete-everything",
       "deploy",
       "redrive",
