@@ -175,6 +175,8 @@ fn placeholders_and_the_topology_name_the_same_things() {
         used.insert(("stateMachines", text(&rule["target"], "stateMachine").to_owned()));
     }
     used.insert(("stateMachines", "Intake".to_owned()));
+    // What the API fronts at `/v1/uploads`.
+    used.insert(("functions", "Upload".to_owned()));
     // Started by a person: `sluice replay`.
     used.insert(("stateMachines", "Replay".to_owned()));
     let all: BTreeSet<(&str, String)> =
