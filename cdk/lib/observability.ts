@@ -294,10 +294,7 @@ export class Observability extends Construct {
       graph("Answers", [gateway("Count", "Sum"), gateway("4XXError", "Sum"), gateway("5XXError", "Sum")]),
     );
     dashboard.addWidgets(
-      graph("Normalized; nothing to state", [
-        this.own("normalize.success", SUM),
-        this.own("normalize.nothing", SUM),
-      ]),
+      graph("Normalized; nothing to state", [this.own("normalize.success", SUM), this.own("normalize.nothing", SUM)]),
       graph("Not normalized, by reason", [search("normalize.failed", "Sum")]),
       graph("Unaccounted; age of the oldest RECEIVED", [
         this.own("balance.unaccounted", MAX),
