@@ -85,7 +85,7 @@ fn expectation(trial: &Trial, now: Timestamp) -> Value {
     let mut whole = Map::new();
     if let Some(facts) = &trial.accepted {
         let mut facts = json!(facts);
-        if facts["occurredAt"] == json!(sluice_core::id::rfc3339(now)) {
+        if is_moment_of_receipt(&facts["occurredAt"], now) {
             facts["occurredAt"] = json!("received");
         }
         whole.insert("accepted".into(), facts);
@@ -113,16 +113,40 @@ fn expectation(trial: &Trial, now: Timestamp) -> Value {
     }
     if let Some(events) = &trial.events {
         // The id is of the test alone, and so is what is made of it.
-        let now = json!(sluice_core::id::rfc3339(now));
         let events: Vec<Value> = events
             .iter()
             .map(|event| {
-                let at =
-                    if event["occurredAt"] == now { json!("received") } else { event["occurredAt"].clone() };
+                let at = if is_moment_of_receipt(&event["occurredAt"], now) {
+                    json!("received")
+                } else {
+                    event["occurredAt"].clone()
+                };
                 json!({"eventType": event["eventType"], "occurredAt": at, "data": event["data"]})
             })
             .collect();
         whole.insert("events".into(), events.into());
     }
     Value::Object(whole)
+}
+
+/// Whether a document states the moment of receipt, however many digits it gives the second: `.380` and `.38` are one moment.
+fn is_moment_of_receipt(stated: &Value, now: Timestamp) -> bool {
+    let received = sluice_core::id::rfc3339(now).parse::<Timestamp>().ok();
+    received.is_some() && stated.as_str().and_then(|text| text.parse::<Timestamp>().ok()) == received
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_of_receipt_is_known_however_many_digits_its_second_has() {
+        let now: Timestamp = "2026-11-29T20:42:44.38Z".parse().unwrap();
+        for stated in ["2026-11-29T20:42:44.38Z", "2026-11-29T20:42:44.380Z", "2026-11-29T20:42:44.380000Z"] {
+            assert!(is_moment_of_receipt(&json!(stated), now), "{stated}");
+        }
+        for stated in [json!("2026-11-29T20:42:44Z"), json!("44.38"), json!(null), json!(44.38)] {
+            assert!(!is_moment_of_receipt(&stated, now), "{stated}");
+        }
+    }
 }
