@@ -37,8 +37,9 @@ mod template;
 mod time;
 
 pub use definition::{
-    Definition, DefinitionError, DefinitionErrors, InputType, MachineType, OutputType, ParseOptions,
-    SUPPORTED_RESOURCES, Transformation,
+    Definition, DefinitionError, DefinitionErrors, InputType, MachineShape, MachineType, OutputType,
+    ParseOptions, RetryShape, SUPPORTED_RESOURCES, StateShape, StateType, Transformation, TransitionShape,
+    When,
 };
 pub use execution::{
     ApplyError, Batching, Effect, Execution, ItemSource, MapFault, MapRun, NotRedrivable, ReplayError,

@@ -511,7 +511,7 @@ impl<'o> Checker<'o> {
     ) -> Option<State> {
         let mut fields = self.fields(value, path)?;
         let fields = &mut fields;
-        self.text(fields, "Comment");
+        let comment = self.text(fields, "Comment").map(Into::into);
         self.query_language(fields, false);
         let kind = self.required_text(fields, "Type")?;
         let with_result =
@@ -562,7 +562,7 @@ impl<'o> Checker<'o> {
             }
         };
         self.finish(fields);
-        Some(State { name: name.into(), kind, output, assign, retry, catch })
+        Some(State { name: name.into(), comment, kind, output, assign, retry, catch })
     }
 
     fn assign(

@@ -7,6 +7,7 @@
 mod check;
 mod duplicates;
 mod model;
+mod shape;
 
 use std::fmt;
 
@@ -18,6 +19,8 @@ pub(crate) use self::model::{
     State, StateKind, Task, Transition, Waiting, whole_seconds,
 };
 pub use self::model::{InputType, OutputType, Transformation};
+pub use self::shape::{MachineShape, RetryShape, StateShape, StateType, TransitionShape, When};
+
 /// Which kind of state machine runs the definition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]

@@ -25,6 +25,7 @@ pub(crate) struct Machine {
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) name: Arc<str>,
+    pub(crate) comment: Option<Box<str>>,
     pub(crate) kind: StateKind,
     pub(crate) output: Option<Template>,
     /// Variable names with the templates of their values.

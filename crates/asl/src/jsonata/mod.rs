@@ -78,6 +78,11 @@ pub(crate) fn notation(text: &str) -> Notation<'_> {
 }
 
 impl Expression {
+    /// As it is written in the definition, without the delimiters.
+    pub(crate) fn source(&self) -> &str {
+        &self.source
+    }
+
     /// Compiles the text between the delimiters.
     ///
     /// # Errors
