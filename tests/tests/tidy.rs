@@ -51,6 +51,8 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("sluice-mapping", vec!["sluice-core", "sluice-mapper-host"]),
         ("sluice-acceptance", vec!["sluice-core"]),
         ("sluice-aws", vec!["sluice-core"]),
+        // The use cases of operations: a command line, a console and a function are built on them.
+        ("sluice-ops", vec!["sluice-core", "sluice-aws"]),
         // Publishing compiles a mapper; `dev` is the local cloud.
         (
             "sluice-cli",
@@ -61,6 +63,7 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
                 "sluice-aws",
                 "sluice-mapper-host",
                 "sluice-mapping",
+                "sluice-ops",
                 "sluice-local",
             ],
         ),
@@ -116,7 +119,7 @@ fn each_foreign_world_has_its_crates() {
         // A peer's client is the best test of our servers, so their tests use AWS's.
         (
             "aws-sdk-",
-            &["sluice-aws", "sluice-cli"],
+            &["sluice-aws", "sluice-ops", "sluice-cli"],
             &["sluice-local", "sluice-stepfunctions", "sluice-tests"],
         ),
         ("lambda_runtime", &["sluice-aws"], &[]),

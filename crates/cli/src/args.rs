@@ -1,5 +1,6 @@
 //! The command line, by clap. What clap can judge alone is judged here; each argument documents itself in `--help`.
 
+mod by;
 mod mapper;
 mod workshop;
 
@@ -13,7 +14,9 @@ use sluice_core::balance::Hour;
 use sluice_core::id::{EventType, ExternalEventId, IngestId, SchemaVersion, VendorId};
 use sluice_core::record::{Status, UnknownEventTypes};
 use sluice_core::state::Entity;
+use sluice_ops::quarantine::Target;
 
+pub use by::{By, who};
 pub use mapper::{
     DiffArgs, HistoryArgs, KeyArgs, MapperCommand, PromoteArgs, PublishArgs, RecompileArgs, RollbackArgs,
     SigningArgs,
@@ -385,23 +388,6 @@ pub enum QuarantineCommand {
         #[command(flatten)]
         by: By,
     },
-}
-
-/// An event or a group of the quarantine.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
-    /// An event.
-    Event(IngestId),
-    /// A group's fingerprint.
-    Group(String),
-}
-
-/// Who does it, for the record.
-#[derive(Debug, Args)]
-pub struct By {
-    /// Who decides, for the record [default: SLUICE_BY, or the user of this computer].
-    #[arg(long = "by", value_name = "NAME", env = "SLUICE_BY")]
-    pub name: Option<String>,
 }
 
 /// `sluice redrive`.
@@ -785,19 +771,6 @@ fn parse_local(text: &str) -> Result<LocalSetting, String> {
         "" | "0" | "false" | "no" => Ok(LocalSetting(None)),
         "1" | "true" | "yes" => parse_url(AWS_URL_LOCAL).map(|url| LocalSetting(Some(url))),
         _ => parse_url(text).map(|url| LocalSetting(Some(url))),
-    }
-}
-
-impl std::str::FromStr for Target {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if sluice_core::quarantine::is_fingerprint(text) {
-            return Ok(Self::Group(text.to_owned()));
-        }
-        text.parse().map(Self::Event).map_err(|_| {
-            "expected an ingestId (26 characters) or a group's fingerprint (16 hexadecimal digits)".to_owned()
-        })
     }
 }
 

@@ -8,7 +8,6 @@ pub mod divergence;
 pub mod dlq;
 pub mod drift;
 pub mod env;
-pub mod execution;
 pub mod exit_codes;
 pub mod health;
 pub mod ls;
@@ -23,12 +22,13 @@ pub mod vendors;
 
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
+use sluice_core::fault::Cause;
 use sluice_core::record::Status;
 
 use crate::args::{Command, Global};
-use crate::cloud::{Cloud, api_url};
+use crate::cloud::{self, api_url};
 use crate::error::CliError;
-use crate::output::{Cell, Output, Tone};
+use crate::output::{Cell, Output, Page, Tone, fields, paint, printable};
 
 /// Runs a command.
 pub async fn run(command: Command, global: &Global, output: &Output) -> Result<(), CliError> {
@@ -36,23 +36,23 @@ pub async fn run(command: Command, global: &Global, output: &Output) -> Result<(
         Command::Dev(args) => dev::run(&args, output).await,
         Command::Env => env::run(global, output).await,
         Command::Send(args) => send::run(&args, &api_url(global)?, global, output).await,
-        Command::Show(args) => show::run(&args, &Cloud::connect(global).await?, output).await,
-        Command::Ls(args) => ls::run(&args, &Cloud::connect(global).await?, output).await,
+        Command::Show(args) => show::run(&args, &cloud::connect(global).await?, output).await,
+        Command::Ls(args) => ls::run(&args, &cloud::connect(global).await?, output).await,
         Command::Quarantine(command) => {
-            quarantine::run(command, &Cloud::connect(global).await?, output).await
+            quarantine::run(command, &cloud::connect(global).await?, output).await
         }
-        Command::Redrive(args) => redrive::run(&args, &Cloud::connect(global).await?, output).await,
-        Command::Replay(args) => replay::run(&args, &Cloud::connect(global).await?, output).await,
-        Command::Dlq(command) => dlq::run(command, &Cloud::connect(global).await?, output).await,
-        Command::Drift(args) => drift::run(&args, &Cloud::connect(global).await?, output).await,
-        Command::State(command) => state::run(command, &Cloud::connect(global).await?, output).await,
+        Command::Redrive(args) => redrive::run(&args, &cloud::connect(global).await?, output).await,
+        Command::Replay(args) => replay::run(&args, &cloud::connect(global).await?, output).await,
+        Command::Dlq(command) => dlq::run(command, &cloud::connect(global).await?, output).await,
+        Command::Drift(args) => drift::run(&args, &cloud::connect(global).await?, output).await,
+        Command::State(command) => state::run(command, &cloud::connect(global).await?, output).await,
         Command::Divergence(command) => {
-            divergence::run(command, &Cloud::connect(global).await?, output).await
+            divergence::run(command, &cloud::connect(global).await?, output).await
         }
-        Command::Conflicts(command) => conflicts::run(command, &Cloud::connect(global).await?, output).await,
-        Command::Balance(args) => balance::run(&args, &Cloud::connect(global).await?, output).await,
-        Command::Audit(args) => audit::run(&args, &Cloud::connect(global).await?, output).await,
-        Command::Vendors(command) => vendors::run(command, &Cloud::connect(global).await?, output).await,
+        Command::Conflicts(command) => conflicts::run(command, &cloud::connect(global).await?, output).await,
+        Command::Balance(args) => balance::run(&args, &cloud::connect(global).await?, output).await,
+        Command::Audit(args) => audit::run(&args, &cloud::connect(global).await?, output).await,
+        Command::Vendors(command) => vendors::run(command, &cloud::connect(global).await?, output).await,
         Command::Mapper(command) => mapper::run(command, global, output).await,
         Command::ExitCodes => exit_codes::run(output),
     }
@@ -82,4 +82,24 @@ pub(crate) fn status_cell(status: Status) -> Cell {
         Status::Quarantined => Tone::Bad,
     };
     Cell::new(tone, status.as_str())
+}
+
+/// A cause with every fault of the document.
+pub(crate) fn cause_text(cause: &Cause, page: &Page) -> String {
+    let mut list = vec![
+        ("cause", paint(Tone::Bad, printable(&cause.code))),
+        ("message", printable(&cause.message)),
+        ("error", printable(&cause.error)),
+    ];
+    list.extend(cause.bundle.as_ref().map(|bundle| ("bundle", bundle.to_string())));
+    let mut text = fields(list);
+    if !cause.errors.is_empty() {
+        let rows = cause.errors.iter().map(|fault| {
+            let pointer = if fault.pointer.is_empty() { "(the payload)" } else { &fault.pointer };
+            vec![pointer.into(), (&fault.code).into(), (&fault.message).into()]
+        });
+        text.push('\n');
+        text.push_str(&page.table(&["WHERE", "CODE", "WHAT"], rows.collect()));
+    }
+    text
 }

@@ -4,8 +4,9 @@ use std::error::Error;
 use std::path::PathBuf;
 
 use serde::Serialize;
-use sluice_core::{Class, Code, Fault};
+use sluice_core::Fault;
 use sluice_mapper_host::LoadError;
+use sluice_ops::error::{Kind, OpsError};
 
 /// What an exit code other than 0 means. A closed set, documented in `crates/cli/README.md` and `sluice help exit-codes`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -57,6 +58,18 @@ impl ExitKind {
             Self::NotFound => "there is no such event, vendor, bundle or object",
             Self::Refused => "the service refused: any 4xx of the ingest API, or AWS said no",
             Self::Unavailable => "no answer, a time-out, a throttle or a 5xx: it may succeed later",
+        }
+    }
+}
+
+impl From<Kind> for ExitKind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Failed => Self::Failed,
+            Kind::Invalid => Self::Usage,
+            Kind::NotFound => Self::NotFound,
+            Kind::Refused => Self::Refused,
+            Kind::Unavailable => Self::Unavailable,
         }
     }
 }
@@ -195,7 +208,7 @@ impl CliError {
             | Self::InvalidFile { .. } => ExitKind::Usage,
             Self::NotFound { .. } => ExitKind::NotFound,
             Self::Refused { .. } => ExitKind::Refused,
-            Self::Fault(fault) => fault_kind(fault.code),
+            Self::Fault(fault) => Kind::of(fault.code).into(),
             Self::Load(LoadError::Engine { .. }) => ExitKind::Failed,
             Self::Load(LoadError::Exhausted { .. }) => ExitKind::Unavailable,
             Self::Load(_) => ExitKind::Usage,
@@ -235,16 +248,7 @@ impl CliError {
 
     /// What lies behind it, outermost first, without repetitions.
     pub fn causes(&self) -> Vec<String> {
-        let mut causes: Vec<String> = Vec::new();
-        let mut next = self.source_of_note();
-        while let Some(error) = next {
-            let text = error.to_string();
-            if !text.is_empty() && causes.last().is_none_or(|last| !last.contains(&text)) {
-                causes.push(text);
-            }
-            next = error.source();
-        }
-        causes
+        sluice_ops::error::causes(self.source_of_note())
     }
 
     fn source_of_note(&self) -> Option<&(dyn Error + 'static)> {
@@ -276,23 +280,22 @@ impl CliError {
     }
 }
 
-fn fault_kind(code: Code) -> ExitKind {
-    match code.class() {
-        Class::Retryable => ExitKind::Unavailable,
-        Class::Rejected => ExitKind::Failed,
-        Class::Misconfigured => match code {
-            Code::Denied => ExitKind::Refused,
-            Code::ConfigurationInvalid => ExitKind::Usage,
-            Code::RawMissing | Code::BundleMissing | Code::LedgerRowMissing | Code::MapperMissing => {
-                ExitKind::NotFound
-            }
-            _ => ExitKind::Failed,
-        },
+impl From<OpsError> for CliError {
+    fn from(error: OpsError) -> Self {
+        match error {
+            OpsError::Invalid { message, hint } => Self::Usage { message, hint },
+            OpsError::NotFound { message, hint } => Self::NotFound { message, hint },
+            OpsError::Refused { message, hint } => Self::Refused { message, hint },
+            OpsError::Failed(message) => Self::Failed(message),
+            OpsError::Fault(fault) => Self::Fault(fault),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use sluice_core::Code;
+
     use super::*;
 
     fn io(kind: std::io::ErrorKind) -> std::io::Error {
@@ -341,10 +344,18 @@ mod tests {
     }
 
     #[test]
-    fn every_fault_code_that_may_pass_is_unavailable() {
-        for code in Code::ALL {
-            let unavailable = fault_kind(*code) == ExitKind::Unavailable;
-            assert_eq!(unavailable, code.class() == Class::Retryable, "{code}");
+    fn an_error_of_a_use_case_keeps_its_words_and_its_kind() {
+        for error in [
+            OpsError::invalid("w").with_hint("h"),
+            OpsError::not_found("w"),
+            OpsError::refused("w"),
+            OpsError::Failed("w".into()),
+            OpsError::from(Fault::new(Code::Throttled, "w")),
+        ] {
+            let (kind, hint) = (ExitKind::from(error.kind()), error.hint().map(ToOwned::to_owned));
+            let error = CliError::from(error);
+            assert_eq!((error.to_string().as_str(), error.kind()), ("w", kind));
+            assert_eq!(error.hint().map(ToOwned::to_owned), hint);
         }
     }
 

@@ -1,20 +1,18 @@
-//! The command `sluice`: the local cloud, sending, looking, mending, publishing; against the local cloud or AWS with the same
-//! clients.
+//! The command `sluice`: the local cloud, sending, looking, mending, publishing; against the local
+//! cloud or AWS with the same clients.
 //!
-//! A command is a module under [`command`] that builds a view, and [`output`] writes it: as JSON, or for a person. What goes
-//! wrong is a [`error::CliError`], whose exit code is documented.
+//! A command is a module under [`command`] that builds a view, and [`output`] writes it: as JSON,
+//! or for a person. What goes wrong is a [`error::CliError`], whose exit code is documented.
 
 pub mod args;
 pub mod cloud;
 pub mod command;
 pub mod error;
-pub mod names;
 pub mod output;
 pub mod pointer;
 pub mod publish;
 pub mod shadow;
 pub mod signing;
-pub mod webhook;
 pub mod workshop;
 
 use std::ffi::OsString;

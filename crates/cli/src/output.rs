@@ -281,18 +281,7 @@ pub fn time(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M:%S.%3fZ").to_string()
 }
 
-/// Serde form of a time in a document.
-pub fn millis<S: serde::Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
-    sluice_core::id::millis::serialize(at, serializer)
-}
-
-/// As [`millis`], where there may be none.
-pub fn millis_opt<S: serde::Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
-    match at {
-        Some(at) => millis(at, serializer),
-        None => serializer.serialize_none(),
-    }
-}
+pub use sluice_ops::document::{millis, millis_opt};
 
 /// The streams of one run of the command.
 #[derive(Debug, Clone, Copy)]
@@ -407,6 +396,20 @@ impl Progress {
     /// So many more are done.
     pub fn add(&self, things: u64) {
         self.0.inc(things);
+    }
+}
+
+impl sluice_ops::progress::Progress for Progress {
+    fn say(&self, message: &str) {
+        Self::say(self, message);
+    }
+
+    fn total(&self, things: u64) {
+        Self::total(self, things);
+    }
+
+    fn add(&self, things: u64) {
+        Self::add(self, things);
     }
 }
 

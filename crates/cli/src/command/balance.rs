@@ -1,204 +1,41 @@
-//! `sluice balance`: accepted = normalized + nothing to state + quarantined + in flight, counted twice over.
-//!
-//! With `--vendor` or `--hour` the books are examined as `reconcile` does it ([`sluice_core::books`]) and compared with what it
-//! stored. Without, the whole ledger is counted: the left side counts the ledger's rows in the table itself, the right side counts them by status in the index; the rows
-//! of the quarantine table that were not released must be as many as the ledger says. The reads are not one snapshot, so a difference counts
-//! only if it stays.
+//! `sluice balance`: accepted = normalized + nothing to state + quarantined + in flight, counted
+//! twice over.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::Serialize;
-use sluice_aws::ledger::Counted;
-use sluice_core::balance::{BalanceRow, BalanceStore as _, Count, Hour};
-use sluice_core::books::{Books as _, Examination};
-use sluice_core::id::VendorId;
-use sluice_core::record::{QuarantineStatus, Status};
-use tokio::time::Instant;
+use sluice_ops::balance::{self, Balance, Hours, HoursQuery};
 
 use crate::args::BalanceArgs;
 use crate::cloud::Cloud;
 use crate::error::CliError;
 use crate::output::{Cell, Output, Page, Tone, View, paint};
 
-/// How often a difference is looked at again before it is believed, and the pause between.
-const LOOKS_MAX: u32 = 6;
-const LOOK_PAUSE: Duration = Duration::from_millis(400);
-/// Pause between two looks of `--wait`.
-const WAIT_PAUSE: Duration = Duration::from_millis(300);
-
-/// Both sides.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Balance {
-    accepted: u64,
-    normalized: u64,
-    nothing_to_state: u64,
-    quarantined: u64,
-    in_flight: u64,
-    /// Accepted less the other four: above zero, events are not in the index; below, more are than there should be.
-    difference: i64,
-    quarantine_held: u64,
-    balanced: bool,
-    settled: bool,
-}
-
-impl Balance {
-    fn new(
-        accepted: u64,
-        normalized: Counted,
-        quarantined: u64,
-        in_flight: u64,
-        quarantine_held: u64,
-    ) -> Self {
-        let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-        let difference = signed(accepted) - signed(normalized.rows) - signed(quarantined) - signed(in_flight);
-        Self {
-            accepted,
-            normalized: normalized.rows - normalized.nothing,
-            nothing_to_state: normalized.nothing,
-            quarantined,
-            in_flight,
-            difference,
-            quarantine_held,
-            balanced: difference == 0 && quarantine_held == quarantined,
-            settled: in_flight == 0,
-        }
+/// Counts until it adds up, and with `--wait` until nothing is in flight.
+pub async fn run(args: &BalanceArgs, cloud: &Cloud, output: &Output) -> Result<(), CliError> {
+    if args.hour.is_some() || args.vendor.is_some() {
+        let progress = output.progress("examining the books");
+        let since = args.since.resolve(Timestamp::now());
+        let query = HoursQuery { vendor: args.vendor.clone(), hour: args.hour, since };
+        let hours = balance::by_hour(cloud, &query).await?;
+        drop(progress);
+        output.document(&hours)?;
+        return Ok(hours.verdict()?);
     }
-
-    async fn read(cloud: &Cloud) -> Result<Self, CliError> {
-        let ledger = cloud.ledger();
-        let quarantine = cloud.quarantine();
-        let (accepted, normalized, quarantined, in_flight, rows) = tokio::try_join!(
-            ledger.count_all(),
-            ledger.count(Status::Normalized),
-            ledger.count(Status::Quarantined),
-            ledger.count(Status::Received),
-            quarantine.list(None, None),
-        )?;
-        let held = rows.iter().filter(|row| row.status != QuarantineStatus::Released).count();
-        Ok(Self::new(accepted, normalized, quarantined.rows, in_flight.rows, held as u64))
+    let progress = output.progress("counting");
+    let wait = args.wait.then(|| Duration::from_secs(args.timeout));
+    let balance = balance::count(cloud, wait, &progress).await?;
+    drop(progress);
+    output.document(&balance)?;
+    balance.verdict()?;
+    if args.wait && !balance.settled {
+        return Err(CliError::Failed(format!(
+            "{} are still in flight after {} s",
+            sluice_core::canonical::count(usize::try_from(balance.in_flight).unwrap_or(usize::MAX), "event"),
+            args.timeout
+        )));
     }
-
-    /// What does not add up, in words.
-    fn verdict(&self) -> Result<(), CliError> {
-        if self.difference != 0 {
-            return Err(CliError::Failed(format!(
-                "the ledger has {} events, by status there are {}: {} unaccounted for",
-                self.accepted,
-                self.normalized + self.nothing_to_state + self.quarantined + self.in_flight,
-                self.difference
-            )));
-        }
-        if self.quarantine_held != self.quarantined {
-            return Err(CliError::Failed(format!(
-                "the ledger has {} quarantined events, the quarantine holds {}",
-                self.quarantined, self.quarantine_held
-            )));
-        }
-        Ok(())
-    }
-}
-
-/// A vendor's hour: as it is found now, and as it is stored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct HourLine {
-    vendor_id: VendorId,
-    hour: Hour,
-    #[serde(flatten)]
-    count: Count,
-    unaccounted: u64,
-    balanced: bool,
-    /// What `reconcile` counted last, if that is something else.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stored: Option<BalanceRow>,
-    /// The stored count is final, and what is found now is something else.
-    changed_after_closing: bool,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Hours {
-    hours: Vec<HourLine>,
-    unaccounted: u64,
-    balanced: bool,
-}
-
-impl Hours {
-    fn new(hours: Vec<HourLine>) -> Self {
-        let unaccounted = hours.iter().map(|line| line.unaccounted).sum();
-        let balanced = hours.iter().all(|line| line.balanced && !line.changed_after_closing);
-        Self { hours, unaccounted, balanced }
-    }
-
-    fn verdict(&self) -> Result<(), CliError> {
-        if self.unaccounted > 0 {
-            let what = format!("{} unaccounted for: `sluice audit` names them", events(self.unaccounted));
-            return Err(CliError::Failed(what));
-        }
-        match self.hours.iter().find(|line| line.changed_after_closing) {
-            Some(line) => Err(CliError::Failed(format!(
-                "{} of {} was closed with another count than it has now",
-                line.hour, line.vendor_id
-            ))),
-            None => Ok(()),
-        }
-    }
-}
-
-fn events(number: u64) -> String {
-    sluice_core::canonical::count(usize::try_from(number).unwrap_or(usize::MAX), "event")
-}
-
-fn line(vendor_id: VendorId, hour: Hour, count: Count, stored: Option<BalanceRow>) -> HourLine {
-    let differs = stored.as_ref().is_some_and(|stored| stored.count != count);
-    // Of a closed hour nothing moves any more but raw objects that were refused later, which are no events.
-    let changed_after_closing =
-        stored.as_ref().is_some_and(|stored| stored.closed && stored.count.accepted != count.accepted);
-    HourLine {
-        vendor_id,
-        hour,
-        unaccounted: count.unaccounted(),
-        balanced: count.unaccounted() == 0,
-        count,
-        stored: stored.filter(|_| differs),
-        changed_after_closing,
-    }
-}
-
-async fn by_hour(args: &BalanceArgs, cloud: &Cloud) -> Result<Hours, CliError> {
-    let books = cloud.books();
-    let now = Timestamp::now();
-    let (mut hour, last) = match args.hour {
-        Some(hour) => (hour, hour),
-        None => {
-            let first = books.first_received().await?.map_or(Hour::of(now), Hour::of);
-            (Hour::of(args.since.resolve(now)).max(first), Hour::of(now))
-        }
-    };
-    let vendors = match &args.vendor {
-        Some(vendor) => vec![vendor.clone()],
-        None => books.vendors().await?,
-    };
-    let balances = cloud.balances();
-    let mut lines = Vec::new();
-    while hour <= last {
-        let examination = Examination::new(&books, &vendors, args.vendor.as_ref(), hour.start(), hour.end());
-        let mut counts = examination.counts(&mut |_| {}).await?;
-        for vendor in &vendors {
-            let stored = balances.rows(vendor, hour, hour).await?.into_iter().next();
-            if stored.is_some() {
-                counts.entry(vendor.clone()).or_default();
-            }
-        }
-        for (vendor, count) in counts {
-            let stored = balances.rows(&vendor, hour, hour).await?.into_iter().next();
-            lines.push(line(vendor, hour, count, stored));
-        }
-        hour = hour.next();
-    }
-    Ok(Hours::new(lines))
+    Ok(())
 }
 
 impl View for Hours {
@@ -245,44 +82,6 @@ impl View for Hours {
     }
 }
 
-/// Reads until it adds up, and with `--wait` until nothing is in flight.
-pub async fn run(args: &BalanceArgs, cloud: &Cloud, output: &Output) -> Result<(), CliError> {
-    if args.hour.is_some() || args.vendor.is_some() {
-        let progress = output.progress("examining the books");
-        let hours = by_hour(args, cloud).await?;
-        drop(progress);
-        output.document(&hours)?;
-        return hours.verdict();
-    }
-    let deadline = Instant::now() + Duration::from_secs(args.timeout);
-    let progress = output.progress("counting");
-    let mut looks = 0;
-    let balance = loop {
-        let balance = Balance::read(cloud).await?;
-        if args.wait && !balance.settled && Instant::now() < deadline {
-            progress.say(format!("{} in flight of {} accepted", balance.in_flight, balance.accepted));
-            tokio::time::sleep(WAIT_PAUSE).await;
-            continue;
-        }
-        looks += 1;
-        if balance.balanced || looks >= LOOKS_MAX {
-            break balance;
-        }
-        tokio::time::sleep(LOOK_PAUSE).await;
-    };
-    drop(progress);
-    output.document(&balance)?;
-    balance.verdict()?;
-    if args.wait && !balance.settled {
-        return Err(CliError::Failed(format!(
-            "{} are still in flight after {} s",
-            sluice_core::canonical::count(usize::try_from(balance.in_flight).unwrap_or(usize::MAX), "event"),
-            args.timeout
-        )));
-    }
-    Ok(())
-}
-
 impl View for Balance {
     fn text(&self, page: &Page) -> String {
         let count = |tone: Tone, count: u64| Cell::new(tone, count.to_string());
@@ -315,8 +114,12 @@ impl View for Balance {
 
 #[cfg(test)]
 mod tests {
+    use sluice_aws::ledger::Counted;
+    use sluice_core::balance::{BalanceRow, Count, Hour};
+    use sluice_core::id::VendorId;
+    use sluice_ops::balance::line;
+
     use super::*;
-    use crate::error::ExitKind;
     use crate::output::testing::{in_pipe, json, on_terminal};
 
     #[test]
@@ -385,20 +188,5 @@ mod tests {
         let first = &document["hours"][0];
         assert_eq!((&first["hour"], &first["accepted"]), (&"2026-11-21T10".into(), &5.into()));
         assert_eq!((&first["stored"]["accepted"], &first["changedAfterClosing"]), (&6.into(), &true.into()));
-    }
-
-    #[test]
-    fn each_way_not_to_add_up_is_said() {
-        let normalized = |rows| Counted { rows, nothing: 2 };
-        for (balance, words) in [
-            (Balance::new(7, normalized(5), 1, 0, 1), "1 unaccounted for"),
-            (Balance::new(7, normalized(6), 1, 1, 1), "-1 unaccounted for"),
-            (Balance::new(6, normalized(5), 1, 0, 2), "the quarantine holds 2"),
-        ] {
-            assert!(!balance.balanced);
-            let error = balance.verdict().err().unwrap_or_else(|| panic!("{balance:?}"));
-            assert!(error.to_string().contains(words), "{error}");
-            assert_eq!(error.kind(), ExitKind::Failed);
-        }
     }
 }

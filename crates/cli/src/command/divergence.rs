@@ -1,120 +1,24 @@
 //! `sluice divergence`: where statements of vendors contradict each other, with both values.
 
-use serde::Serialize;
 use serde_json::{Value, json};
-use sluice_core::record::{Divergence, DivergenceRow};
-use sluice_core::state::StateDivergence;
+use sluice_ops::divergence::{self, Claim, DivergenceList, Filter, Row};
 
-use super::state::{Said, json_of};
 use crate::args::DivergenceCommand;
 use crate::cloud::Cloud;
 use crate::error::CliError;
 use crate::output::{Cell, Output, Page, Tone, View, paint};
 
-#[derive(Debug, Serialize)]
-struct List {
-    divergence: Vec<Row>,
-    more: bool,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(untagged)]
-enum Row {
-    State(Box<StateRow>),
-    Submission(Box<Divergence>),
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct StateRow {
-    subject: String,
-    id: String,
-    kind: &'static str,
-    vendor_id: String,
-    event_type: String,
-    #[serde(flatten)]
-    said: Said,
-    #[serde(serialize_with = "crate::output::millis")]
-    at: jiff::Timestamp,
-    claims: Vec<Claim>,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Claim {
-    member: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    held: Option<Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    held_by: Option<Said>,
-    stated: Value,
-}
-
-impl From<StateDivergence> for StateRow {
-    fn from(row: StateDivergence) -> Self {
-        let claim = |claim: sluice_core::state::Claim| Claim {
-            member: claim.member,
-            held: claim.held.as_deref().map(json_of),
-            held_by: claim.held_by.map(Said::from),
-            stated: json_of(&claim.stated),
-        };
-        Self {
-            subject: row.subject.into(),
-            id: row.id,
-            kind: row.kind.as_str(),
-            vendor_id: row.vendor_id.into(),
-            event_type: row.event_type.into(),
-            said: row.mark.into(),
-            at: row.at,
-            claims: row.claims.into_iter().map(claim).collect(),
-        }
-    }
-}
-
-impl From<DivergenceRow> for Row {
-    fn from(row: DivergenceRow) -> Self {
-        match row {
-            DivergenceRow::State(row) => Self::State(Box::new((*row).into())),
-            DivergenceRow::Submission(row) => Self::Submission(row),
-        }
-    }
-}
-
-impl Row {
-    fn kind(&self) -> &str {
-        match self {
-            Self::State(row) => row.kind,
-            Self::Submission(row) => &row.kind,
-        }
-    }
-
-    fn at(&self) -> jiff::Timestamp {
-        match self {
-            Self::State(row) => row.at,
-            Self::Submission(row) => row.at,
-        }
-    }
-}
-
 /// Runs a subcommand.
 pub async fn run(command: DivergenceCommand, cloud: &Cloud, output: &Output) -> Result<(), CliError> {
     match command {
         DivergenceCommand::Ls { subject, kind, limit } => {
-            let rows = cloud.divergence().list(subject.as_deref(), kind.as_deref()).await?;
-            output.document(&list(rows, limit as usize))
+            let list = divergence::list(cloud, &Filter { subject, kind }, limit as usize).await?;
+            output.document(&list)
         }
     }
 }
 
-fn list(rows: Vec<DivergenceRow>, limit: usize) -> List {
-    let mut divergence: Vec<Row> = rows.into_iter().map(Row::from).collect();
-    divergence.sort_by_key(|row| std::cmp::Reverse(row.at()));
-    let more = divergence.len() > limit;
-    divergence.truncate(limit);
-    List { divergence, more }
-}
-
-impl View for List {
+impl View for DivergenceList {
     fn text(&self, page: &Page) -> String {
         if self.divergence.is_empty() && page.terminal {
             return format!("{}\n", paint(Tone::Good, "No statements contradict each other."));
@@ -160,7 +64,9 @@ impl View for List {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test's own constants")]
 
-    use super::*;
+    use sluice_core::record::DivergenceRow;
+    use sluice_ops::divergence::listed;
+
     use crate::output::testing::{json, on_terminal};
 
     #[test]
@@ -178,7 +84,7 @@ mod tests {
             "refusedRawRef": {"bucket": "sluice-raw", "key": "raw/k"}, "at": "2026-11-21T09:58:00.000Z"
         });
         let rows = [submission, state].map(|row| serde_json::from_value::<DivergenceRow>(row).unwrap());
-        let list = list(rows.into(), 10);
+        let list = listed(rows.into(), 10);
         insta::assert_snapshot!(on_terminal(&list), @"
         KIND                              SUBJECT             INGEST ID                   WHEN       WHAT                             
         stale                             inventory#ROA#A     01KAJ3Y3R00000000000000002  60 s ago   quantityOnHand: held 5, stated 4

@@ -1,118 +1,22 @@
 //! `sluice drift`: how vendors' messages differ from their contracts and from what they were.
 
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
-use serde::Serialize;
-use sluice_core::contract::Format;
-use sluice_core::drift::{Finding, Track, TrackKey};
-use sluice_core::id::{EventType, SchemaVersion, VendorId};
-use sluice_core::port::VendorDirectory as _;
+use sluice_core::drift::Finding;
+use sluice_ops::drift::{self, Drift, Filter};
 
 use crate::args::DriftArgs;
 use crate::cloud::Cloud;
 use crate::error::CliError;
-use crate::output::{Cell, Output, Page, Tone, View, millis, paint, printable, time_cell};
-
-#[derive(Debug, Serialize)]
-struct Drift {
-    /// Those that break something first, then the newest.
-    findings: Vec<Finding>,
-    profiles: Vec<Profile>,
-    /// Event types with an active mapper of which no profile is kept.
-    unprofiled: Vec<Unprofiled>,
-}
-
-/// What is known of one event type.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Profile {
-    vendor_id: VendorId,
-    event_type: EventType,
-    schema_version: SchemaVersion,
-    /// Events that were looked at: a sample where there are many.
-    events: u64,
-    fields: usize,
-    /// Some fields are not followed.
-    truncated: bool,
-    #[serde(serialize_with = "optional_millis", skip_serializing_if = "Option::is_none")]
-    last_seen_at: Option<Timestamp>,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Unprofiled {
-    vendor_id: VendorId,
-    event_type: EventType,
-    why: &'static str,
-}
-
-#[expect(clippy::ref_option, reason = "serde's signature")]
-fn optional_millis<S: serde::Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
-    match at {
-        Some(at) => millis(at, serializer),
-        None => serializer.serialize_none(),
-    }
-}
+use crate::output::{Cell, Output, Page, Tone, View, paint, printable, time_cell};
 
 /// Runs the command.
 pub async fn run(args: &DriftArgs, cloud: &Cloud, output: &Output) -> Result<(), CliError> {
-    let vendors = cloud.vendors();
-    if let Some(vendor) = &args.vendor
-        && vendors.profile(vendor).await?.is_none()
-    {
-        return Err(CliError::not_found(format!("there is no vendor {vendor}"))
-            .with_hint("`sluice vendors ls` lists them"));
-    }
-    let drift = cloud.drift().list(args.vendor.as_ref()).await?;
-    let since = args.since.map(|since| since.resolve(Timestamp::now()));
-    let mut findings = drift.findings;
-    findings.retain(|finding| {
-        (finding.breaking || !args.breaking) && since.is_none_or(|since| finding.last_seen_at >= since)
-    });
-    findings
-        .sort_by(|a, b| (b.breaking, b.last_seen_at, &a.path).cmp(&(a.breaking, a.last_seen_at, &b.path)));
-    let profiled: BTreeSet<(VendorId, EventType)> =
-        drift.tracks.iter().map(|(key, _)| (key.vendor_id.clone(), key.event_type.clone())).collect();
-    let mut unprofiled = Vec::new();
-    for active in vendors.list_mappers().await? {
-        let why = match active.contract.payload.format {
-            Format::Json => "no message yet",
-            Format::Csv => "CSV has none: its fields have no names",
-            Format::X12 => "X12 has none: its fields have no names",
-        };
-        let (vendor_id, event_type) = (active.contract.vendor_id, active.contract.event_type);
-        let wanted = args.vendor.as_ref().is_none_or(|vendor| *vendor == vendor_id);
-        if wanted && !profiled.contains(&(vendor_id.clone(), event_type.clone())) {
-            unprofiled.push(Unprofiled { vendor_id, event_type, why });
-        }
-    }
-    unprofiled.sort_by(|a, b| (&a.vendor_id, &a.event_type).cmp(&(&b.vendor_id, &b.event_type)));
-    let mut profiles: Vec<Profile> = drift.tracks.into_iter().map(Profile::from).collect();
-    profiles.sort_by(|a, b| {
-        (&a.vendor_id, &a.event_type, &a.schema_version).cmp(&(
-            &b.vendor_id,
-            &b.event_type,
-            &b.schema_version,
-        ))
-    });
-    output.document(&Drift { findings, profiles, unprofiled })
-}
-
-impl From<(TrackKey, Track)> for Profile {
-    fn from((key, track): (TrackKey, Track)) -> Self {
-        let fields: BTreeSet<&String> = track.past.fields.keys().chain(track.recent.fields.keys()).collect();
-        Self {
-            events: track.past.events + track.recent.events,
-            // Without the root.
-            fields: fields.len().saturating_sub(1),
-            truncated: track.past.truncated || track.recent.truncated || track.left_out > 0,
-            last_seen_at: track.last_seen_at,
-            vendor_id: key.vendor_id,
-            event_type: key.event_type,
-            schema_version: key.schema_version,
-        }
-    }
+    let filter = Filter {
+        vendor: args.vendor.clone(),
+        breaking: args.breaking,
+        since: args.since.map(|since| since.resolve(Timestamp::now())),
+    };
+    output.document(&drift::list(cloud, &filter).await?)
 }
 
 fn weight(finding: &Finding) -> Cell {
@@ -195,6 +99,7 @@ mod tests {
 
     use sluice_core::digest::Sha256Hex;
     use sluice_core::drift::{FindingKind, Type};
+    use sluice_ops::drift::{Profile, Unprofiled};
 
     use super::*;
     use crate::output::testing::{json, on_terminal};

@@ -23,7 +23,7 @@ use sluice_core::contract::Contract;
 use sluice_core::id::{EventType, VendorId};
 
 use crate::args::{Global, MapperCommand};
-use crate::cloud::Cloud;
+use crate::cloud;
 use crate::error::CliError;
 use crate::output::Output;
 
@@ -38,16 +38,16 @@ pub async fn run(command: MapperCommand, global: &Global, output: &Output) -> Re
         MapperCommand::Try(args) => trial::run(&args, output).await,
         MapperCommand::Bench(args) => bench::run(&args, output),
         MapperCommand::Typegen(args) => typegen::run(&args, output),
-        MapperCommand::Shadow(args) => shadow::run(&args, &Cloud::connect(global).await?, output).await,
-        MapperCommand::Fixture(args) => fixture::run(&args, &Cloud::connect(global).await?, output).await,
-        MapperCommand::Publish(args) => publish::run(&args, &Cloud::connect(global).await?, output).await,
-        MapperCommand::Promote(args) => promote::run(&args, &Cloud::connect(global).await?, output).await,
-        MapperCommand::Rollback(args) => rollback::run(&args, &Cloud::connect(global).await?, output).await,
-        MapperCommand::History(args) => history::run(&args, &Cloud::connect(global).await?, output).await,
+        MapperCommand::Shadow(args) => shadow::run(&args, &cloud::connect(global).await?, output).await,
+        MapperCommand::Fixture(args) => fixture::run(&args, &cloud::connect(global).await?, output).await,
+        MapperCommand::Publish(args) => publish::run(&args, &cloud::connect(global).await?, output).await,
+        MapperCommand::Promote(args) => promote::run(&args, &cloud::connect(global).await?, output).await,
+        MapperCommand::Rollback(args) => rollback::run(&args, &cloud::connect(global).await?, output).await,
+        MapperCommand::History(args) => history::run(&args, &cloud::connect(global).await?, output).await,
         MapperCommand::Diff(args) => diff::run(&args, global, output).await,
-        MapperCommand::Recompile(args) => recompile::run(&args, &Cloud::connect(global).await?, output).await,
-        MapperCommand::Key(args) => key::run(&args, &Cloud::connect(global).await?, output).await,
-        MapperCommand::Ls => ls::run(&Cloud::connect(global).await?, output).await,
+        MapperCommand::Recompile(args) => recompile::run(&args, &cloud::connect(global).await?, output).await,
+        MapperCommand::Key(args) => key::run(&args, &cloud::connect(global).await?, output).await,
+        MapperCommand::Ls => ls::run(&cloud::connect(global).await?, output).await,
     }
 }
 

@@ -1,88 +1,37 @@
 //! `sluice quarantine`: what waits for a person, and why.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
-
 use clap::Parser as _;
-use serde::Serialize;
 use sluice_core::canonical::count;
-use sluice_core::fault::Cause;
-use sluice_core::id::{IngestId, VendorId};
-use sluice_core::quarantine::{Group, GroupState, groups};
-use sluice_core::record::{QuarantineRow, QuarantineStatus, Resolution, Status};
+use sluice_core::id::VendorId;
+use sluice_core::quarantine::GroupState;
+use sluice_core::record::{QuarantineRow, QuarantineStatus};
+use sluice_ops::quarantine::{
+    self, Acknowledged, Discarded, GroupList, OneGroup, QuarantineList, Target, resolution,
+};
 
-use super::show::find;
-use crate::args::{By, Cli, Command, QuarantineCommand, Target};
+use super::cause_text;
+use crate::args::{By, Cli, Command, QuarantineCommand};
 use crate::cloud::Cloud;
 use crate::error::CliError;
 use crate::output::{Cell, Output, Page, Tone, View, fields, paint, printable, section, time, time_cell};
 
-/// How often the row of an event that the ledger calls quarantined is looked for, and the pause between.
-const LOOKS_MAX: u32 = 6;
-const LOOK_PAUSE: Duration = Duration::from_millis(250);
-
 /// Events of a group listed for a person; programs get all.
 const GROUP_EVENTS_SHOWN: usize = 20;
-
-#[derive(Debug, Serialize)]
-struct List {
-    quarantine: Vec<QuarantineRow>,
-    #[serde(skip)]
-    all: bool,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(transparent)]
-struct One(QuarantineRow);
-
-#[derive(Debug, Serialize)]
-struct Groups {
-    groups: Vec<Group>,
-}
-
-#[derive(Debug, Serialize)]
-struct OneGroup {
-    #[serde(flatten)]
-    group: Group,
-    events: Vec<IngestId>,
-}
-
-/// What discarding came to.
-#[derive(Debug, Serialize)]
-struct Discarded {
-    discarded: Vec<IngestId>,
-    /// Not open any more when it came to it.
-    skipped: Vec<IngestId>,
-    resolution: Resolution,
-}
-
-#[derive(Debug, Serialize)]
-struct Acknowledged {
-    fingerprint: String,
-    open: usize,
-    acknowledged: Resolution,
-}
 
 /// Runs a subcommand.
 pub async fn run(command: QuarantineCommand, cloud: &Cloud, output: &Output) -> Result<(), CliError> {
     match command {
-        QuarantineCommand::Ls { vendor, all, group } => {
-            let status = (!all).then_some(QuarantineStatus::Open);
-            let mut quarantine = cloud.quarantine().list(vendor.as_ref(), status).await?;
-            if group {
-                return output.document(&Groups { groups: grouped(cloud, &quarantine).await? });
-            }
-            quarantine.sort_by_key(|row| std::cmp::Reverse((row.last_seen_at, row.ingest_id)));
-            output.document(&List { quarantine, all })
+        QuarantineCommand::Ls { vendor, all, group: false } => {
+            output.document(&quarantine::list(cloud, vendor.as_ref(), all).await?)
+        }
+        QuarantineCommand::Ls { vendor, all, group: true } => {
+            output.document(&quarantine::groups(cloud, vendor.as_ref(), all).await?)
         }
         QuarantineCommand::Show { target: Target::Event(ingest_id) } => {
-            output.document(&One(held(cloud, ingest_id).await?))
+            output.document(&quarantine::held(cloud, ingest_id).await?)
         }
         QuarantineCommand::Show { target: Target::Group(fingerprint) } => {
-            let rows = rows_of(cloud, &fingerprint).await?;
-            let group = grouped(cloud, &rows).await?.into_iter().next();
-            let group = group.ok_or_else(|| no_group(&fingerprint))?;
-            output.document(&OneGroup { group, events: rows.iter().map(|row| row.ingest_id).collect() })
+            output.document(&quarantine::group(cloud, &fingerprint).await?)
         }
         QuarantineCommand::Discard { targets, reason, by, yes } => {
             discard(&targets, reason, &by, yes, cloud, output).await
@@ -101,67 +50,10 @@ pub async fn run(command: QuarantineCommand, cloud: &Cloud, output: &Output) -> 
             }
         }
         QuarantineCommand::Ack { group, reason, by } => {
-            let open = cloud.quarantine().group(&group).await?.len();
-            if open == 0 {
-                return Err(CliError::not_found(format!("nothing is open in the group {group}")));
-            }
-            let acknowledged = resolution(reason, &by)?;
-            cloud.quarantine().acknowledge(&group, &acknowledged).await?;
-            output.document(&Acknowledged { fingerprint: group, open, acknowledged })
+            let known = resolution(by.who()?, reason);
+            output.document(&quarantine::acknowledge(cloud, &group, known).await?)
         }
     }
-}
-
-fn no_group(fingerprint: &str) -> CliError {
-    CliError::not_found(format!("the quarantine has no group {fingerprint}"))
-        .with_hint("`sluice quarantine ls --group` lists those that are open, --all the others too")
-}
-
-/// The rows of a group: the open ones, or if there are none, those of its history.
-async fn rows_of(cloud: &Cloud, fingerprint: &str) -> Result<Vec<QuarantineRow>, CliError> {
-    let open = cloud.quarantine().group(fingerprint).await?;
-    if !open.is_empty() {
-        return Ok(open);
-    }
-    let all = cloud.quarantine().list(None, None).await?;
-    Ok(all.into_iter().filter(|row| row.fingerprint == fingerprint).collect())
-}
-
-async fn grouped(cloud: &Cloud, rows: &[QuarantineRow]) -> Result<Vec<Group>, CliError> {
-    let fingerprints: BTreeSet<&str> = rows.iter().map(|row| row.fingerprint.as_str()).collect();
-    let mut notes = BTreeMap::new();
-    for fingerprint in fingerprints {
-        if let Some(note) = cloud.quarantine().note(fingerprint).await? {
-            notes.insert(fingerprint.to_owned(), note);
-        }
-    }
-    Ok(groups(rows, &notes))
-}
-
-/// A decision, for the record.
-pub(crate) fn resolution(reason: String, by: &By) -> Result<Resolution, CliError> {
-    Ok(Resolution { by: who(by)?, reason, at: jiff::Timestamp::now() })
-}
-
-/// Who does something that is recorded.
-pub(crate) fn who(by: &By) -> Result<String, CliError> {
-    let user = || ["USER", "LOGNAME", "USERNAME"].iter().find_map(|name| std::env::var(name).ok());
-    let name = by.name.clone().or_else(user).or_else(user_id).map(|name| name.trim().to_owned());
-    name.filter(|name| !name.is_empty()).ok_or_else(|| {
-        CliError::usage("it is recorded who does this, and that is not known")
-            .with_hint("say --by NAME, or set SLUICE_BY")
-    })
-}
-
-/// In a container there may be no names.
-fn user_id() -> Option<String> {
-    #[cfg(target_os = "linux")]
-    {
-        use std::os::unix::fs::MetadataExt as _;
-        std::fs::metadata("/proc/self").ok().map(|process| format!("uid {}", process.uid()))
-    }
-    #[cfg(not(target_os = "linux"))]
-    None
 }
 
 async fn discard(
@@ -172,76 +64,16 @@ async fn discard(
     cloud: &Cloud,
     output: &Output,
 ) -> Result<(), CliError> {
-    let resolution = resolution(reason, by)?;
-    let quarantine = cloud.quarantine();
-    let mut rows = Vec::new();
-    for target in targets {
-        match target {
-            Target::Event(ingest_id) => rows.push(held(cloud, *ingest_id).await?),
-            Target::Group(fingerprint) => {
-                let group = quarantine.group(fingerprint).await?;
-                if group.is_empty() {
-                    return Err(no_group(fingerprint));
-                }
-                rows.extend(group);
-            }
-        }
-    }
-    rows.sort_by_key(|row| row.ingest_id);
-    rows.dedup_by_key(|row| row.ingest_id);
+    let resolution = resolution(by.who()?, reason);
+    let rows = quarantine::targeted(cloud, targets).await?;
     let by_group = targets.iter().any(|target| matches!(target, Target::Group(_)));
     if by_group && !yes {
         let what = format!("{} would be discarded", count(rows.len(), "event"));
         super::confirm(output, &what)?;
     }
-    let (mut discarded, mut skipped) = (Vec::new(), Vec::new());
-    for row in rows {
-        let done = quarantine.discard(&row.vendor_id, row.ingest_id, &resolution).await?;
-        if done { &mut discarded } else { &mut skipped }.push(row.ingest_id);
-    }
-    let failed = discarded.is_empty();
-    output.document(&Discarded { discarded, skipped, resolution })?;
-    if failed { Err(CliError::Failed("none of them is open".into())) } else { Ok(()) }
-}
-
-/// The quarantine row of an event. `NotFound` says whether there is an event at all.
-pub(crate) async fn held(cloud: &Cloud, ingest_id: IngestId) -> Result<QuarantineRow, CliError> {
-    let event = find(cloud, ingest_id).await?;
-    let quarantine = cloud.quarantine();
-    for _ in 0..LOOKS_MAX {
-        if let Some(row) = quarantine.find(&event.key.vendor_id, ingest_id).await? {
-            return Ok(row);
-        }
-        // The ledger says so a moment before the quarantine does.
-        if event.status != Status::Quarantined {
-            break;
-        }
-        tokio::time::sleep(LOOK_PAUSE).await;
-    }
-    Err(CliError::not_found(format!(
-        "the event {ingest_id} is not in quarantine: its status is {}",
-        event.status.as_str()
-    )))
-}
-
-/// A cause with every fault of the document.
-pub(crate) fn cause_text(cause: &Cause, page: &Page) -> String {
-    let mut list = vec![
-        ("cause", paint(Tone::Bad, printable(&cause.code))),
-        ("message", printable(&cause.message)),
-        ("error", printable(&cause.error)),
-    ];
-    list.extend(cause.bundle.as_ref().map(|bundle| ("bundle", bundle.to_string())));
-    let mut text = fields(list);
-    if !cause.errors.is_empty() {
-        let rows = cause.errors.iter().map(|fault| {
-            let pointer = if fault.pointer.is_empty() { "(the payload)" } else { &fault.pointer };
-            vec![pointer.into(), (&fault.code).into(), (&fault.message).into()]
-        });
-        text.push('\n');
-        text.push_str(&page.table(&["WHERE", "CODE", "WHAT"], rows.collect()));
-    }
-    text
+    let done = quarantine::discard(cloud, &rows, resolution).await?;
+    output.document(&done)?;
+    if done.discarded.is_empty() { Err(CliError::Failed("none of them is open".into())) } else { Ok(()) }
 }
 
 fn status_cell(status: QuarantineStatus) -> Cell {
@@ -252,7 +84,7 @@ fn status_cell(status: QuarantineStatus) -> Cell {
     }
 }
 
-impl View for List {
+impl View for QuarantineList {
     fn text(&self, page: &Page) -> String {
         if self.quarantine.is_empty() && page.terminal {
             let what = if self.all { "Nothing was ever in quarantine." } else { "Nothing is in quarantine." };
@@ -282,7 +114,7 @@ impl View for List {
     }
 }
 
-impl View for Groups {
+impl View for GroupList {
     fn text(&self, page: &Page) -> String {
         if self.groups.is_empty() && page.terminal {
             return format!("{}\n", paint(Tone::Good, "Nothing is in quarantine."));
@@ -376,9 +208,9 @@ impl View for Acknowledged {
     }
 }
 
-impl View for One {
+impl View for QuarantineRow {
     fn text(&self, page: &Page) -> String {
-        let row = &self.0;
+        let row = self;
         let mut text = page.table(
             &["INGEST ID", "STATUS", "VENDOR", "TYPE"],
             vec![vec![
@@ -413,14 +245,17 @@ impl View for One {
 
 #[cfg(test)]
 mod tests {
+    use sluice_ops::testing::quarantine_row;
+
     use super::*;
-    use crate::command::show::tests::quarantine_row;
     use crate::output::testing::{in_pipe, json, on_terminal};
 
     #[test]
     fn a_list_names_causes() {
-        let list =
-            List { quarantine: vec![quarantine_row("OPEN", 2), quarantine_row("RELEASED", 1)], all: true };
+        let list = QuarantineList {
+            quarantine: vec![quarantine_row("OPEN", 2), quarantine_row("RELEASED", 1)],
+            all: true,
+        };
         insta::assert_snapshot!(on_terminal(&list), @"
         INGEST ID                   STATUS    VENDOR   TYPE              CAUSE                     ATTEMPTS  LAST SEEN  MESSAGE                 
         01KAJ3Y3R00000000000000001  OPEN      vendorA  inventory_update  payload_schema_violation  2         60 s ago   the payload has 1 fault
@@ -435,7 +270,7 @@ mod tests {
 
     #[test]
     fn one_has_every_fault() {
-        insta::assert_snapshot!(on_terminal(&One(quarantine_row("OPEN", 1))), @"
+        insta::assert_snapshot!(on_terminal(&quarantine_row("OPEN", 1)), @"
          INGEST ID                   STATUS  VENDOR   TYPE             
          01KAJ3Y3R00000000000000001  OPEN    vendorA  inventory_update
 
@@ -456,7 +291,7 @@ mod tests {
           raw          s3://sluice-raw/raw/k
           execution    arn:aws:states:us-east-1:000000000000:execution:sluice-recover:01KAJ3Y3R00000000000000001-0
         ");
-        insta::assert_snapshot!(json(&One(quarantine_row("OPEN", 1))), @r#"
+        insta::assert_snapshot!(json(&quarantine_row("OPEN", 1)), @r#"
         {
           "vendorId": "vendorA",
           "ingestId": "01KAJ3Y3R00000000000000001",
@@ -491,7 +326,7 @@ mod tests {
 
     #[test]
     fn nothing_is_said_in_words_to_a_person_only() {
-        let none = List { quarantine: Vec::new(), all: false };
+        let none = QuarantineList { quarantine: Vec::new(), all: false };
         assert_eq!(on_terminal(&none), "Nothing is in quarantine.\n");
         assert_eq!(in_pipe(&none).lines().count(), 1, "the header");
         assert_eq!(json(&none), "{\n  \"quarantine\": []\n}");

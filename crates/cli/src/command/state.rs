@@ -2,172 +2,24 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
-use serde::Serialize;
 use serde_json::Value;
-use sluice_core::id::IngestId;
-use sluice_core::port::CanonicalStore as _;
-use sluice_core::state::{Contribution, Entity, LifeCycle, Mark, State};
+use sluice_core::state::LifeCycle;
+use sluice_ops::state::{self, OneState, Said, StateList};
 
 use crate::args::StateCommand;
 use crate::cloud::Cloud;
 use crate::error::CliError;
-use crate::output::{Cell, Output, Page, Tone, View, fields, millis_opt, paint, printable, section, time};
-
-#[derive(Debug, Serialize)]
-struct List {
-    states: Vec<Summary>,
-    more: bool,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Summary {
-    entity: Entity,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    life_cycle: Option<LifeCycle>,
-    contributions: u64,
-    #[serde(serialize_with = "millis_opt", skip_serializing_if = "Option::is_none")]
-    last_received_at: Option<Timestamp>,
-    data: BTreeMap<String, Value>,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct One {
-    #[serde(flatten)]
-    summary: Summary,
-    identity: BTreeMap<&'static str, String>,
-    version: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    placed: Option<Said>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    updated: Option<Said>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cancelled: Option<Said>,
-    members: Vec<Member>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    history: Option<Vec<Line>>,
-}
-
-/// A [`Mark`] in a document.
-#[derive(Debug, Clone, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Said {
-    occurred_at: Timestamp,
-    ingest_id: IngestId,
-    line: u32,
-}
-
-impl Said {
-    pub(crate) fn ingest_id(&self) -> IngestId {
-        self.ingest_id
-    }
-}
-
-impl From<Mark> for Said {
-    fn from(mark: Mark) -> Self {
-        Self { occurred_at: mark.occurred_at, ingest_id: mark.source.ingest_id, line: mark.source.line }
-    }
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Member {
-    name: String,
-    value: Value,
-    #[serde(flatten)]
-    said: Said,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Line {
-    #[serde(flatten)]
-    said: Said,
-    vendor_id: String,
-    event_type: String,
-    schema_version: String,
-    data: BTreeMap<String, Value>,
-}
-
-/// Stored JSON text as JSON.
-pub(crate) fn json_of(text: &str) -> Value {
-    serde_json::from_str(text).unwrap_or_else(|_| Value::from(text))
-}
-
-impl From<&State> for Summary {
-    fn from(state: &State) -> Self {
-        Self {
-            entity: state.entity.clone(),
-            life_cycle: state.view.life_cycle(),
-            contributions: state.contributions,
-            last_received_at: state.last.map(|last| last.ingest_id.received_at()),
-            data: state
-                .view
-                .fields
-                .iter()
-                .map(|(name, field)| (name.clone(), json_of(&field.value)))
-                .collect(),
-        }
-    }
-}
-
-impl From<Contribution> for Line {
-    fn from(contribution: Contribution) -> Self {
-        Self {
-            said: contribution.mark.into(),
-            vendor_id: contribution.vendor_id.to_string(),
-            event_type: contribution.event_type.to_string(),
-            schema_version: contribution.schema_version.to_string(),
-            data: contribution.fields.iter().map(|(name, value)| (name.clone(), json_of(value))).collect(),
-        }
-    }
-}
+use crate::output::{Cell, Output, Page, Tone, View, fields, paint, printable, section, time};
 
 /// Runs a subcommand.
 pub async fn run(command: StateCommand, cloud: &Cloud, output: &Output) -> Result<(), CliError> {
-    let canonical = cloud.canonical();
     match command {
         StateCommand::Ls { prefix, limit } => {
-            let page = canonical.list(&prefix, limit as usize).await?;
-            let shown = page.states.iter().filter(|state| state.contributions > 0);
-            output.document(&List { states: shown.map(Summary::from).collect(), more: page.more })
+            output.document(&state::list(cloud, &prefix, limit as usize).await?)
         }
         StateCommand::Show { entity, history } => {
-            let mut states = canonical.read(&[], std::slice::from_ref(&entity)).await?.states;
-            let Some(state) = states.pop().filter(|state| state.contributions > 0) else {
-                return Err(CliError::not_found(format!("nothing has been said of {entity}"))
-                    .with_hint("`sluice state ls` lists entities; one of an event accepted a moment ago may take a second"));
-            };
-            let history = match history {
-                true => Some(canonical.history(&entity, None).await?),
-                false => None,
-            };
-            output.document(&one(&state, history))
+            output.document(&state::show(cloud, &entity, history).await?)
         }
-    }
-}
-
-fn one(state: &State, history: Option<Vec<Contribution>>) -> One {
-    let view = &state.view;
-    One {
-        summary: state.into(),
-        identity: state.entity.identity().into_iter().collect(),
-        version: state.version,
-        placed: view.placed.map(Said::from),
-        updated: view.updated.map(Said::from),
-        cancelled: view.cancelled.map(Said::from),
-        members: view
-            .fields
-            .iter()
-            .map(|(name, field)| Member {
-                name: name.clone(),
-                value: json_of(&field.value),
-                said: field.mark.into(),
-            })
-            .collect(),
-        history: history.map(|rows| rows.into_iter().map(Line::from).collect()),
     }
 }
 
@@ -184,7 +36,7 @@ fn data_text(data: &BTreeMap<String, Value>) -> String {
     members.join(" ")
 }
 
-impl View for List {
+impl View for StateList {
     fn text(&self, page: &Page) -> String {
         if self.states.is_empty() && page.terminal {
             return "Nothing has been said of such an entity.\n".into();
@@ -205,7 +57,7 @@ impl View for List {
     }
 }
 
-impl View for One {
+impl View for OneState {
     fn text(&self, page: &Page) -> String {
         let summary = &self.summary;
         let mut text = format!("{}\n", paint(Tone::Strong, printable(summary.entity.as_str())));
@@ -251,6 +103,8 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test's own constants")]
 
     use serde_json::json;
+    use sluice_core::state::State;
+    use sluice_ops::state::{Summary, one};
 
     use super::*;
     use crate::output::testing::{in_pipe, json, on_terminal};
@@ -329,12 +183,12 @@ mod tests {
 
     #[test]
     fn a_list_has_the_data() {
-        let list = List { states: vec![Summary::from(&state())], more: false };
+        let list = StateList { states: vec![Summary::from(&state())], more: false };
         insta::assert_snapshot!(in_pipe(&list), @r#"
         entity	life cycle	statements	data
         order#shop#ORD-1	CANCELLED	2	currency="EUR" reason="fraud"
         "#);
-        let none = List { states: Vec::new(), more: false };
+        let none = StateList { states: Vec::new(), more: false };
         assert_eq!(on_terminal(&none), "Nothing has been said of such an entity.\n");
     }
 }

@@ -137,6 +137,8 @@ fn is_moment_of_receipt(stated: &Value, now: Timestamp) -> bool {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test's own constants")]
+
     use super::*;
 
     #[test]

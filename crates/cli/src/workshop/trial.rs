@@ -25,9 +25,9 @@ use sluice_core::record::{LedgerKey, LedgerRow, QuarantineNote, Stated, UnknownE
 use sluice_core::signature::{HEADER_ID, HEADER_SIGNATURE, HEADER_TIMESTAMP, StandardSecret, sign_body};
 use sluice_core::{Code, Fault};
 use sluice_mapping::{Bundle, Outcome};
+use sluice_ops::secrets::generate_secret;
 
 use crate::error::CliError;
-use crate::webhook::generate_secret;
 
 /// A bundle and where it is.
 pub struct Loaded {

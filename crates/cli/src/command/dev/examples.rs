@@ -13,9 +13,9 @@ use sluice_core::digest::Sha256Hex;
 use sluice_core::id::VendorId;
 use sluice_core::port::VendorDirectory as _;
 use sluice_core::record::{RateLimit, UnknownEventTypes, VendorProfile};
+use sluice_ops::secrets::{check_key, check_secret};
 
 use crate::cloud::Cloud;
-use crate::command::vendors::{check_key, check_secret};
 use crate::error::CliError;
 use crate::publish::{Activation, Bundle, CONTRACT_FILE, Cranelift, Tools, publish};
 use crate::signing::{KEY_ALIAS, KeySource, signer};

@@ -12,7 +12,7 @@ use sluice_core::digest::Sha256Hex;
 use sluice_core::json::push_pointer;
 
 use crate::args::{DiffArgs, Global};
-use crate::cloud::Cloud;
+use crate::cloud::{self, Cloud};
 use crate::error::CliError;
 use crate::output::{Cell, Output, Page, Tone, View, paint, printable};
 use crate::publish::{Bundle, FIXTURES_FOLDER, module_path, published_file, published_manifest, resolve};
@@ -96,7 +96,7 @@ impl Side {
                 from: Source::Folder(Box::new(bundle)),
             });
         }
-        let cloud = Cloud::connect(global).await?;
+        let cloud = cloud::connect(global).await?;
         let store = cloud.bundles();
         let digest = resolve(&store, text).await?;
         let manifest = published_manifest(&store, &digest).await?;

@@ -1,17 +1,19 @@
-//! Outcomes, their words and the exit code.
-#![expect(clippy::unwrap_used, reason = "a test's own constants")]
+//! Plans and outcomes, in words and as JSON.
+
+use sluice_ops::error::Kind;
+use sluice_ops::redrive::{Entry, Redrive, Summary};
+use sluice_ops::testing::{ledger_row, quarantine_row};
 
 use super::*;
-use crate::command::show::tests::quarantine_row;
-use crate::output::testing::{in_pipe, json, on_terminal};
+use crate::output::testing::{in_pipe, json, on_terminal, page, plain};
 
-fn redrive(outcome: Outcome, failure: Option<ExitKind>) -> Redrive {
+fn redrive(outcome: Outcome, failure: Option<Kind>) -> Redrive {
     let row = quarantine_row("OPEN", 2);
     let failed = outcome == Outcome::FailedAgain;
     Redrive {
         ingest_id: row.ingest_id,
         outcome,
-        method: Some(plan::Method::Redrive),
+        method: Some(Method::Redrive),
         execution_arn: Some(row.execution_arn),
         redrive_count: Some(1),
         message: if failed { "payload_schema_violation: 1 fault".into() } else { "words".into() },
@@ -24,30 +26,13 @@ const SUMMARY: Summary =
     Summary { released: 1, failed: 2, not_started: 0, stopped: None, dead_letters_removed: 0 };
 
 fn of(redrives: Vec<Redrive>) -> Redrives {
-    Redrives { plan: Plan::default(), redrives, summary: Some(SUMMARY) }
-}
-
-#[test]
-fn a_run_that_stopped_says_how_to_go_on() {
-    let stopped = |stopped| {
-        let summary = Summary { stopped: Some(stopped), not_started: 900, ..SUMMARY };
-        Redrives { summary: Some(summary), ..of(vec![redrive(Outcome::Released, None)]) }
-            .verdict()
-            .unwrap_err()
-    };
-    let budget = stopped(Stopped::ErrorBudget);
-    assert!(
-        budget.to_string().contains("error budget") && budget.to_string().contains("900 events"),
-        "{budget}"
-    );
-    assert_eq!(budget.kind(), ExitKind::Failed);
-    assert!(stopped(Stopped::Interrupted).to_string().starts_with("interrupted"));
+    Redrives { plan: Plan::default(), redrives, summary: Some(SUMMARY), dead_letters_left: None }
 }
 
 #[test]
 fn of_many_only_those_that_need_a_look_are_listed() {
     let mut many = vec![redrive(Outcome::Released, None); 60];
-    many.push(redrive(Outcome::FailedAgain, Some(ExitKind::Failed)));
+    many.push(redrive(Outcome::FailedAgain, Some(Kind::Failed)));
     let text = on_terminal(&of(many));
     assert_eq!(text.lines().count(), 3, "{text}");
     assert!(text.contains("1 released, 2 failed, 0 not run"), "{text}");
@@ -58,10 +43,11 @@ fn each_outcome_is_said() {
     let redrives = Redrives {
         plan: Plan::default(),
         summary: Some(SUMMARY),
+        dead_letters_left: None,
         redrives: vec![
             redrive(Outcome::Released, None),
-            redrive(Outcome::FailedAgain, Some(ExitKind::Failed)),
-            redrive(Outcome::NotRedrivable, Some(ExitKind::Refused)),
+            redrive(Outcome::FailedAgain, Some(Kind::Failed)),
+            redrive(Outcome::NotRedrivable, Some(Kind::Refused)),
         ],
     };
     insta::assert_snapshot!(on_terminal(&redrives), @"
@@ -115,18 +101,20 @@ fn each_outcome_is_said() {
 }
 
 #[test]
-fn the_exit_code_is_that_of_the_failures_if_they_agree() {
-    let kind = |redrives: Vec<Redrive>| of(redrives).verdict().err().map(|error| error.kind());
-    let good = || redrive(Outcome::Released, None);
-    let missing = || redrive(Outcome::NotFound, Some(ExitKind::NotFound));
-    let refused = || redrive(Outcome::NotRedrivable, Some(ExitKind::Refused));
-    let down = || redrive(Outcome::Error, Some(ExitKind::Unavailable));
-    assert_eq!(kind(vec![]), None);
-    assert_eq!(kind(vec![good()]), None);
-    assert_eq!(kind(vec![missing()]), Some(ExitKind::NotFound));
-    assert_eq!(kind(vec![good(), refused(), refused()]), Some(ExitKind::Refused));
-    assert_eq!(kind(vec![down()]), Some(ExitKind::Unavailable));
-    assert_eq!(kind(vec![missing(), refused()]), Some(ExitKind::Failed));
-    let one = of(vec![refused()]).verdict().unwrap_err().to_string();
-    assert_eq!(one, "01KAJ3Y3R00000000000000001: not redrivable: words");
+fn a_plan_says_how_many_by_group_and_method() {
+    let entry = |method| Entry {
+        method,
+        row: quarantine_row("OPEN", 1),
+        event: ledger_row("QUARANTINED").rerun(0),
+        redrive_count: 0,
+        twice: false,
+    };
+    let plan =
+        Plan::new([Method::Redrive, Method::Redrive, Method::Redrive, Method::Replay].map(entry).to_vec());
+    insta::assert_snapshot!(plain(&plan_text(&plan, &page(true))), @"
+     GROUP             EVENTS  REDRIVE  REPLAY  CLOSE  CAUSE                     MESSAGE                 
+     0123456789abcdef  4       3        1       0      payload_schema_violation  the payload has 1 fault
+
+    4 events would be run again: 3 by redrive, 1 by replay.
+    ");
 }

@@ -1,42 +1,61 @@
 //! What a redrive would do: which events, by which method, and why.
 //!
-//! Redrive where AWS allows it: status FAILED, TIMED_OUT or ABORTED, closed within [`REDRIVE_DAYS`] days (`RedriveExecution`, AWS Step
-//! Functions API Reference; the bound of 24,999 history events shows itself only when asked, and then the event is replayed).
-//! Replay where not: a new `recover` execution that begins with `Normalize`.
+//! Redrive where AWS allows it: status FAILED, TIMED_OUT or ABORTED, closed within [`REDRIVE_DAYS`]
+//! days (`RedriveExecution`, AWS Step Functions API Reference; the bound of 24,999 history events
+//! shows itself only when asked, and then the event is replayed). Replay where not: a new `recover`
+//! execution that begins with `Normalize`.
 
 use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_sfn::types::ExecutionStatus;
 use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::{SignedDuration, Timestamp};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sluice_aws::error::fault;
 use sluice_core::canonical::count;
-use sluice_core::id::IngestId;
+use sluice_core::id::{IngestId, VendorId};
 use sluice_core::port::Ledger as _;
 use sluice_core::record::{EventDetail, LedgerKey, LedgerRow, QuarantineRow, QuarantineStatus, Status};
 
 use super::{Outcome, Redrive};
-use crate::args::RedriveArgs;
 use crate::cloud::Cloud;
-use crate::command::execution::Execution;
-use crate::error::CliError;
-use crate::output::{Cell, Page, Tone, paint};
+use crate::error::OpsError;
+use crate::execution::Execution;
+use crate::executions::REDRIVE_DAYS;
+use crate::progress::Progress;
 
-/// How long after its end an execution can be redriven, in days.
-const REDRIVE_DAYS: i64 = 14;
-
-/// Up to here executions are described one by one, beyond they are listed: `DescribeExecution` has a bucket of 300, refilled by 10 to
-/// 15 a second; a page of `ListExecutions` has 1,000.
+/// Up to here executions are described one by one, beyond they are listed: `DescribeExecution` has
+/// a bucket of 300, refilled by 10 to 15 a second; a page of `ListExecutions` has 1,000.
 const DESCRIBED_MAX: usize = 50;
 
 /// Reads at once.
 const READS_AT_ONCE: usize = 8;
 
+/// Which events are run again.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Selection {
+    /// These; the other members have no say then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ingest_ids: Vec<IngestId>,
+    /// What is open of this group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// Of this vendor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vendor: Option<VendorId>,
+    /// First quarantined then or later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// First quarantined before then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+}
+
 /// How an event is run again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Method {
+pub enum Method {
     /// `RedriveExecution` of the one that failed.
     Redrive,
     /// A new execution under a name of its own.
@@ -46,7 +65,8 @@ pub(super) enum Method {
 }
 
 impl Method {
-    fn word(self) -> &'static str {
+    /// In words.
+    pub fn word(self) -> &'static str {
         match self {
             Self::Redrive => "redrive",
             Self::Replay => "replay",
@@ -55,39 +75,53 @@ impl Method {
     }
 }
 
-/// An event of the plan.
-#[derive(Debug, Clone)]
-pub(super) struct Entry {
-    pub(super) method: Method,
+/// An event of the plan, which can be stored: a frozen plan is its entries.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Entry {
+    /// How it is run again.
+    pub method: Method,
     /// As it was when the plan was made.
-    pub(super) row: QuarantineRow,
-    pub(super) event: EventDetail,
+    pub row: QuarantineRow,
+    /// The input of the new execution, where it is replayed.
+    pub event: EventDetail,
     /// Redrives of its execution so far.
-    pub(super) redrive_count: i32,
-    /// The execution failed in `Quarantine` itself: a first redrive gets it to `AwaitRedrive`, a second one past it.
-    pub(super) twice: bool,
+    pub redrive_count: i32,
+    /// The execution failed in `Quarantine` itself: a first redrive gets it to `AwaitRedrive`, a
+    /// second one past it.
+    pub twice: bool,
 }
 
-/// Of one group.
+/// What a plan does with one group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct GroupPlan {
-    fingerprint: String,
-    code: String,
-    message: String,
-    events: u64,
-    redrive: u64,
-    replay: u64,
-    close: u64,
+pub struct GroupPlan {
+    /// The group.
+    pub fingerprint: String,
+    /// The cause's code.
+    pub code: String,
+    /// The cause in words, of one event.
+    pub message: String,
+    /// Events of the plan.
+    pub events: u64,
+    /// Of those, redriven.
+    pub redrive: u64,
+    /// Of those, replayed.
+    pub replay: u64,
+    /// Of those, closed.
+    pub close: u64,
 }
 
 /// The plan.
 #[derive(Debug, Default, Serialize)]
-pub(super) struct Plan {
-    events: usize,
-    groups: Vec<GroupPlan>,
+pub struct Plan {
+    /// Events of the plan.
+    pub events: usize,
+    /// By group, the largest first.
+    pub groups: Vec<GroupPlan>,
+    /// Each event, in the order of their ids.
     #[serde(skip)]
-    pub(super) entries: Vec<Entry>,
+    pub entries: Vec<Entry>,
 }
 
 /// What is known of an execution.
@@ -99,7 +133,8 @@ struct Known {
 }
 
 impl Plan {
-    fn new(mut entries: Vec<Entry>) -> Self {
+    /// Of its entries.
+    pub fn new(mut entries: Vec<Entry>) -> Self {
         entries.sort_by_key(|entry| entry.row.ingest_id);
         let mut groups: BTreeMap<&str, GroupPlan> = BTreeMap::new();
         for entry in &entries {
@@ -125,17 +160,20 @@ impl Plan {
     }
 
     /// Reads what is in quarantine now. The second part is what was named and cannot be run.
-    pub(super) async fn make(
-        args: &RedriveArgs,
+    ///
+    /// # Errors
+    /// When quarantine, ledger or Step Functions does not answer.
+    pub async fn make(
         cloud: &Cloud,
-        say: impl Fn(String),
-    ) -> Result<(Self, Vec<Redrive>), CliError> {
+        selection: &Selection,
+        progress: &dyn Progress,
+    ) -> Result<(Self, Vec<Redrive>), OpsError> {
         let mut given_up = Vec::new();
-        let rows = if args.ingest_ids.is_empty() {
-            selected(args, cloud).await?
+        let rows = if selection.ingest_ids.is_empty() {
+            selected(selection, cloud).await?
         } else {
             let mut rows = Vec::new();
-            let mut ids = args.ingest_ids.clone();
+            let mut ids = selection.ingest_ids.clone();
             ids.sort_unstable();
             ids.dedup();
             for id in ids {
@@ -147,7 +185,7 @@ impl Plan {
             }
             rows
         };
-        say(format!("planning for {}", count(rows.len(), "event")));
+        progress.say(&format!("planning for {}", count(rows.len(), "event")));
         let executions = executions(cloud, &rows).await?;
         let ledger = cloud.ledger();
         let found: Vec<(QuarantineRow, Option<LedgerRow>)> = futures::stream::iter(rows)
@@ -159,7 +197,7 @@ impl Plan {
                         external_event_id: row.external_event_id.clone(),
                     };
                     let held = ledger.find(&key).await?.filter(|held| held.ingest_id == row.ingest_id);
-                    Ok::<_, CliError>((row, held))
+                    Ok::<_, OpsError>((row, held))
                 }
             })
             .buffered(READS_AT_ONCE)
@@ -176,37 +214,6 @@ impl Plan {
         }
         Ok((Self::new(entries), given_up))
     }
-
-    /// For a person.
-    pub(super) fn text(&self, page: &Page) -> String {
-        if self.groups.is_empty() {
-            return format!("{}\n", paint(Tone::Good, "Nothing that was asked for is in quarantine."));
-        }
-        let rows = self.groups.iter().map(|group| {
-            vec![
-                (&group.fingerprint).into(),
-                group.events.to_string().into(),
-                group.redrive.to_string().into(),
-                group.replay.to_string().into(),
-                group.close.to_string().into(),
-                Cell::new(Tone::Warn, &group.code),
-                (&group.message).into(),
-            ]
-        });
-        let mut text = page
-            .table(&["GROUP", "EVENTS", "REDRIVE", "REPLAY", "CLOSE", "CAUSE", "MESSAGE"], rows.collect());
-        if page.terminal {
-            let by = |method: Method| {
-                let number = self.entries.iter().filter(|entry| entry.method == method).count();
-                (number > 0).then(|| format!("{number} by {}", method.word()))
-            };
-            let methods: Vec<String> =
-                [Method::Redrive, Method::Replay, Method::Close].into_iter().filter_map(by).collect();
-            let sum = format!("{} would be run again: {}.", count(self.events, "event"), methods.join(", "));
-            text.push_str(&format!("\n{}\n", paint(Tone::Strong, sum)));
-        }
-        text
-    }
 }
 
 fn decide(row: QuarantineRow, held: &LedgerRow, executions: &HashMap<String, Known>) -> Entry {
@@ -218,34 +225,32 @@ fn decide(row: QuarantineRow, held: &LedgerRow, executions: &HashMap<String, Kno
     let twice = stopped.is_some_and(|known| row.attempts <= u64::try_from(known.redrive_count).unwrap_or(0));
     let method = match (held.status, known) {
         (Status::Normalized, _) => Method::Close,
-        // What runs is on its way to AwaitRedrive, or is being redriven: it can be redriven once it has failed.
+        // What runs is on its way to AwaitRedrive, or is being redriven: it can be redriven once it
+        // has failed.
         (_, Some(known)) if known.running || known.redrivable => Method::Redrive,
         _ => Method::Replay,
     };
     Entry { method, row, event, redrive_count, twice }
 }
 
-async fn selected(args: &RedriveArgs, cloud: &Cloud) -> Result<Vec<QuarantineRow>, CliError> {
+async fn selected(selection: &Selection, cloud: &Cloud) -> Result<Vec<QuarantineRow>, OpsError> {
     let quarantine = cloud.quarantine();
-    let rows = match &args.group {
+    let rows = match &selection.group {
         Some(group) => quarantine.group(group).await?,
-        None => quarantine.list(args.vendor.as_ref(), Some(QuarantineStatus::Open)).await?,
+        None => quarantine.list(selection.vendor.as_ref(), Some(QuarantineStatus::Open)).await?,
     };
-    let now = Timestamp::now();
-    let since = args.since.map(|since| since.resolve(now));
-    let until = args.until.map(|until| until.resolve(now));
     let wanted = |row: &QuarantineRow| {
-        args.vendor.as_ref().is_none_or(|vendor| row.vendor_id == *vendor)
-            && since.is_none_or(|since| row.first_seen_at >= since)
-            && until.is_none_or(|until| row.first_seen_at < until)
+        selection.vendor.as_ref().is_none_or(|vendor| row.vendor_id == *vendor)
+            && selection.since.is_none_or(|since| row.first_seen_at >= since)
+            && selection.until.is_none_or(|until| row.first_seen_at < until)
     };
     Ok(rows.into_iter().filter(wanted).collect())
 }
 
-/// The row of an event that was named. An event whose `recover` execution failed before there was a row gets one made up, so that it
-/// can be redriven.
-async fn named(cloud: &Cloud, ingest_id: IngestId) -> Result<Result<QuarantineRow, Redrive>, CliError> {
-    let ledger = crate::command::show::find(cloud, ingest_id).await?;
+/// The row of an event that was named. An event whose `recover` execution failed before there was a
+/// row gets one made up, so that it can be redriven.
+async fn named(cloud: &Cloud, ingest_id: IngestId) -> Result<Result<QuarantineRow, Redrive>, OpsError> {
+    let ledger = crate::event::find(cloud, ingest_id).await?;
     let held = cloud.quarantine().find(&ledger.key.vendor_id, ingest_id).await?;
     let message = match held {
         Some(row) if row.status != QuarantineStatus::Released => return Ok(Ok(row)),
@@ -261,7 +266,7 @@ async fn named(cloud: &Cloud, ingest_id: IngestId) -> Result<Result<QuarantineRo
     Ok(Err(Redrive::new(ingest_id, Outcome::NotQuarantined, message)))
 }
 
-async fn without_row(cloud: &Cloud, ledger: &LedgerRow) -> Result<Option<QuarantineRow>, CliError> {
+async fn without_row(cloud: &Cloud, ledger: &LedgerRow) -> Result<Option<QuarantineRow>, OpsError> {
     let Some(machine) = cloud.state_machine_arn(&cloud.names().recover).await? else { return Ok(None) };
     let execution_arn =
         format!("{}:{}-0", machine.replacen(":stateMachine:", ":execution:", 1), ledger.ingest_id);
@@ -293,7 +298,7 @@ async fn without_row(cloud: &Cloud, ledger: &LedgerRow) -> Result<Option<Quarant
 }
 
 /// What Step Functions says of the rows' executions. One that it does not know is not in the map.
-async fn executions(cloud: &Cloud, rows: &[QuarantineRow]) -> Result<HashMap<String, Known>, CliError> {
+async fn executions(cloud: &Cloud, rows: &[QuarantineRow]) -> Result<HashMap<String, Known>, OpsError> {
     let mut known = HashMap::new();
     let mut asked: Vec<&str> = rows.iter().map(|row| row.execution_arn.as_str()).collect();
     asked.sort_unstable();
@@ -306,11 +311,12 @@ async fn executions(cloud: &Cloud, rows: &[QuarantineRow]) -> Result<HashMap<Str
             known.extend(listed(cloud, &machine).await?);
         }
         asked.retain(|arn| !known.contains_key(*arn));
-        // Succeeded, forgotten, or ended this moment. More than a few are not worth the quota: they are replayed.
+        // Succeeded, forgotten, or ended this moment. More than a few are not worth the quota: they
+        // are replayed.
         asked.truncate(DESCRIBED_MAX);
     }
     let described: Vec<(String, Option<Execution>)> = futures::stream::iter(asked)
-        .map(|arn| async move { Ok::<_, CliError>((arn.to_owned(), Execution::describe(cloud, arn).await?)) })
+        .map(|arn| async move { Ok::<_, OpsError>((arn.to_owned(), Execution::describe(cloud, arn).await?)) })
         .buffered(READS_AT_ONCE)
         .try_collect()
         .await?;
@@ -328,12 +334,12 @@ async fn executions(cloud: &Cloud, rows: &[QuarantineRow]) -> Result<HashMap<Str
 }
 
 /// `arn:…:execution:<machine>:<name>` to `arn:…:stateMachine:<machine>`.
-pub(super) fn state_machine_of(execution_arn: &str) -> Option<String> {
+pub(crate) fn state_machine_of(execution_arn: &str) -> Option<String> {
     let (machine, _) = execution_arn.rsplit_once(':')?;
     Some(machine.replacen(":execution:", ":stateMachine:", 1))
 }
 
-async fn listed(cloud: &Cloud, machine: &str) -> Result<HashMap<String, Known>, CliError> {
+async fn listed(cloud: &Cloud, machine: &str) -> Result<HashMap<String, Known>, OpsError> {
     let oldest = Timestamp::now() - SignedDuration::from_hours(REDRIVE_DAYS * 24);
     let mut known = HashMap::new();
     for status in [
@@ -377,8 +383,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test's own constants")]
 
     use super::*;
-    use crate::command::show::tests::{ledger_row, quarantine_row};
-    use crate::output::testing::{page, plain};
+    use crate::testing::{ledger_row, quarantine_row};
 
     fn known(running: bool, redrivable: bool, redrive_count: i32) -> HashMap<String, Known> {
         let arn = quarantine_row("OPEN", 1).execution_arn;
@@ -412,12 +417,8 @@ mod tests {
         let mut entries = vec![decided("QUARANTINED", 1, &known(false, true, 0)); 3];
         entries.push(decided("QUARANTINED", 1, &HashMap::new()));
         let plan = Plan::new(entries);
-        insta::assert_snapshot!(plain(&plan.text(&page(true))), @"
-         GROUP             EVENTS  REDRIVE  REPLAY  CLOSE  CAUSE                     MESSAGE                 
-         0123456789abcdef  4       3        1       0      payload_schema_violation  the payload has 1 fault
-
-        4 events would be run again: 3 by redrive, 1 by replay.
-        ");
+        let entry = serde_json::to_string(&plan.entries[0]).unwrap();
+        assert_eq!(serde_json::from_str::<Entry>(&entry).unwrap(), plan.entries[0], "a plan can be kept");
         assert_eq!(
             serde_json::to_value(&plan).unwrap(),
             serde_json::json!({"events": 4, "groups": [{"fingerprint": "0123456789abcdef", "code": "payload_schema_violation",

@@ -8,8 +8,8 @@ use serde::Serialize;
 use sluice_aws::error::fault;
 
 use crate::cloud::Cloud;
-use crate::error::CliError;
-use crate::output::{millis, millis_opt};
+use crate::document::{millis, millis_opt};
+use crate::error::OpsError;
 
 /// What `DescribeExecution` says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -43,8 +43,12 @@ pub struct Execution {
 }
 
 impl Execution {
-    /// Describes an execution; `None` if Step Functions does not know it any more (it forgets after 90 days).
-    pub async fn describe(cloud: &Cloud, arn: &str) -> Result<Option<Self>, CliError> {
+    /// Describes an execution; `None` if Step Functions does not know it any more (it forgets after
+    /// 90 days).
+    ///
+    /// # Errors
+    /// When Step Functions does not answer.
+    pub async fn describe(cloud: &Cloud, arn: &str) -> Result<Option<Self>, OpsError> {
         let answer = cloud.stepfunctions().describe_execution().execution_arn(arn).send().await;
         match answer {
             Ok(description) => Ok(Some(Self::from_description(&description, cloud.execution_link(arn)))),
@@ -57,16 +61,16 @@ impl Execution {
         }
     }
 
-    fn from_description(description: &DescribeExecutionOutput, link: Option<String>) -> Self {
+    pub(crate) fn from_description(description: &DescribeExecutionOutput, link: Option<String>) -> Self {
         let arn = description.execution_arn().to_owned();
         let name = description.name().or_else(|| arn.rsplit(':').next()).unwrap_or_default().to_owned();
         Self {
             name,
             status: description.status().as_str().to_owned(),
-            started_at: time(description.start_date()),
-            stopped_at: description.stop_date().map(time),
+            started_at: sdk_time(description.start_date()),
+            stopped_at: description.stop_date().map(sdk_time),
             redrive_count: description.redrive_count().unwrap_or_default(),
-            redriven_at: description.redrive_date().map(time),
+            redriven_at: description.redrive_date().map(sdk_time),
             redrivable: description.redrive_status() == Some(&ExecutionRedriveStatus::Redrivable),
             redrive_reason: description.redrive_status_reason().map(ToOwned::to_owned),
             link,
@@ -89,7 +93,7 @@ impl Execution {
 }
 
 /// The SDK's time as ours; what cannot be a time is the epoch.
-fn time(at: &DateTime) -> Timestamp {
+pub(crate) fn sdk_time(at: &DateTime) -> Timestamp {
     at.to_millis()
         .ok()
         .and_then(|millis| Timestamp::from_millisecond(millis).ok())

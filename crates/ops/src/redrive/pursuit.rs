@@ -1,7 +1,7 @@
 //! One event's redrive, from its start to its end.
 //!
-//! How it ended is read from the quarantine, which has no quota worth speaking of; Step Functions is asked only now and then
-//! (`DescribeExecution`: 10 to 15 a second).
+//! How it ended is read from the quarantine, which has no quota worth speaking of; Step Functions
+//! is asked only now and then (`DescribeExecution`: 10 to 15 a second).
 
 use std::time::Duration;
 
@@ -14,8 +14,8 @@ use tokio::time::Instant;
 use super::plan::{Entry, Method, state_machine_of};
 use super::{Outcome, Redrive};
 use crate::cloud::Cloud;
-use crate::command::execution::Execution;
-use crate::error::{CliError, ExitKind};
+use crate::error::{Kind, OpsError};
+use crate::execution::Execution;
 
 /// First and longest pause between two looks.
 const PAUSE_FIRST: Duration = Duration::from_millis(100);
@@ -24,8 +24,9 @@ const PAUSE_MAX: Duration = Duration::from_secs(2);
 /// Every how many looks Step Functions is asked as well.
 const LOOKS_PER_DESCRIPTION: u32 = 6;
 
-/// Never fails: what goes wrong with one event is that event's outcome.
-pub(super) async fn pursue(cloud: &Cloud, entry: &Entry, wait: Option<Duration>) -> Redrive {
+/// Runs one event again by its entry of a plan; with `wait` until its end. Never fails: what goes
+/// wrong with one event is that event's outcome.
+pub async fn pursue(cloud: &Cloud, entry: &Entry, wait: Option<Duration>) -> Redrive {
     match attempt(cloud, entry, wait).await {
         Ok(redrive) => redrive,
         Err(error) => Redrive {
@@ -42,7 +43,7 @@ struct Pursued {
     redrives_before: Option<i32>,
 }
 
-async fn attempt(cloud: &Cloud, entry: &Entry, wait: Option<Duration>) -> Result<Redrive, CliError> {
+async fn attempt(cloud: &Cloud, entry: &Entry, wait: Option<Duration>) -> Result<Redrive, OpsError> {
     let row = &entry.row;
     let redrive = |outcome: Outcome, message: &str| Redrive {
         method: Some(entry.method),
@@ -84,7 +85,7 @@ async fn attempt(cloud: &Cloud, entry: &Entry, wait: Option<Duration>) -> Result
             if let Some(refusal) = start(cloud, &pursued.arn).await? {
                 return Ok(Redrive {
                     outcome: Outcome::NotRedrivable,
-                    failure: Some(ExitKind::Refused),
+                    failure: Some(Kind::Refused),
                     message: refusal,
                     ..base
                 });
@@ -111,15 +112,15 @@ enum Begun {
     TooLong,
 }
 
-async fn begin(cloud: &Cloud, entry: &Entry, deadline: Option<Instant>) -> Result<Begun, CliError> {
+async fn begin(cloud: &Cloud, entry: &Entry, deadline: Option<Instant>) -> Result<Begun, OpsError> {
     let arn = &entry.row.execution_arn;
     let Some(refusal) = start(cloud, arn).await? else {
         return Ok(Begun::Redriven { before: entry.redrive_count });
     };
     let Some(mut execution) = Execution::describe(cloud, arn).await? else { return Ok(Begun::Impossible) };
     if execution.is_running() {
-        // It may have been quarantined this moment and be on its way to AwaitRedrive, or be running for someone else: once it has
-        // failed, it can be redriven. Nothing is run beside it.
+        // It may have been quarantined this moment and be on its way to AwaitRedrive, or be running
+        // for someone else: once it has failed, it can be redriven. Nothing is run beside it.
         let Some(deadline) = deadline else {
             return Ok(Begun::Refused(format!("{refusal}; it is running now: wait for it")));
         };
@@ -145,7 +146,7 @@ async fn follow(
     base: Redrive,
     deadline: Instant,
     wait: Option<Duration>,
-) -> Result<Redrive, CliError> {
+) -> Result<Redrive, OpsError> {
     let changed = |now: &QuarantineRow| {
         (now.attempts, now.last_seen_at, &now.execution_arn)
             != (before.attempts, before.last_seen_at, &before.execution_arn)
@@ -154,7 +155,7 @@ async fn follow(
         outcome: Outcome::FailedAgain,
         message: format!("{}: {}", row.cause.code, row.cause.message),
         cause: Some(row.cause),
-        failure: Some(ExitKind::Failed),
+        failure: Some(Kind::Failed),
         ..base
     };
     let released = |base: Redrive, message: &str| Redrive {
@@ -192,7 +193,7 @@ async fn follow(
                 _ => Redrive {
                     outcome: Outcome::FailedAgain,
                     message: format!("its execution is {} before it could record why", execution.status),
-                    failure: Some(ExitKind::Failed),
+                    failure: Some(Kind::Failed),
                     ..base
                 },
             });
@@ -210,17 +211,18 @@ fn still_running(base: Redrive, wait: Option<Duration>) -> Redrive {
     Redrive {
         outcome: Outcome::StillRunning,
         message: format!("it has not ended within {} s", wait.unwrap_or_default().as_secs()),
-        failure: Some(ExitKind::Failed),
+        failure: Some(Kind::Failed),
         ..base
     }
 }
 
-/// `DescribeExecution` is eventually consistent: an end counts only if it is that of a later redrive.
+/// `DescribeExecution` is eventually consistent: an end counts only if it is that of a later
+/// redrive.
 fn ours(execution: &Execution, pursued: &Pursued) -> bool {
     !execution.is_running() && pursued.redrives_before.is_none_or(|before| execution.redrive_count > before)
 }
 
-async fn ended(cloud: &Cloud, pursued: &Pursued, deadline: Instant) -> Result<Option<Execution>, CliError> {
+async fn ended(cloud: &Cloud, pursued: &Pursued, deadline: Instant) -> Result<Option<Execution>, OpsError> {
     let mut pause = PAUSE_FIRST;
     loop {
         if let Some(execution) = Execution::describe(cloud, &pursued.arn).await?
@@ -236,16 +238,16 @@ async fn ended(cloud: &Cloud, pursued: &Pursued, deadline: Instant) -> Result<Op
     }
 }
 
-async fn current(cloud: &Cloud, row: &QuarantineRow) -> Result<Option<QuarantineRow>, CliError> {
+async fn current(cloud: &Cloud, row: &QuarantineRow) -> Result<Option<QuarantineRow>, OpsError> {
     Ok(cloud.quarantine().find(&row.vendor_id, row.ingest_id).await?)
 }
 
-async fn close(cloud: &Cloud, row: &QuarantineRow) -> Result<(), CliError> {
+async fn close(cloud: &Cloud, row: &QuarantineRow) -> Result<(), OpsError> {
     Ok(cloud.quarantine().release(&row.vendor_id, row.ingest_id, jiff::Timestamp::now()).await?)
 }
 
 /// Asks Step Functions; `Some` is its reason to refuse.
-async fn start(cloud: &Cloud, arn: &str) -> Result<Option<String>, CliError> {
+async fn start(cloud: &Cloud, arn: &str) -> Result<Option<String>, OpsError> {
     let answer = cloud.stepfunctions().redrive_execution().execution_arn(arn).send().await;
     match answer {
         Ok(_) => Ok(None),
@@ -261,10 +263,11 @@ async fn start(cloud: &Cloud, arn: &str) -> Result<Option<String>, CliError> {
     }
 }
 
-/// Starts a new execution, named by the second: `reconcile` names its reruns by windows, which are far smaller numbers.
-async fn replay(cloud: &Cloud, entry: &Entry) -> Result<String, CliError> {
+/// Starts a new execution, named by the second: `reconcile` names its reruns by windows, which are
+/// far smaller numbers.
+async fn replay(cloud: &Cloud, entry: &Entry) -> Result<String, OpsError> {
     let machine = state_machine_of(&entry.row.execution_arn)
-        .ok_or_else(|| CliError::Failed(format!("{} is no execution's ARN", entry.row.execution_arn)))?;
+        .ok_or_else(|| OpsError::Failed(format!("{} is no execution's ARN", entry.row.execution_arn)))?;
     let second = u32::try_from(jiff::Timestamp::now().as_second()).unwrap_or(u32::MAX);
     let event = EventDetail { replay: second, ..entry.event.clone() };
     let reruns = SfnReruns::new(cloud.sdk(), machine.clone());

@@ -1,4 +1,5 @@
-//! The run itself: paced, with a window that opens as things go well, and a stop of its own when failures return.
+//! The run itself: paced, with a window that opens as things go well, and a stop of its own when
+//! failures return.
 //!
 //! Knows nothing of events or clouds, so that its rules can be tested by themselves.
 
@@ -12,18 +13,19 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::Outcome;
 
-/// How many are under way at the beginning: what a fix that is no fix costs at most, beside the budget.
+/// How many are under way at the beginning: what a fix that is no fix costs at most, beside the
+/// budget.
 const WINDOW_FIRST: usize = 8;
 /// How many are under way at most.
 const WINDOW_MAX: usize = 64;
 
 /// When a run stops by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Budget {
+pub struct Budget {
     /// Failures of those that ended, in percent, at which it stops.
-    pub(super) percent: u32,
+    pub percent: u32,
     /// Failures before which it does not stop.
-    pub(super) failures_min: usize,
+    pub failures_min: usize,
 }
 
 impl Budget {
@@ -35,17 +37,17 @@ impl Budget {
 
 /// How fast it goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Pace {
+pub struct Pace {
     /// Most started per second.
-    pub(super) per_second: u32,
+    pub per_second: u32,
     /// `None`: it goes to its end.
-    pub(super) budget: Option<Budget>,
+    pub budget: Option<Budget>,
 }
 
 /// Why a run ended before its plan did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Stopped {
+pub enum Stopped {
     /// Too many failed again.
     ErrorBudget,
     /// Ctrl-C.
@@ -54,22 +56,28 @@ pub(super) enum Stopped {
 
 /// How far it is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Tally {
-    pub(super) finished: usize,
-    pub(super) released: usize,
-    pub(super) failed: usize,
+pub struct Tally {
+    /// Events that ended.
+    pub finished: usize,
+    /// Of those, out of quarantine.
+    pub released: usize,
+    /// Of those, failed.
+    pub failed: usize,
 }
 
 /// What a run gave.
 #[derive(Debug)]
-pub(super) struct Done<R> {
-    pub(super) results: Vec<R>,
-    pub(super) not_started: usize,
-    pub(super) stopped: Option<Stopped>,
+pub struct Done<R> {
+    /// What each gave, in the order of their ends.
+    pub results: Vec<R>,
+    /// Entries that were not started.
+    pub not_started: usize,
+    /// Why it stopped before its end.
+    pub stopped: Option<Stopped>,
 }
 
 /// Works through the entries in order. Once it stops, what is under way is still waited for.
-pub(super) async fn run<'a, E, R, F>(
+pub async fn run<'a, E, R, F>(
     entries: &'a [E],
     pace: &Pace,
     work: impl Fn(&'a E) -> F,

@@ -1,5 +1,5 @@
-//! The names of tables, buckets, queues and machines, from `state-machines/topology.json`: the list that CDK and the local
-//! cloud deploy.
+//! The names of tables, buckets, queues and machines, from `state-machines/topology.json`: the list
+//! that CDK and the local cloud deploy.
 
 use std::sync::LazyLock;
 
@@ -53,7 +53,8 @@ pub struct Names {
     pub recover: String,
 }
 
-/// What CDK appends to the names of buckets on AWS, where they are global; the setting `bucketSuffix` of `cdk/`.
+/// What CDK appends to the names of buckets on AWS, where they are global; the setting
+/// `bucketSuffix` of `cdk/`.
 pub const BUCKET_SUFFIX: &str = "SLUICE_BUCKET_SUFFIX";
 
 static NAMES: LazyLock<Names> = LazyLock::new(|| read(""));

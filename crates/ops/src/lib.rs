@@ -1,0 +1,33 @@
+//! The use cases of operations: functions over the AWS clients that return plain serializable
+//! documents.
+//!
+//! `crates/cli` prints the documents, `crates/console` serves them: one JSON document for both.
+//! This crate prints nothing, parses no command line and knows no exit code. What goes wrong is an
+//! [`error::OpsError`], of which the callers make exit codes and HTTP statuses. A use case that
+//! takes long tells a [`progress::Progress`] what it does.
+//!
+//! Start at [`cloud::Cloud`], which makes the clients of AWS or of the local cloud.
+
+pub mod audit;
+pub mod balance;
+pub mod cloud;
+pub mod conflicts;
+pub mod divergence;
+pub mod dlq;
+pub mod document;
+pub mod drift;
+pub mod error;
+pub mod event;
+pub mod events;
+pub mod execution;
+pub mod executions;
+pub mod health;
+pub mod names;
+pub mod progress;
+pub mod quarantine;
+pub mod redrive;
+pub mod secrets;
+pub mod state;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+pub mod vendors;
