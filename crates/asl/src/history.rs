@@ -102,6 +102,8 @@ event_types! {
 pub enum Details {
     ExecutionStarted {
         input: Arc<Value>,
+        /// The input's JSON as the caller wrote it, if that is known.
+        input_text: Option<String>,
         role_arn: String,
     },
     ExecutionSucceeded {
@@ -248,8 +250,8 @@ impl Details {
             }
         };
         match self {
-            Details::ExecutionStarted { input, role_arn } => {
-                put("input", text(input));
+            Details::ExecutionStarted { input, input_text, role_arn } => {
+                put("input", input_text.clone().map_or_else(|| text(input), Value::String));
                 put("inputDetails", whole());
                 put("roleArn", role_arn.as_str().into());
             }

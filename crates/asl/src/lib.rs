@@ -38,12 +38,13 @@ mod time;
 
 pub use definition::{
     Definition, DefinitionError, DefinitionErrors, InputType, MachineShape, MachineType, OutputType,
-    ParseOptions, RetryShape, SUPPORTED_RESOURCES, StateShape, StateType, Transformation, TransitionShape,
-    When,
+    ParseOptions, RetryShape, SUPPORTED_RESOURCES, SingleState, StateShape, StateType, Transformation,
+    TransitionShape, When,
 };
 pub use execution::{
-    ApplyError, Batching, Effect, Execution, ItemSource, MapFault, MapRun, NotRedrivable, ReplayError,
-    ResultWriter, ScheduledTask, StartedWith, Status,
+    ApplyError, Batching, Effect, Execution, Inspection, ItemSource, MapFault, MapRun, NotRedrivable,
+    ReplayError, ResultWriter, ScheduledTask, StartedWith, StateTest, Status, TestMock, TestOutcome,
+    TestSetup,
 };
 pub use history::{Details, EventType, HistoryEvent};
 pub use input::{Input, InputKind, Start, TaskId, TimerId};

@@ -41,9 +41,31 @@ impl Random {
     }
 }
 
+/// The first double of a `java.util.Random` with this seed, which is what AWS answers to `$random(seed)`. A linear
+/// congruential generator of 48 bits, as the class's documentation defines it.
+pub(crate) fn java_double(seed: i64) -> f64 {
+    const MULTIPLIER: u64 = 0x5_DEEC_E66D;
+    const MASK: u64 = (1 << 48) - 1;
+    let mut state = (seed.cast_unsigned() ^ MULTIPLIER) & MASK;
+    let mut next = |bits: u32| {
+        state = state.wrapping_mul(MULTIPLIER).wrapping_add(0xB) & MASK;
+        state >> (48 - bits)
+    };
+    let (high, low) = (next(26), next(27));
+    ((high << 27) + low) as f64 / (1_u64 << 53) as f64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn seeded_numbers_are_those_of_java() {
+        // What AWS answered to `$random(42)`, and the documented first values of other seeds.
+        assert_eq!(java_double(42).to_string(), "0.7275636800328681");
+        assert_eq!(java_double(0).to_string(), "0.730967787376657");
+        assert_ne!(java_double(-1).to_bits(), java_double(1).to_bits());
+    }
 
     #[test]
     fn follows_the_reference_and_repeats() {

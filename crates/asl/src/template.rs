@@ -3,6 +3,7 @@
 //! "JSONata expressions may be the value of a field, of a member of an object, or an element of an array" (Developer Guide,
 //! "Transforming data with JSONata"); member names are never expressions.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -30,14 +31,14 @@ pub(crate) struct TemplateFault {
 /// An evaluation that failed, and where: the `location` of the `EvaluationFailed` event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
-    /// Relative to the state, e.g. `Output/items[0]`.
-    pub(crate) location: String,
+    /// Relative to the state, e.g. `Output/items[0]`; `None` where AWS names none.
+    pub(crate) location: Option<String>,
     pub(crate) message: String,
 }
 
 impl Failure {
     pub(crate) fn new(location: &str, error: EvaluationError) -> Self {
-        Failure { location: location.to_owned(), message: error.0 }
+        Failure { location: Some(location.to_owned()), message: error.0 }
     }
 }
 
@@ -97,6 +98,16 @@ impl Template {
         match self {
             Template::Literal(value) => Some(value),
             Template::Expression(_) | Template::Array(_) | Template::Object(_) => None,
+        }
+    }
+
+    /// Adds the names of the variables that its expressions read, and of functions that a variable could hide.
+    pub(crate) fn variables(&self, names: &mut BTreeSet<String>) {
+        match self {
+            Template::Literal(_) => {}
+            Template::Expression(expression) => names.extend(expression.variables().map(str::to_owned)),
+            Template::Array(items) => items.iter().for_each(|item| item.variables(names)),
+            Template::Object(members) => members.iter().for_each(|(_, member)| member.variables(names)),
         }
     }
 

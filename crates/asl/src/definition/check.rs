@@ -48,14 +48,7 @@ const RESERVED_ERRORS: &[&str] = &[
     "States.Timeout",
 ];
 
-const DISTRIBUTED_ONLY: &[&str] = &[
-    "ItemBatcher",
-    "ItemReader",
-    "Label",
-    "ResultWriter",
-    "ToleratedFailureCount",
-    "ToleratedFailurePercentage",
-];
+const DISTRIBUTED_ONLY: &[&str] = &["ItemBatcher", "ItemReader", "Label", "ResultWriter"];
 
 /// Fields that only the JSONPath query language has; its comparisons are recognized by [`is_comparison`].
 const JSONPATH_ONLY: &[&str] = &[
@@ -215,7 +208,7 @@ impl<'o> Checker<'o> {
                 continue;
             }
             let path = fields.at(field);
-            if DISTRIBUTED_ONLY.contains(&field.as_str()) || field.starts_with("ToleratedFailure") {
+            if DISTRIBUTED_ONLY.contains(&field.as_str()) {
                 self.schema(
                     &path,
                     format!("field '{field}' is for a Map whose processor has the mode 'DISTRIBUTED'"),
@@ -345,11 +338,17 @@ impl<'o> Checker<'o> {
         match fields.get("QueryLanguage") {
             Some(Value::String(language)) if language == "JSONata" => {}
             None if !root => {}
+            // Without states it is no state machine at all, which is said instead.
+            None if !fields.members.contains_key("States") => {}
             None => self.error(
                 NOT_SUPPORTED,
                 &path,
                 "is missing, so the query language is JSONPath, which the local engine does not support; set it to 'JSONata'"
                     .to_owned(),
+            ),
+            Some(Value::String(language)) if language == "JSONPath" && !root => self.schema(
+                &fields.path.clone(),
+                "'QueryLanguage' can not be 'JSONPath' if set to 'JSONata' for whole state machine",
             ),
             Some(Value::String(language)) if language == "JSONPath" => {
                 self.error(NOT_SUPPORTED, &path, "query language 'JSONPath' is not supported by the local engine; use 'JSONata'".to_owned());
@@ -389,7 +388,12 @@ impl<'o> Checker<'o> {
             fields.get("States");
             return id;
         }
-        let start_at = self.required_text(fields, "StartAt");
+        let missing: Vec<&str> =
+            ["States", "StartAt"].into_iter().filter(|field| !fields.members.contains_key(*field)).collect();
+        if !missing.is_empty() {
+            self.schema(&fields.path.clone(), format!("These fields are required: [{}]", missing.join(", ")));
+        }
+        let start_at = fields.get("StartAt").and_then(|_| self.required_text(fields, "StartAt"));
         let path = fields.at("States");
         let states = match fields.get("States") {
             Some(Value::Object(states)) if !states.is_empty() => states,
@@ -401,10 +405,7 @@ impl<'o> Checker<'o> {
                 self.schema(&path, "must be an object");
                 return id;
             }
-            None => {
-                self.schema(&fields.path.clone(), "field 'States' is missing");
-                return id;
-            }
+            None => return id,
         };
         let mut scope = Scope {
             indexes: states.keys().enumerate().map(|(index, name)| (name.as_str(), index)).collect(),
@@ -861,7 +862,15 @@ impl<'o> Checker<'o> {
                 }
             }
         }
-        Mapping { items, selector, max_concurrency, processor, then: self.transition(fields, index, scope) }
+        Mapping {
+            items,
+            selector,
+            max_concurrency,
+            tolerated_count: self.integer_or_expression(fields, "ToleratedFailureCount", 0, u64::MAX),
+            tolerated_percentage: self.percentage(fields, "ToleratedFailurePercentage"),
+            processor,
+            then: self.transition(fields, index, scope),
+        }
     }
 
     /// Reads `ProcessorConfig`.
@@ -928,8 +937,6 @@ impl<'o> Checker<'o> {
             reader: self.reader(fields),
             batcher: self.batcher(fields),
             writer: self.writer(fields),
-            tolerated_count: self.integer_or_expression(fields, "ToleratedFailureCount", 0, u64::MAX),
-            tolerated_percentage: self.percentage(fields, "ToleratedFailurePercentage"),
         }
     }
 

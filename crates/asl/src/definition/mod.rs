@@ -7,7 +7,9 @@
 mod check;
 mod duplicates;
 mod model;
+mod references;
 mod shape;
+mod single;
 
 use std::fmt;
 
@@ -20,6 +22,7 @@ pub(crate) use self::model::{
 };
 pub use self::model::{InputType, OutputType, Transformation};
 pub use self::shape::{MachineShape, RetryShape, StateShape, StateType, TransitionShape, When};
+pub use self::single::SingleState;
 
 /// Which kind of state machine runs the definition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -95,6 +95,8 @@ pub(crate) struct Mapping {
     pub(crate) items: Option<Template>,
     pub(crate) selector: Option<Template>,
     pub(crate) max_concurrency: Option<Template>,
+    pub(crate) tolerated_count: Option<Template>,
+    pub(crate) tolerated_percentage: Option<Template>,
     pub(crate) processor: Processor,
     pub(crate) then: Transition,
 }
@@ -117,8 +119,6 @@ pub(crate) struct Distributed {
     pub(crate) reader: Option<Reader>,
     pub(crate) batcher: Option<Batcher>,
     pub(crate) writer: Writer,
-    pub(crate) tolerated_count: Option<Template>,
-    pub(crate) tolerated_percentage: Option<Template>,
 }
 
 /// An `ItemReader` of `s3:getObject`.

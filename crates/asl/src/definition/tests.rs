@@ -81,11 +81,13 @@ fn what_is_no_state_machine() {
     assert!(
         refuse(&format!("\"{}\"", "x".repeat(limits::DEFINITION_BYTES_MAX))).contains("more than 1048576")
     );
-    assert_eq!(
-        refuse("{}"),
-        "NOT_SUPPORTED at /QueryLanguage: is missing, so the query language is JSONPath, which the local engine does not support; \
-         set it to 'JSONata'; SCHEMA_VALIDATION_FAILED at /: field 'StartAt' is missing; SCHEMA_VALIDATION_FAILED at /: field \
-         'States' is missing"
+    // As AWS records it for ValidateStateMachineDefinition.
+    assert_eq!(refuse("{}"), "SCHEMA_VALIDATION_FAILED at /: These fields are required: [States, StartAt]");
+    assert!(
+        refuse("{\"States\": {}}").starts_with(
+            "NOT_SUPPORTED at /QueryLanguage: is missing, so the query language is JSONPath, which the local engine does not \
+             support; set it to 'JSONata'; SCHEMA_VALIDATION_FAILED at /: These fields are required: [StartAt]"
+        )
     );
 }
 
@@ -228,7 +230,7 @@ fn types_and_fields() {
     }
     assert_eq!(
         fault(json!({"Type": "Pass", "End": true, "QueryLanguage": "JSONPath"})),
-        "NOT_SUPPORTED at /States/S/QueryLanguage: query language 'JSONPath' is not supported by the local engine; use 'JSONata'"
+        "SCHEMA_VALIDATION_FAILED at /States/S: 'QueryLanguage' can not be 'JSONPath' if set to 'JSONata' for whole state machine"
     );
 }
 
@@ -551,14 +553,7 @@ fn parallels_and_maps() {
     let processor = json!({"StartAt": "I", "States": {"I": {"Type": "Succeed"}}});
     let map =
         |more: Value| fault(with(json!({"Type": "Map", "ItemProcessor": processor, "End": true}), more));
-    for field in [
-        "ItemReader",
-        "ItemBatcher",
-        "ResultWriter",
-        "Label",
-        "ToleratedFailureCount",
-        "ToleratedFailurePercentage",
-    ] {
+    for field in ["ItemReader", "ItemBatcher", "ResultWriter", "Label"] {
         assert_eq!(
             map(json!({field: {}})),
             format!(

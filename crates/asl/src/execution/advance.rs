@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::probe::map_fields;
 use super::thread::{Entered, Fault, Item, Join, MapJoin, Phase, RunningTask, Thread, ThreadId, Variable};
 use super::view::Seen;
 use super::{ApplyError, Effect, Execution, Purpose, ScheduledTask, Status, Turn};
@@ -59,7 +60,7 @@ impl Execution {
         let input = Arc::clone(&self.input);
         let role_arn = self.started_with.role_arn.clone();
         self.event(turn.at, 0, EventType::ExecutionStarted, || {
-            Some(Details::ExecutionStarted { input, role_arn })
+            Some(Details::ExecutionStarted { input, input_text: None, role_arn })
         });
         let root = Thread::new(
             MachineId::ROOT,
@@ -68,6 +69,7 @@ impl Execution {
             0,
         );
         let id = self.spawn(root);
+        self.give_variables(id);
         let until = turn.at.plus_millis(self.duration_ms());
         self.set_timer(until, Purpose::Execution, turn);
         if self.input_fits(turn) {
@@ -150,11 +152,12 @@ impl Execution {
         };
         let event = self.event(turn.at, previous, event_type, || Some(Details::StateEntered { name, input }));
         turn.transitions += 1;
+        let retries = self.tested_retries();
         if let Some(thread) = self.threads.get_mut(&id) {
             thread.previous = event;
-            thread.entered = Some(Entered { at: turn.at, event });
-            thread.retry_count = 0;
-            thread.retries = vec![0; state.retry.len()];
+            thread.entered = Some(Entered { at: turn.at, event, before: previous });
+            thread.retry_count = retries;
+            thread.retries = vec![retries; state.retry.len()];
         }
     }
 
@@ -172,8 +175,8 @@ impl Execution {
             StateKind::Choice { rules, default } => self.choose(id, state, rules, *default, turn),
             StateKind::Wait { until, then } => self.wait(id, state, until, *then, turn),
             StateKind::Fail(failing) => Err(self.deliberate(id, state, failing, turn)),
-            StateKind::Parallel { arguments, branches, .. } => {
-                self.start_branches(id, state, arguments.as_ref(), branches, turn)
+            StateKind::Parallel { arguments, branches, then } => {
+                self.start_branches(id, state, arguments.as_ref(), branches, *then, turn)
             }
             StateKind::Map(mapping) => match &mapping.processor {
                 Processor::Inline(_) => self.start_iterations(id, state, mapping, turn),
@@ -210,7 +213,7 @@ impl Execution {
             Some(Details::EvaluationFailed {
                 error: fault.name().to_owned(),
                 cause: fault.cause.clone(),
-                location: Some(failure.location),
+                location: failure.location,
                 state: Arc::clone(&state.name),
             })
         });
@@ -218,6 +221,27 @@ impl Execution {
             thread.previous = event;
         }
         fault
+    }
+
+    /// Refuses what a Map cannot iterate over: anything but an array or an object. As AWS records it, the failure has no location
+    /// and follows from the event before the state was entered.
+    pub(super) fn expect_items(
+        &mut self,
+        id: ThreadId,
+        state: &State,
+        items: &Value,
+        at: Timestamp,
+    ) -> Result<(), Fault> {
+        if items.is_array() || items.is_object() {
+            return Ok(());
+        }
+        if let Some(thread) = self.threads.get_mut(&id)
+            && let Some(entered) = thread.entered
+        {
+            thread.previous = entered.before;
+        }
+        let message = format!("Map state input must be an array but was: {items}");
+        Err(self.evaluation_failed(id, state, Failure { location: None, message }, at))
     }
 
     /// An error that the engine itself raises in a state.
@@ -231,14 +255,6 @@ impl Execution {
         Fault::new(error, cause)
     }
 
-    pub(super) fn too_large(&self, id: ThreadId, state: &State) -> Fault {
-        let message = format!(
-            "The state/task '{}' returned a result with a size exceeding the maximum number of bytes service limit.",
-            state.name
-        );
-        self.fault(id, state, "States.DataLimitExceeded", &message)
-    }
-
     fn schedule(&mut self, id: ThreadId, state: &State, task: &Task, turn: &mut Turn) -> Result<(), Fault> {
         let (arguments, timeout, heartbeat) =
             self.evaluate(id, state, Seen::default(), turn, |environment| {
@@ -250,11 +266,15 @@ impl Execution {
             })?;
         let thread = &self.threads[&id];
         let arguments = match arguments {
-            Some(arguments) if !data::measure(&arguments).fits() => return Err(self.too_large(id, state)),
+            Some(arguments) if !data::measure(&arguments).fits() => return Err(too_large(state)),
             Some(arguments) => arguments,
             None => Arc::clone(&thread.input),
         };
         let (previous, retry_count) = (thread.previous, thread.retry_count);
+        if task.arguments.is_some() {
+            let after = Arc::clone(&arguments);
+            self.inspect(|seen| seen.after_arguments = Some(after));
+        }
         let region = Arc::clone(&self.region);
         let event = self.event(turn.at, previous, EventType::TaskScheduled, || {
             Some(Details::TaskScheduled {
@@ -354,6 +374,7 @@ impl Execution {
                 });
                 return execution.fail(id, state, fault, turn);
             }
+            execution.inspect(|seen| seen.result = Some(Arc::clone(output)));
             execution.task_event(id, turn.at, EventType::TaskSucceeded, || Details::TaskSucceeded {
                 resource_type,
                 resource,
@@ -449,8 +470,10 @@ impl Execution {
                 .map(|seconds| at.plus_seconds(seconds.unwrap_or(0))),
             Waiting::Timestamp(template) => {
                 let value = template.evaluate(environment, "Timestamp")?;
-                let parsed = value.as_str().and_then(Timestamp::parse);
-                parsed.ok_or_else(|| template.unexpected("Timestamp", "timestamp", &value))
+                match value.as_str() {
+                    Some(text) => Timestamp::parse(text).ok_or_else(|| not_a_time(text)),
+                    None => Err(template.unexpected("Timestamp", "string", &value)),
+                }
             }
         })?;
         if until <= at {
@@ -530,6 +553,7 @@ impl Execution {
         state: &State,
         arguments: Option<&Template>,
         branches: &[MachineId],
+        then: Transition,
         turn: &mut Turn,
     ) -> Result<(), Fault> {
         let input = match arguments {
@@ -539,13 +563,19 @@ impl Execution {
                     template.evaluate(environment, "Arguments")
                 })?;
                 if !data::measure(&arguments).fits() {
-                    return Err(self.too_large(id, state));
+                    return Err(too_large(state));
                 }
                 arguments
             }
         };
         let previous = self.threads[&id].previous;
         let started = self.event(turn.at, previous, EventType::ParallelStateStarted, || None);
+        if self.is_tested() {
+            if arguments.is_some() {
+                self.inspect(|seen| seen.after_arguments = Some(input));
+            }
+            return self.end_tested(id, state, EventType::ParallelStateSucceeded, then, turn);
+        }
         let mut children = Vec::with_capacity(branches.len());
         for (index, &machine) in branches.iter().enumerate() {
             let start = self.definition.machine(machine).start;
@@ -575,27 +605,22 @@ impl Execution {
         turn: &mut Turn,
     ) -> Result<(), Fault> {
         let input = Arc::clone(&self.threads[&id].input);
-        let (items, limit) = self.evaluate(id, state, Seen::default(), turn, |environment| {
-            Ok((items_of(mapping, &input, environment)?, concurrency_of(mapping, environment)?))
+        let items = self.evaluate(id, state, Seen::default(), turn, |environment| {
+            items_of(mapping, &input, environment)
         })?;
+        self.expect_items(id, state, &items, turn.at)?;
+        // An inline Map takes the thresholds, and fails with its first iteration all the same.
+        let (limit, count, percentage) =
+            self.evaluate(id, state, Seen::default(), turn, |environment| map_fields(mapping, environment))?;
+        self.inspect_map(mapping, limit, count, percentage);
         if mapping.items.is_some() && !data::measure(&items).fits() {
-            return Err(self.too_large(id, state));
+            return Err(too_large(state));
         }
         let limit = match usize::try_from(limit) {
             Ok(1..) => usize::try_from(limit).unwrap_or(usize::MAX).min(limits::MAP_CONCURRENCY_MAX),
             _ => limits::MAP_CONCURRENCY_MAX,
         };
-        let items: Vec<Item> = match &*items {
-            Value::Array(items) => {
-                items.iter().enumerate().map(|(index, value)| item(index, None, value)).collect()
-            }
-            Value::Object(members) => members
-                .iter()
-                .enumerate()
-                .map(|(index, (key, value))| item(index, Some(key.clone()), value))
-                .collect(),
-            _ => Vec::new(),
-        };
+        let items = items_in(&items);
         let previous = self.threads[&id].previous;
         let length = items.len();
         let started = self.event(turn.at, previous, EventType::MapStateStarted, || {
@@ -607,19 +632,26 @@ impl Execution {
         let mut inputs = Vec::with_capacity(length);
         for item in items {
             let input = match &mapping.selector {
-                None => Arc::clone(&item.value),
+                None => item.as_input(),
                 Some(template) => {
                     let seen = Seen { item: Some(&item), ..Seen::default() };
                     let input = self.evaluate(id, state, seen, turn, |environment| {
                         template.evaluate(environment, "ItemSelector")
                     })?;
                     if !data::measure(&input).fits() {
-                        return Err(self.too_large(id, state));
+                        return Err(too_large(state));
                     }
                     input
                 }
             };
             inputs.push((input, item));
+        }
+        if self.is_tested() {
+            if mapping.selector.is_some() {
+                let selected: Vec<_> = inputs.into_iter().map(|(input, _)| input).collect();
+                self.inspect_selected(&selected);
+            }
+            return self.end_tested_map(id, state, mapping, length, turn);
         }
         if let Some(thread) = self.threads.get_mut(&id) {
             thread.phase = Phase::Joining;
@@ -717,7 +749,7 @@ impl Execution {
         let results = Arc::new(Value::Array(results.collect()));
         let previous = thread.previous;
         if !data::measure(&results).fits() {
-            return Err(self.too_large(id, state));
+            return Err(too_large(state));
         }
         self.event(turn.at, previous, event_type, || None);
         self.leave_by_state(id, state, Some(&results), then, turn)
@@ -749,7 +781,7 @@ impl Execution {
                 self.exit(id, state, left, exit.then, turn);
                 Ok(())
             }
-            Err(Stuck::TooLarge) => Err(self.too_large(id, state)),
+            Err(Stuck::TooLarge) => Err(too_large(state)),
             Err(Stuck::Evaluation(failure)) => Err(self.evaluation_failed(id, state, failure, turn.at)),
         }
     }
@@ -841,6 +873,11 @@ impl Execution {
         }
         thread.previous = event;
         thread.entered = None;
+        if self.is_tested() {
+            self.inspect_exit(id, then);
+            return self.finish(Status::Succeeded { output }, turn);
+        }
+        let Some(thread) = self.threads.get_mut(&id) else { return };
         match then {
             Transition::Next(next) => {
                 thread.state = next;
@@ -873,27 +910,32 @@ impl Execution {
     }
 }
 
-/// What a Map state without an `ItemReader` iterates over: an array or an object.
+/// What a Map state without an `ItemReader` iterates over; see [`Execution::expect_items`].
 pub(super) fn items_of(
     mapping: &Mapping,
     input: &Arc<Value>,
     environment: &Environment<'_>,
 ) -> Result<Arc<Value>, Failure> {
     match &mapping.items {
-        Some(template) => {
-            let items = template.evaluate(environment, "Items")?;
-            if !items.is_array() && !items.is_object() {
-                return Err(template.unexpected("Items", "array", &items));
-            }
-            Ok(items)
-        }
-        None if input.is_array() || input.is_object() => Ok(Arc::clone(input)),
-        None => {
-            let message =
-                "The state's input is neither an array nor an object, and the state has no field 'Items'.";
-            Err(Failure { location: "Items".to_owned(), message: message.to_owned() })
-        }
+        Some(template) => template.evaluate(environment, "Items"),
+        None => Ok(Arc::clone(input)),
     }
+}
+
+/// A state's data is over the limit. AWS's cause, without the prefix that other causes have.
+pub(super) fn too_large(state: &State) -> Fault {
+    let cause = format!(
+        "The state/task '{}' returned a result with a size exceeding the maximum number of bytes service limit.",
+        state.name
+    );
+    Fault::new("States.DataLimitExceeded", cause)
+}
+
+fn not_a_time(text: &str) -> Failure {
+    let message = format!(
+        "The Timestamp field cannot be parsed as an ISO-8601 extended offset date-time format string: {text}"
+    );
+    Failure { location: Some("Timestamp".to_owned()), message }
 }
 
 /// `MaxConcurrency`; 0 where there is none.
@@ -901,6 +943,21 @@ pub(super) fn concurrency_of(mapping: &Mapping, environment: &Environment<'_>) -
     let Some(template) = &mapping.max_concurrency else { return Ok(0) };
     let value = template.evaluate(environment, "MaxConcurrency")?;
     whole_seconds(&value).ok_or_else(|| template.unexpected("MaxConcurrency", "non-negative integer", &value))
+}
+
+/// The items of an array or object.
+pub(super) fn items_in(items: &Value) -> Vec<Item> {
+    match items {
+        Value::Array(items) => {
+            items.iter().enumerate().map(|(index, value)| item(index, None, value)).collect()
+        }
+        Value::Object(members) => members
+            .iter()
+            .enumerate()
+            .map(|(index, (key, value))| item(index, Some(key.clone()), value))
+            .collect(),
+        _ => Vec::new(),
+    }
 }
 
 fn item(index: usize, key: Option<String>, value: &Value) -> Item {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::advance::{Exit, Stuck};
+use super::advance::{Exit, Stuck, too_large};
 use super::thread::{Fault, Phase, ThreadId};
 use super::view::Seen;
 use super::{Effect, Execution, Purpose, Status, Turn};
@@ -19,6 +19,7 @@ use crate::random::Random;
 impl Execution {
     /// The thread's state has failed.
     pub(super) fn fail(&mut self, id: ThreadId, state: &State, mut fault: Fault, turn: &mut Turn) {
+        self.inspect_fault(&fault);
         if fault.name() == "States.Runtime" {
             return self.fail_execution(id, fault, turn);
         }
@@ -45,16 +46,20 @@ impl Execution {
             };
             let seen = Seen { error_output: Some(&error_output), ..Seen::default() };
             match self.left(id, &exit, seen, turn) {
-                Ok(left) => return self.exit(id, state, left, exit.then, turn),
+                Ok(left) => {
+                    self.inspect(|seen| seen.catch_index = Some(index));
+                    return self.exit(id, state, left, exit.then, turn);
+                }
                 // As AWS records it: from where the state stood before it failed, which it then does a second time.
                 Err(stuck) => {
                     if let Some(thread) = self.threads.get_mut(&id) {
                         thread.previous = before;
                     }
                     fault = match stuck {
-                        Stuck::TooLarge => self.too_large(id, state),
+                        Stuck::TooLarge => too_large(state),
                         Stuck::Evaluation(failure) => self.evaluation_failed(id, state, failure, turn.at),
                     };
+                    self.inspect_fault(&fault);
                     self.state_failed(id, state, turn);
                 }
             }
@@ -91,7 +96,12 @@ impl Execution {
         thread.retries[index] += 1;
         thread.retry_count += 1;
         self.drop_join(id);
-        let at = turn.at.plus_millis(delay_ms(retrier, used, &turn.random));
+        let delay = delay_ms(retrier, used, &turn.random);
+        self.inspect(|seen| {
+            seen.retry_index = Some(index);
+            seen.retry_backoff_seconds = u64::try_from(delay / 1000).ok();
+        });
+        let at = turn.at.plus_millis(delay);
         let timer = self.set_timer(at, Purpose::Retry(id), turn);
         if let Some(thread) = self.threads.get_mut(&id) {
             thread.phase = Phase::Retrying(timer);

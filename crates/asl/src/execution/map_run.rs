@@ -12,8 +12,8 @@ use std::sync::Arc;
 use serde_json::Value;
 use thiserror::Error;
 
-use super::advance::{concurrency_of, items_of, shortened};
-use super::thread::{Fault, Phase, ThreadId, ThreadMapRun};
+use super::advance::{concurrency_of, items_in, items_of, shortened, too_large};
+use super::thread::{Fault, Item, Phase, ThreadId, ThreadMapRun, pair};
 use super::view::Seen;
 use super::{Effect, Execution, Turn};
 use crate::data;
@@ -144,7 +144,7 @@ impl Variables for Snapshot {
 }
 
 impl MapRun {
-    /// What `ItemSelector` makes of an item, or the item itself. The same item always gives the same input: `$now()` is when the Map
+    /// What `ItemSelector` makes of an item, or the item itself; for a member of an object its key and value. The same item always gives the same input: `$now()` is when the Map
     /// Run was started, and random numbers are the item's own.
     ///
     /// # Errors
@@ -156,7 +156,7 @@ impl MapRun {
         value: &Arc<Value>,
     ) -> Result<Arc<Value>, MapFault> {
         let input = match &self.selection {
-            None => Arc::clone(value),
+            None => key.map_or_else(|| Arc::clone(value), |key| pair(key, value)),
             Some(selection) => selection.select(index, key, value)?,
         };
         if data::measure(&input).fits() {
@@ -281,25 +281,8 @@ impl Fields {
             items,
             length,
             max_concurrency,
-            tolerated_failure_count: match &distributed.tolerated_count {
-                None => 0,
-                Some(template) => {
-                    let value = template.evaluate(environment, "ToleratedFailureCount")?;
-                    whole_seconds(&value).ok_or_else(|| {
-                        template.unexpected("ToleratedFailureCount", "non-negative integer", &value)
-                    })?
-                }
-            },
-            tolerated_failure_percentage: match &distributed.tolerated_percentage {
-                None => 0.0,
-                Some(template) => {
-                    let value = template.evaluate(environment, "ToleratedFailurePercentage")?;
-                    let percentage = value.as_f64().filter(|number| (0.0..=100.0).contains(number));
-                    percentage.ok_or_else(|| {
-                        template.unexpected("ToleratedFailurePercentage", "number between 0 and 100", &value)
-                    })?
-                }
-            },
+            tolerated_failure_count: mapping.tolerated_failure_count(environment)?,
+            tolerated_failure_percentage: mapping.tolerated_failure_percentage(environment)?,
             batching,
             writer: ResultWriter {
                 destination,
@@ -331,6 +314,25 @@ fn positive(
     }
 }
 
+impl Mapping {
+    /// `ToleratedFailureCount`; 0 where there is none.
+    pub(super) fn tolerated_failure_count(&self, environment: &Environment<'_>) -> Result<u64, Failure> {
+        let Some(template) = &self.tolerated_count else { return Ok(0) };
+        let value = template.evaluate(environment, "ToleratedFailureCount")?;
+        whole_seconds(&value)
+            .ok_or_else(|| template.unexpected("ToleratedFailureCount", "non-negative integer", &value))
+    }
+
+    /// `ToleratedFailurePercentage`; 0 where there is none.
+    pub(super) fn tolerated_failure_percentage(&self, environment: &Environment<'_>) -> Result<f64, Failure> {
+        let Some(template) = &self.tolerated_percentage else { return Ok(0.0) };
+        let value = template.evaluate(environment, "ToleratedFailurePercentage")?;
+        value.as_f64().filter(|number| (0.0..=100.0).contains(number)).ok_or_else(|| {
+            template.unexpected("ToleratedFailurePercentage", "number between 0 and 100", &value)
+        })
+    }
+}
+
 impl Execution {
     pub(super) fn start_map_run(
         &mut self,
@@ -344,10 +346,14 @@ impl Execution {
         let fields = self.evaluate(id, state, Seen::default(), turn, |environment| {
             Fields::evaluate(mapping, distributed, &input, environment)
         })?;
-        if let ItemSource::Inline(items) = &fields.items
-            && !data::measure(items).fits()
-        {
-            return Err(self.too_large(id, state));
+        if let ItemSource::Inline(items) = &fields.items {
+            self.expect_items(id, state, items, turn.at)?;
+            if !data::measure(items).fits() {
+                return Err(too_large(state));
+            }
+        }
+        if self.is_tested() {
+            return self.test_map(id, state, mapping, &fields, turn);
         }
         let previous = self.threads[&id].previous;
         let length = fields.length;
@@ -361,6 +367,40 @@ impl Execution {
         });
         self.run_map(id, run, event, turn);
         Ok(())
+    }
+
+    /// A Distributed Map under test: its items get their inputs, and then the mock is its result.
+    fn test_map(
+        &mut self,
+        id: ThreadId,
+        state: &State,
+        mapping: &Mapping,
+        fields: &Fields,
+        turn: &mut Turn,
+    ) -> Result<(), Fault> {
+        let limit = self
+            .evaluate(id, state, Seen::default(), turn, |environment| concurrency_of(mapping, environment))?;
+        let (count, percentage) = (fields.tolerated_failure_count, fields.tolerated_failure_percentage);
+        self.inspect_map(mapping, limit, count, percentage);
+        let items: Vec<Item> = match &fields.items {
+            ItemSource::Inline(items) => items_in(items),
+            ItemSource::Object { max_items, .. } => {
+                let most = max_items.and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX);
+                let read = self.tested_items().unwrap_or_default().into_iter().take(most).enumerate();
+                read.map(|(index, value)| Item { index, key: None, value: Arc::new(value) }).collect()
+            }
+        };
+        if let Some(selector) = &mapping.selector {
+            let mut selected = Vec::with_capacity(items.len());
+            for item in &items {
+                let seen = Seen { item: Some(item), ..Seen::default() };
+                selected.push(self.evaluate(id, state, seen, turn, |environment| {
+                    selector.evaluate(environment, "ItemSelector")
+                })?);
+            }
+            self.inspect_selected(&selected);
+        }
+        self.end_tested_map(id, state, mapping, items.len(), turn)
     }
 
     fn new_map_run(
@@ -518,7 +558,7 @@ impl Execution {
             return Ok(());
         };
         if !data::measure(&result).fits() {
-            return Err(self.too_large(id, state));
+            return Err(too_large(state));
         }
         self.event(turn.at, previous, EventType::MapStateSucceeded, || None);
         self.leave_by_state(id, state, Some(&result), then, turn)

@@ -10,6 +10,7 @@
 mod advance;
 mod fail;
 mod map_run;
+mod probe;
 mod redrive;
 mod thread;
 mod view;
@@ -22,6 +23,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 pub use self::map_run::{Batching, ItemSource, MapFault, MapRun, ResultWriter};
+pub use self::probe::{Inspection, StateTest, TestMock, TestOutcome, TestSetup};
 use self::thread::{Phase, Thread, ThreadId};
 use crate::definition::{Definition, MachineType};
 use crate::history::{Details, EventType, HistoryEvent};
@@ -232,6 +234,8 @@ pub struct Execution {
     last_id: u64,
     /// What all variables together hold, in bytes of JSON.
     variables_bytes: usize,
+    /// Of an execution that tests one state.
+    probe: Option<Box<probe::Probe>>,
 }
 
 /// What a timer is for.
@@ -320,6 +324,14 @@ impl Execution {
     /// # Errors
     /// [`ApplyError::NotStarted`] if it is not.
     pub fn start(definition: Arc<Definition>, input: Input) -> Result<(Execution, Vec<Effect>), ApplyError> {
+        Self::begin_with(definition, input, None)
+    }
+
+    fn begin_with(
+        definition: Arc<Definition>,
+        input: Input,
+        probe: Option<Box<probe::Probe>>,
+    ) -> Result<(Execution, Vec<Effect>), ApplyError> {
         let Input { at, seed, kind: InputKind::Start(start) } = input else {
             return Err(ApplyError::NotStarted);
         };
@@ -359,6 +371,7 @@ impl Execution {
             timers: BTreeMap::new(),
             last_id: 0,
             variables_bytes: 0,
+            probe,
         };
         let mut turn = Turn::new(at, seed);
         execution.begin(&mut turn);
@@ -535,6 +548,15 @@ impl Execution {
     #[must_use]
     pub fn history(&self) -> &[HistoryEvent] {
         &self.history
+    }
+
+    /// Has the history show the input as the caller wrote it, white space and all: `executionStartedEventDetails.input` of AWS.
+    pub fn show_input_as(&mut self, text: &str) {
+        if let Some(event) = self.history.first_mut()
+            && let Some(Details::ExecutionStarted { input_text, .. }) = &mut event.details
+        {
+            *input_text = Some(text.to_owned());
+        }
     }
 
     /// How many events the history has, kept or not.

@@ -214,6 +214,7 @@ fn everything(execution: &Execution) -> String {
         timers,
         last_id,
         variables_bytes,
+        probe: _,
     } = execution;
     format!(
         "{:?}",
@@ -456,7 +457,7 @@ fn history_of_a_map_over_nothing_and_of_one_without_items() {
     );
     insta::assert_snapshot!("map_items_undefined", run.history());
     let run = standard("M", iterate(json!({}), states, "I"), json!("text"));
-    assert_eq!(run.failed().0, "States.QueryEvaluationError");
+    insta::assert_snapshot!("map_over_a_text", run.history());
 }
 
 #[test]
@@ -685,6 +686,14 @@ fn a_map_goes_over_the_members_of_an_object() {
         "I",
     );
     assert_eq!(standard("M", states, json!(2)).output(), json!(["b1", "a2"]));
+    // Without an ItemSelector an iteration is given the pair.
+    let states = iterate(
+        json!({"ToleratedFailureCount": 1, "ToleratedFailurePercentage": "{% 5 %}"}),
+        json!({"I": {"Type": "Pass", "End": true}}),
+        "I",
+    );
+    let output = standard("M", states, json!({"b": 1, "a": [2]})).output();
+    assert_eq!(output, json!([{"Key": "b", "Value": 1}, {"Key": "a", "Value": [2]}]));
 }
 
 #[test]
@@ -827,7 +836,6 @@ fn waits_end_at_their_time() {
         ("Seconds", json!("{% 1.5 %}")),
         ("Seconds", json!("{% '3' %}")),
         ("Seconds", json!("{% 100000000 %}")),
-        ("Timestamp", json!("{% 'soon' %}")),
         ("Timestamp", json!("{% 5 %}")),
     ] {
         let (error, cause) = wait(field, value.clone()).failed();
@@ -837,6 +845,14 @@ fn waits_end_at_their_time() {
             "{cause}"
         );
     }
+    let (error, cause) = wait("Timestamp", json!("{% 'soon' %}")).failed();
+    assert_eq!(error, "States.QueryEvaluationError");
+    assert!(
+        cause.ends_with(
+            "The Timestamp field cannot be parsed as an ISO-8601 extended offset date-time format string: soon"
+        ),
+        "{cause}"
+    );
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Execution, MapRun, ScheduledTask};
 use crate::definition::MachineId;
@@ -64,10 +64,28 @@ pub(super) struct Item {
     pub(super) value: Arc<Value>,
 }
 
+impl Item {
+    /// The input of an iteration without an `ItemSelector`: the item, or for a member of an object "the key-value pair" (Developer
+    /// Guide, "ItemsPath").
+    pub(super) fn as_input(&self) -> Arc<Value> {
+        match &self.key {
+            None => Arc::clone(&self.value),
+            Some(key) => pair(key, &self.value),
+        }
+    }
+}
+
+/// A member of an object as an item.
+pub(super) fn pair(key: &str, value: &Value) -> Arc<Value> {
+    Arc::new(json!({"Key": key, "Value": value}))
+}
+
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entered {
     pub(super) at: Timestamp,
     pub(super) event: u64,
+    /// What the entry followed from.
+    pub(super) before: u64,
 }
 
 #[derive(Debug)]

@@ -39,7 +39,10 @@ impl Execution {
         if let Some(error_output) = seen.error_output {
             states.push(("errorOutput", Node::Shared(error_output)));
         }
-        states.push(("context", self.context(thread, seen.item)));
+        states.push(match self.tested_context() {
+            Some(context) => ("context", Node::Shared(context)),
+            None => ("context", self.context(thread, seen.item)),
+        });
         let environment = Environment {
             states: Node::Members(states),
             variables: &Scope { execution: self, thread: id },

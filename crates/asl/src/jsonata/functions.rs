@@ -13,7 +13,7 @@ use jsonata_core::value::JValue;
 
 use super::scope::Environment;
 use crate::data;
-use crate::random::Random;
+use crate::random::{Random, java_double};
 use crate::time::Timestamp;
 
 /// `$range` gives no more items than this on AWS.
@@ -68,7 +68,7 @@ impl HostFunction {
 }
 
 /// Whether `$name` is a function of JSONata 2.0.6 or of Step Functions.
-pub(super) fn is_known(name: &str) -> bool {
+pub(crate) fn is_known(name: &str) -> bool {
     const NAMES: &[&str] = &[
         "abs",
         "append",
@@ -170,7 +170,7 @@ fn call(
         }
         HostFunction::Random => match args {
             [JValue::Undefined] => Ok(JValue::Undefined),
-            [seed] => Ok(JValue::Number(Random::new(whole(name, seed)?.to_bits()).unit())),
+            [seed] => Ok(JValue::Number(java_double(whole(name, seed)? as i64))),
             // Nothing, or what `$map` hands to a callback.
             _ => Ok(JValue::Number(random.unit())),
         },

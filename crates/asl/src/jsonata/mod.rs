@@ -20,6 +20,7 @@ use jsonata_core::value::JValue;
 use serde_json::Value;
 
 use self::functions::HostFunction;
+pub(crate) use self::functions::is_known as is_function;
 pub(crate) use self::inspect::{Available, Fault};
 pub(crate) use self::scope::{Environment, Node, Variables};
 use self::scope::{Resolved, Wanted};
@@ -99,6 +100,11 @@ impl Expression {
             variables: inspection.variables,
             functions: inspection.functions,
         })
+    }
+
+    /// The names that it reads from outside, but for `states`.
+    pub(crate) fn variables(&self) -> impl Iterator<Item = &str> {
+        self.variables.iter().map(|(name, _)| &**name)
     }
 
     /// Evaluates for the field `field`, e.g. `Output/items[0]`.
