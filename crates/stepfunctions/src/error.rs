@@ -44,6 +44,9 @@ pub enum Error {
     /// The definition is refused; holds every fault.
     #[error("Invalid State Machine Definition: '{}'", faults(.0))]
     InvalidDefinition(DefinitionErrors),
+    /// `TestState` does not run such a state; holds why.
+    #[error("{0}")]
+    Untestable(String),
     /// The input is not JSON; holds why.
     #[error("Invalid State Machine Execution Input: '{0}'")]
     InvalidExecutionInput(String),
@@ -55,6 +58,9 @@ pub enum Error {
         "Either the definition, the role ARN, the LoggingConfiguration, the TracingConfiguration or the EncryptionConfiguration must be specified"
     )]
     MissingRequiredParameter,
+    /// `loggingConfiguration` is refused; holds why.
+    #[error("Invalid Logging Configuration: {0}")]
+    InvalidLoggingConfiguration(String),
     /// More tags than a resource can have; holds its ARN.
     #[error("Too many tags: '{0}'")]
     TooManyTags(String),
@@ -82,11 +88,8 @@ pub enum Error {
 }
 
 fn faults(errors: &DefinitionErrors) -> String {
-    let lines: Vec<String> = errors
-        .0
-        .iter()
-        .map(|fault| format!("SCHEMA_VALIDATION_FAILED: {} at {}", fault.message, fault.path))
-        .collect();
+    let lines: Vec<String> =
+        errors.0.iter().map(|fault| format!("{}: {} at {}", fault.code, fault.message, fault.path)).collect();
     lines.join(", ")
 }
 
@@ -104,10 +107,11 @@ impl Error {
             Error::ExecutionNotRedrivable(_) => "ExecutionNotRedrivable",
             Error::InvalidArn(_) => "InvalidArn",
             Error::InvalidName(_) => "InvalidName",
-            Error::InvalidDefinition(_) => "InvalidDefinition",
+            Error::InvalidDefinition(_) | Error::Untestable(_) => "InvalidDefinition",
             Error::InvalidExecutionInput(_) => "InvalidExecutionInput",
             Error::InvalidToken(_) => "InvalidToken",
             Error::MissingRequiredParameter => "MissingRequiredParameter",
+            Error::InvalidLoggingConfiguration(_) => "InvalidLoggingConfiguration",
             Error::TooManyTags(_) => "TooManyTags",
             Error::ResourceNotFound(_) => "ResourceNotFound",
             Error::Validation(_) => "ValidationException",

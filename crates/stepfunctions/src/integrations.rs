@@ -3,11 +3,13 @@
 //! Follows "Start a new AWS Step Functions state machine from a running execution" of the Developer Guide; output and error
 //! texts follow recorded histories of AWS.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::FutureExt;
 use serde_json::{Value, json};
 
 use crate::engine::{Inner, Payload};
@@ -114,6 +116,28 @@ impl TaskError {
     pub fn new(error: impl Into<String>, cause: impl Into<String>) -> Self {
         TaskError { error: error.into(), cause: Some(cause.into()) }
     }
+}
+
+/// Runs one attempt of a task: what the engine answers itself, or what the integrations do.
+pub(crate) async fn dispatch(
+    inner: &Arc<Inner>,
+    resource: &str,
+    arguments: Value,
+    context: &TaskContext,
+) -> std::result::Result<Value, TaskError> {
+    let invocation = async {
+        match resource {
+            START_EXECUTION => start_execution(inner, arguments).await,
+            DESCRIBE_MAP_RUN => describe_map_run(inner, arguments).await,
+            _ => inner.integrations.invoke(resource, arguments, context).await,
+        }
+    };
+    // A panic fails the task, as a crash of a function does, and not the engine.
+    AssertUnwindSafe(invocation).catch_unwind().await.unwrap_or_else(|_| {
+        tracing::error!(resource, state = %context.state_name, "a task panicked");
+        let error = if resource.contains(":lambda:") { "Lambda.Unknown" } else { "States.TaskFailed" };
+        Err(TaskError::new(error, "the task panicked"))
+    })
 }
 
 /// `states:startExecution`: starts an execution and answers at once, whatever becomes of it.

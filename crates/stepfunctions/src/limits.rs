@@ -42,6 +42,9 @@ pub const PAGE_ITEMS_DEFAULT: u32 = 100;
 /// A page of the history ends early once it holds this many bytes (ours; AWS does not document its own).
 pub const HISTORY_PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// How long `TestState` runs at most: five minutes.
+pub const TEST_STATE_SECONDS_MAX: u64 = 5 * 60;
+
 /// The most tags of one resource.
 pub const TAGS_MAX: usize = 50;
 

@@ -358,14 +358,20 @@ impl Inner {
         let machine = self.live_machine(arn)?;
         let current = &machine.version;
         let asl = definition.unwrap_or_else(|| current.asl.clone());
+        let role_arn = role_arn.unwrap_or_else(|| current.role_arn.clone());
+        let configuration = Configuration {
+            logging: logging.unwrap_or_else(|| current.configuration.logging.clone()),
+            tracing: tracing.unwrap_or_else(|| current.configuration.tracing.clone()),
+        };
+        // As on AWS, an update that changes nothing makes no revision.
+        if asl == current.asl && role_arn == current.role_arn && configuration == current.configuration {
+            return Ok(machine);
+        }
         let compiled = check_definition(&asl, machine.machine_type)?;
         let version = NewVersion {
             asl,
-            role_arn: role_arn.unwrap_or_else(|| current.role_arn.clone()),
-            configuration: Configuration {
-                logging: logging.unwrap_or_else(|| current.configuration.logging.clone()),
-                tracing: tracing.unwrap_or_else(|| current.configuration.tracing.clone()),
-            },
+            role_arn,
+            configuration,
             revision_id: Some(self.uuid()),
             at: self.now(),
             definition: compiled,

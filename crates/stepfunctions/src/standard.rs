@@ -238,8 +238,9 @@ impl Loaded {
         };
         let first = Input { at: summary.started_at, seed, kind: InputKind::Start(start) };
         let journal = std::iter::once(first).chain(inputs);
-        let execution = Execution::replay(version.definition()?, journal)
+        let mut execution = Execution::replay(version.definition()?, journal)
             .map_err(|error| Error::Internal(format!("replaying {}: {error}", summary.execution_arn)))?;
+        execution.show_input_as(&input);
         Ok((execution, last))
     }
 }

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeSet;
 use std::future::poll_fn;
-use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -19,9 +18,7 @@ use sluice_asl::{Effect, InputKind, ScheduledTask, TaskId, TimerId, Timestamp};
 use tokio::time::{Instant, Sleep};
 
 use crate::engine::Inner;
-use crate::integrations::{
-    DESCRIBE_MAP_RUN, START_EXECUTION, TaskContext, TaskError, describe_map_run, start_execution,
-};
+use crate::integrations::{TaskContext, TaskError, dispatch};
 
 /// What has ended, whether it is a Map Run, and how.
 type TaskResult = (TaskId, Kind, Result<Value, TaskError>);
@@ -91,24 +88,7 @@ impl Worker {
         };
         let (task, resource) = (scheduled.task, scheduled.resource);
         let arguments = Arc::unwrap_or_clone(scheduled.arguments);
-        let invocation = async move {
-            let invocation = async {
-                if *resource == *START_EXECUTION {
-                    start_execution(&inner, arguments).await
-                } else if *resource == *DESCRIBE_MAP_RUN {
-                    describe_map_run(&inner, arguments).await
-                } else {
-                    inner.integrations.invoke(&resource, arguments, &context).await
-                }
-            };
-            // A panic fails the task, as a crash of a function does, and not the engine.
-            AssertUnwindSafe(invocation).catch_unwind().await.unwrap_or_else(|_| {
-                tracing::error!(%resource, state = %context.state_name, "a task panicked");
-                let error =
-                    if resource.contains(":lambda:") { "Lambda.Unknown" } else { "States.TaskFailed" };
-                Err(TaskError::new(error, "the task panicked"))
-            })
-        };
+        let invocation = async move { dispatch(&inner, &resource, arguments, &context).await };
         self.watch(task, Kind::Task, invocation.boxed());
     }
 

@@ -23,6 +23,11 @@ impl Request {
         }
     }
 
+    /// The members of an object within a request.
+    pub(super) fn of(members: Map<String, Value>) -> Self {
+        Request(members)
+    }
+
     fn take(&mut self, member: &str) -> Option<Value> {
         self.0.remove(member).filter(|value| !value.is_null())
     }

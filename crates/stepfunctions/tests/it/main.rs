@@ -8,6 +8,7 @@ mod kill;
 mod map_simulator;
 mod maps;
 mod pipeline;
+mod recorded;
 mod sdk;
 mod simulator;
 mod support;
