@@ -193,17 +193,8 @@ async fn envelope(deps: &Deps, request: &Request, seen: &mut Seen) -> Result<Dec
     };
     if active.is_none() && profile.keeps_unknown(Form::Envelope) {
         seen.event_type = Some(envelope.event_type.clone());
-        let message = Message {
-            external_event_id: envelope.external_event_id,
-            schema_version: envelope.schema_version.unwrap_or_else(SchemaVersion::unstated),
-            occurred_at: Some(envelope.occurred_at),
-            payload_sha256: envelope.payload_sha256,
-            message_sha256: None,
-            form: Form::Envelope,
-            delivery_id: None,
-            refusal: None,
-        };
         let terms = Terms::uncovered(&envelope.vendor_id, &envelope.event_type);
+        let message = Message::enveloped(&envelope, SchemaVersion::unstated());
         let received = Received { request, body: &body, media_type: &media_type };
         return decide(deps, &received, terms, message, seen).await;
     }
@@ -232,22 +223,12 @@ async fn envelope(deps: &Deps, request: &Request, seen: &mut Seen) -> Result<Dec
         return Err(unknown("this event type is not sent in an envelope", message).into());
     }
     within_contract(&active, inflated.len())?;
-    let version = envelope.schema_version.unwrap_or_else(|| contract.payload.default_version.clone());
+    let message = Message::enveloped(&envelope, contract.payload.default_version.clone());
     if contract.payload.validate == Validate::Accept {
         let payload = json::parse(envelope.payload)
             .map_err(|error| Problem::new(Kind::BodyUnreadable, format!("the payload is {error}")))?;
-        satisfies(deps, &active, &version, &payload, "/payload")?;
+        satisfies(deps, &active, &message.schema_version, &payload, "/payload")?;
     }
-    let message = Message {
-        external_event_id: envelope.external_event_id,
-        schema_version: version,
-        occurred_at: Some(envelope.occurred_at),
-        payload_sha256: envelope.payload_sha256,
-        message_sha256: None,
-        form: Form::Envelope,
-        delivery_id: None,
-        refusal: None,
-    };
     let terms = Terms::of(contract);
     decide(deps, &Received { request, body: &body, media_type: &media_type }, terms, message, seen).await
 }
@@ -265,6 +246,22 @@ struct Message {
     delivery_id: Option<String>,
     /// Why it cannot be taken as it is.
     refusal: Option<Hold>,
+}
+
+impl Message {
+    /// What an envelope says; `default_version` is that of a payload whose version is not stated.
+    fn enveloped(envelope: &Envelope<'_>, default_version: SchemaVersion) -> Self {
+        Self {
+            external_event_id: envelope.external_event_id.clone(),
+            schema_version: envelope.schema_version.clone().unwrap_or(default_version),
+            occurred_at: Some(envelope.occurred_at),
+            payload_sha256: envelope.payload_sha256.clone(),
+            message_sha256: None,
+            form: Form::Envelope,
+            delivery_id: None,
+            refusal: None,
+        }
+    }
 }
 
 /// A request whose body is at hand.

@@ -305,7 +305,7 @@ fn normalize_hands_what_it_cannot_do_to_recover() {
         *task.arguments,
         json!({
             "StateMachineArn": "arn:aws:states:us-east-1:000000000000:stateMachine:sluice-recover",
-            "Name": "01JINGEST-0",
+            "Name": "vendorA.01JINGEST-0",
             "Input": {"event": accepted(), "error": {"Error": "Rejected", "Cause": "{\"code\":\"schema\"}"}},
         })
     );
@@ -316,7 +316,7 @@ fn normalize_hands_what_it_cannot_do_to_recover() {
     event["replay"] = json!(2);
     let mut run = Run::start("Normalize", event);
     run.fail("Normalize", "Rejected", "{}");
-    assert_eq!(run.expect("StartRecovery").arguments["Name"], "01JINGEST-2");
+    assert_eq!(run.expect("StartRecovery").arguments["Name"], "vendorA.01JINGEST-2");
     run.fail("StartRecovery", "StepFunctions.ExecutionAlreadyExistsException", "exists");
     assert_eq!(
         run.visited(),
@@ -356,15 +356,51 @@ fn parked() -> Run {
     assert_eq!(payload["event"], accepted());
     assert_eq!(payload["error"], quarantined()["error"]);
     assert_eq!(payload["executionArn"], Start::example().execution_arn);
-    run.answer("Quarantine", json!({"status": "QUARANTINED", "deadLetter": {"ingestId": "01JINGEST"}}));
+    run.answer(
+        "Quarantine",
+        json!({"status": "QUARANTINED", "deadLetter": {"ingestId": "01JINGEST"}, "failure": waiting()}),
+    );
     assert_eq!(
         *run.expect("SendToDlq").arguments,
         json!({"QueueUrl": "http://127.0.0.1:8788/000000000000/sluice-dlq", "MessageBody": {"ingestId": "01JINGEST"}})
     );
     run.succeed("SendToDlq", json!({"MessageId": "m"}));
-    let Status::Failed { error, .. } = run.execution.status() else { panic!("{:?}", run.execution.status()) };
-    assert_eq!(error.as_deref(), Some("States.NoChoiceMatched"));
+    run.waits(0, 0);
     run
+}
+
+/// What a quarantined execution shows.
+fn waiting() -> Value {
+    json!({"error": "mapper_refused", "cause": "vendorA's order was not normalized"})
+}
+
+impl Run {
+    /// `AwaitRedrive` asks, is told to wait, and fails the execution with the code and the sentence.
+    fn waits(&mut self, redrives: u64, redrive_count: u64) {
+        assert_eq!(
+            self.expect("AwaitRedrive").arguments["Payload"],
+            json!({"operation": "await", "event": accepted(), "failure": waiting(), "redrives": redrives,
+                   "redriveCount": redrive_count})
+        );
+        self.fail("AwaitRedrive", "mapper_refused", "vendorA's order was not normalized");
+        assert_eq!(
+            *self.execution.status(),
+            Status::Failed {
+                error: Some("mapper_refused".into()),
+                cause: Some("vendorA's order was not normalized".into())
+            }
+        );
+    }
+
+    /// `AwaitRedrive` asks, and is told to go on.
+    fn goes_on(&mut self, redrives: u64, redrive_count: u64) {
+        let payload = &self.expect("AwaitRedrive").arguments["Payload"];
+        assert_eq!(
+            (&payload["redrives"], &payload["redriveCount"]),
+            (&json!(redrives), &json!(redrive_count))
+        );
+        self.answer("AwaitRedrive", json!({"status": "REDRIVEN"}));
+    }
 }
 
 #[test]
@@ -372,6 +408,7 @@ fn recover_waits_by_failing_and_a_redrive_goes_on() {
     let mut run = parked();
     run.apply(InputKind::Redrive);
     assert_eq!((run.execution.redrive_count(), run.execution.status().name()), (1, "RUNNING"));
+    run.goes_on(0, 1);
     let event = &run.expect("Normalize").arguments["Payload"];
     assert_eq!(event["ingestId"], "01JINGEST", "the variable survived");
     run.answer("Normalize", json!({"status": "NORMALIZED"}));
@@ -399,7 +436,7 @@ fn recover_waits_by_failing_and_a_redrive_goes_on() {
         .unwrap();
     let event = serde_json::to_value(&run.execution.history()[redriven]).unwrap();
     assert_eq!(event["executionRedrivenEventDetails"], json!({"redriveCount": 1}));
-    assert_eq!(run.types()[redriven + 1], "ChoiceStateExited", "the Choice is not entered again");
+    assert_eq!(run.types()[redriven + 1], "TaskScheduled", "the Task is not entered again");
     let refused =
         run.execution.apply(Input { at: Timestamp::from_millis(run.now), seed: 0, kind: InputKind::Redrive });
     assert_eq!(refused, Err(ApplyError::NotRedrivable(NotRedrivable::Succeeded)));
@@ -409,17 +446,52 @@ fn recover_waits_by_failing_and_a_redrive_goes_on() {
 fn recover_parks_again_after_a_vain_redrive() {
     let mut run = parked();
     run.apply(InputKind::Redrive);
+    run.goes_on(0, 1);
     run.fail("Normalize", "Rejected", "still");
     let task = run.expect("Quarantine");
     assert_eq!(task.arguments["Payload"]["error"], json!({"Error": "Rejected", "Cause": "still"}));
-    run.answer("Quarantine", json!({"status": "QUARANTINED", "deadLetter": {}}));
+    run.answer("Quarantine", json!({"status": "QUARANTINED", "deadLetter": {}, "failure": waiting()}));
     run.succeed("SendToDlq", json!({}));
-    assert_eq!(run.execution.status().name(), "FAILED", "the redrive that was seen does not count twice");
+    // The redrive that was seen does not count twice.
+    run.waits(1, 1);
     run.apply(InputKind::Redrive);
     assert_eq!(run.execution.redrive_count(), 2);
+    run.goes_on(1, 2);
     run.answer("Normalize", json!({"status": "NORMALIZED"}));
     run.answer("Release", json!({}));
     assert_eq!(run.execution.status().name(), "SUCCEEDED");
+}
+
+#[test]
+fn one_redrive_is_enough_for_recover_that_failed_before_it_waited() {
+    for state in ["Quarantine", "SendToDlq", "AwaitRedrive"] {
+        let mut run = Run::start("Recover", quarantined());
+        let mut redriven = false;
+        for (name, answer) in [
+            ("Quarantine", json!({"status": "QUARANTINED", "deadLetter": {}, "failure": waiting()})),
+            ("SendToDlq", json!({})),
+            ("AwaitRedrive", json!({"status": "REDRIVEN"})),
+        ] {
+            if name == state {
+                run.fail(name, "Misconfigured", "{}");
+                while run.execution.status().name() == "RUNNING" {
+                    run.fire();
+                    run.fail(name, "Misconfigured", "{}");
+                }
+                run.apply(InputKind::Redrive);
+                redriven = true;
+            }
+            match name {
+                "SendToDlq" => run.succeed(name, answer),
+                "AwaitRedrive" => run.goes_on(0, 1),
+                _ => run.answer(name, answer),
+            }
+        }
+        assert!(redriven);
+        run.answer("Normalize", json!({"status": "NORMALIZED"}));
+        run.answer("Release", json!({}));
+        assert_eq!(run.execution.status().name(), "SUCCEEDED", "{state}");
+    }
 }
 
 #[test]

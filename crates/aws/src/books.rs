@@ -16,7 +16,7 @@ use sluice_core::books::{Books, canonical_types};
 use sluice_core::id::{CanonicalType, IngestId, ObjectRef, VendorId, normalized_key, raw_key, rfc3339};
 use sluice_core::limits::STATUS_SHARDS;
 use sluice_core::port::Ledger as _;
-use sluice_core::record::{LedgerKey, LedgerRow, QuarantineRow, Status};
+use sluice_core::record::{LedgerKey, LedgerRow, QuarantineRow, Status, recovery_name};
 use sluice_core::{Code, Fault};
 
 use crate::error::fault;
@@ -241,10 +241,10 @@ impl Books for AwsBooks {
         }
     }
 
-    async fn trace(&self, ingest_id: IngestId) -> Result<Option<String>, Fault> {
+    async fn trace(&self, vendor_id: &VendorId, ingest_id: IngestId) -> Result<Option<String>, Fault> {
         let Some((client, executions)) = &self.recoveries else { return Ok(None) };
         // The first recovery of an event (`state-machines/normalize.asl.json`); a replay's would have left it as well.
-        let arn = format!("{executions}:{ingest_id}-0");
+        let arn = format!("{executions}:{}", recovery_name(vendor_id, ingest_id, 0));
         match client.describe_execution().execution_arn(&arn).send().await {
             Ok(_) => Ok(Some(arn)),
             Err(error)

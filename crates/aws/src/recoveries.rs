@@ -5,7 +5,7 @@ use aws_config::SdkConfig;
 use aws_sdk_sfn::Client;
 use serde_json::json;
 use sluice_core::port::{Rerun, Reruns};
-use sluice_core::record::EventDetail;
+use sluice_core::record::{EventDetail, recovery_name};
 use sluice_core::{Code, Fault};
 
 use crate::error::fault;
@@ -34,7 +34,7 @@ impl Reruns for SfnReruns {
             .client
             .start_execution()
             .state_machine_arn(&self.state_machine_arn)
-            .name(format!("{}-{}", event.ingest_id, event.replay))
+            .name(recovery_name(&event.key.vendor_id, event.ingest_id, event.replay))
             .input(input)
             .send()
             .await;

@@ -74,7 +74,7 @@ pub trait Books: Send + Sync {
     /// The oldest rows of a shard that are RECEIVED, received after `after`, at most `limit`.
     async fn received(&self, shard: u8, after: Timestamp, limit: usize) -> Result<Vec<LedgerRow>, Fault>;
     /// What shows, beside ledger, objects and quarantine, that an event was worked on; `None` if nothing does, or cannot be asked.
-    async fn trace(&self, ingest_id: IngestId) -> Result<Option<String>, Fault>;
+    async fn trace(&self, vendor_id: &VendorId, ingest_id: IngestId) -> Result<Option<String>, Fault>;
     /// When the first event of all was received, or the first raw object written.
     async fn first_received(&self) -> Result<Option<Timestamp>, Fault>;
     /// Waits as long as a write may take to be seen by every reader.
@@ -484,9 +484,9 @@ async fn without_row(
         _ => (Orphan::Unread, UNREAD),
     };
     // What the ledger explains was not lost; of anything else, others may know more.
-    let further = match (further, &class) {
-        (None, Orphan::Uncommitted) | (None, Orphan::Opaque) => books.trace(id).await?,
-        (further, _) => further,
+    let further = match (further, &class, &vendor) {
+        (None, Orphan::Uncommitted | Orphan::Opaque, Some(vendor)) => books.trace(vendor, id).await?,
+        (further, _, _) => further,
     };
     if let Some(subject) = further {
         // A document's vendor is known from its raw object or not at all: of one vendor alone it cannot be told.

@@ -126,6 +126,9 @@ codes! {
     /// The canonical state of an entity would be larger than a table's item may be.
     StateTooLarge = "state_too_large", Rejected;
 
+    /// The execution waits for a person to redrive it: that an event could not be normalized was recorded before.
+    AwaitingRedrive = "awaiting_redrive", Rejected;
+
     /// The function was called with something that is not its input.
     InputMalformed = "input_malformed", Misconfigured;
     /// A setting of the function or of a vendor is missing or wrong.
@@ -194,12 +197,29 @@ pub struct Fault {
     /// The bundle that was in use, if it came that far.
     pub bundle: Option<Sha256Hex>,
     source: Option<Box<dyn Error + Send + Sync>>,
+    waiting: Option<Box<Waiting>>,
+}
+
+/// How an execution that waits for a person says why: the error and the cause that the Step Functions console shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// The code of the failure, e.g. `mapper_refused`.
+    pub error: String,
+    /// One sentence: whose event, what failed, where, and what to do.
+    pub cause: String,
 }
 
 impl Fault {
+    /// The failure of an execution on purpose, until it is redriven. Its error name is the code of what failed, which no retrier
+    /// and no catcher names.
+    pub fn waiting(waiting: Waiting) -> Self {
+        let fault = Self::new(Code::AwaitingRedrive, waiting.cause.clone());
+        Self { waiting: Some(Box::new(waiting)), ..fault }
+    }
+
     /// A fault without further detail.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), errors: Vec::new(), bundle: None, source: None }
+        Self { code, message: message.into(), errors: Vec::new(), bundle: None, source: None, waiting: None }
     }
 
     /// With the faults of a document; [`FAULTS_LISTED_MAX`] are kept.
@@ -225,12 +245,19 @@ impl Fault {
     }
 
     /// The name that ASL matches.
-    pub fn error_type(&self) -> &'static str {
-        self.code.class().error_type()
+    pub fn error_type(&self) -> &str {
+        match &self.waiting {
+            Some(waiting) => &waiting.error,
+            None => self.code.class().error_type(),
+        }
     }
 
-    /// The detail as Lambda's `errorMessage`: a JSON object `{code, message, errors?, bundle?, cause?}`.
+    /// The detail as Lambda's `errorMessage`: a JSON object `{code, message, errors?, bundle?, cause?}`, or the sentence of a
+    /// [`Waiting`].
     pub fn error_message(&self) -> String {
+        if let Some(waiting) = &self.waiting {
+            return waiting.cause.clone();
+        }
         #[derive(Serialize)]
         struct Message<'a> {
             code: Code,

@@ -331,6 +331,6 @@ pub enum Rerun {
 /// Runs an event again from its raw object, as an execution of its own.
 #[async_trait]
 pub trait Reruns: Send + Sync {
-    /// Starts `<ingestId>-<replay>`. The name makes it idempotent; a double run is harmless, since what it writes is the same.
+    /// Starts [`crate::record::recovery_name`]. The name makes it idempotent; a double run is harmless, since what it writes is the same.
     async fn rerun(&self, event: &EventDetail) -> Result<Rerun, Fault>;
 }

@@ -136,7 +136,8 @@ fn concerns_the_message(code: Code) -> bool {
         | Code::EventsTooMany
         | Code::EventTooLarge
         | Code::MapperRefused => true,
-        Code::Throttled
+        Code::AwaitingRedrive
+        | Code::Throttled
         | Code::TimedOut
         | Code::Unavailable
         | Code::ConcurrentWrite

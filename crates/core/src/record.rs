@@ -433,6 +433,19 @@ pub struct EventDetail {
     pub quarantine: Option<QuarantineNote>,
 }
 
+/// Characters of a vendor's id that the name of an execution begins with. With an `ingestId` (26) and a number of up to ten digits
+/// the name stays within the 80 characters that Step Functions takes.
+const EXECUTION_VENDOR_CHARS_MAX: usize = 40;
+
+/// Name of the `recover` execution of an event: `<vendorId>.<ingestId>-<replay>`, so that the Step Functions console finds the
+/// executions of a vendor, and one event is recovered once. `state-machines/normalize.asl.json` and `replay.asl.json` say the same.
+pub fn recovery_name(vendor_id: &VendorId, ingest_id: IngestId, replay: u32) -> String {
+    let vendor = vendor_id.as_str();
+    // A vendor's id is ASCII.
+    let vendor = &vendor[..vendor.len().min(EXECUTION_VENDOR_CHARS_MAX)];
+    format!("{vendor}.{ingest_id}-{replay}")
+}
+
 /// Kinds of events on the bus: EventBridge's `detail-type`, `source` being [`BUS_SOURCE`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum DetailType {
@@ -662,6 +675,14 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test's own constants")]
     use super::*;
     use serde_json::{Value, json};
+
+    #[test]
+    fn the_name_of_an_execution_begins_with_the_vendor_and_is_never_too_long() {
+        let id: IngestId = "01KAJ3Y3R00000000000000001".parse().unwrap();
+        assert_eq!(recovery_name(&"vendorA".parse().unwrap(), id, 0), "vendorA.01KAJ3Y3R00000000000000001-0");
+        let longest: VendorId = "v".repeat(64).parse().unwrap();
+        assert!(recovery_name(&longest, id, u32::MAX).len() <= 80);
+    }
 
     fn row(more: &Value) -> LedgerRow {
         let mut row = json!({

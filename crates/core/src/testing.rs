@@ -26,7 +26,7 @@ use crate::port::{
 };
 use crate::record::{
     Divergence, EventDetail, LedgerKey, LedgerRow, QuarantineNote, QuarantineRow, QuarantineStatus, Stated,
-    Status, VendorProfile,
+    Status, VendorProfile, recovery_name,
 };
 use crate::state;
 
@@ -629,7 +629,7 @@ impl DeadLetters for World {
 impl Reruns for World {
     async fn rerun(&self, event: &EventDetail) -> Result<Rerun, Fault> {
         self.call(|state| {
-            let name = format!("{}-{}", event.ingest_id, event.replay);
+            let name = recovery_name(&event.key.vendor_id, event.ingest_id, event.replay);
             if state.reruns.contains_key(&name) {
                 return Ok(Rerun::Exists);
             }
@@ -791,7 +791,7 @@ impl Books for World {
         })
     }
 
-    async fn trace(&self, ingest_id: IngestId) -> Result<Option<String>, Fault> {
+    async fn trace(&self, _vendor: &VendorId, ingest_id: IngestId) -> Result<Option<String>, Fault> {
         self.call(|state| Ok(state.traces.get(&ingest_id).cloned()))
     }
 

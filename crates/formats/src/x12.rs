@@ -339,6 +339,12 @@ impl<'a> Segment<'a> {
         .filter(|(_, qualifier, value)| !qualifier.is_empty() && !value.is_empty())
     }
 
+    /// The first pair of [`pairs`](Self::pairs) whose qualifier is one of `wanted`; an earlier one of
+    /// `wanted` wins over a later one, wherever it stands.
+    pub fn pair_of(&self, n: usize, wanted: &[&str]) -> Option<(usize, &'a str, &'a str)> {
+        wanted.iter().find_map(|wanted| self.pairs(n).find(|(_, qualifier, _)| qualifier == wanted))
+    }
+
     /// A refusal of element `n`, or of the segment, when `n` is 0, which names it: `segment 12,
     /// LIN03 is empty`.
     #[must_use]

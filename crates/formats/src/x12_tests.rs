@@ -34,6 +34,8 @@ fn an_interchange_has_sets_and_these_have_segments() {
     let [bia, lin, reference] = &set.segments[..] else { panic!("{set:?}") };
     assert_eq!((bia.at, bia.id(), bia.get(5)), (4, "BIA", None));
     assert_eq!(lin.pairs(2).collect::<Vec<_>>(), [(3, "SK", "A 1")]);
+    assert_eq!(lin.pair_of(2, &["UP", "SK"]), Some((3, "SK", "A 1")));
+    assert_eq!(lin.pair_of(2, &["UP"]), None);
     assert_eq!(reference.components(1).collect::<Vec<_>>(), ["1", "2"]);
     assert_eq!(
         lin.required(5).unwrap_err().to_string(),

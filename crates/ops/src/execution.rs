@@ -17,7 +17,7 @@ use crate::error::OpsError;
 pub struct Execution {
     /// Its ARN.
     pub arn: String,
-    /// `<ingestId>-<replay>`.
+    /// `<vendorId>.<ingestId>-<replay>`.
     pub name: String,
     /// `RUNNING`, `SUCCEEDED`, `FAILED`, `TIMED_OUT`, `ABORTED`.
     pub status: String,

@@ -204,7 +204,7 @@ fn bill(options: &Options, prices: &Prices) -> Result<Vec<Item>> {
     add("Step Functions", "intake, GB-seconds", false, intake + options.duplicates * duplicate, gb_second);
     add("Step Functions", "normalize, Express requests", false, 1.0, request);
     add("Step Functions", "normalize, GB-seconds", false, normalize, gb_second);
-    // Quarantine, IsQuarantined?, SendToDlq, AwaitRedrive, again, Normalize, Release, Done.
+    // Quarantine, IsQuarantined?, SendToDlq, AwaitRedrive, again, Normalize, Release, Recovered.
     let transition = prices.of("step_functions", "standard_transition")?;
     add("Step Functions", "recover, Standard transitions", true, options.quarantined * 8.0, transition);
 

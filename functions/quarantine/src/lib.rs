@@ -12,12 +12,15 @@ use serde_json::{Value, json};
 use sluice_aws::SdkConfig;
 use sluice_aws::config::ConfigError;
 use sluice_aws::stage::{Stage, log};
-use sluice_core::fault::{CaughtError, Cause};
+use sluice_core::fault::{CaughtError, Cause, Waiting};
 use sluice_core::port::{Clock, Ledger, Marked, QuarantineStore};
 use sluice_core::record::{EventDetail, QuarantineNote, QuarantineRow, QuarantineStatus};
 use sluice_core::{Code, Fault};
 
 pub use config::Config;
+
+/// Longest quotation in the sentence that an execution shows.
+const SENTENCE_PART_CHARS_MAX: usize = 300;
 
 /// What the function needs of the world.
 #[derive(Clone)]
@@ -53,11 +56,16 @@ impl Deps {
 #[serde(tag = "operation", rename_all = "camelCase", rename_all_fields = "camelCase")]
 enum Input {
     Quarantine { event: EventDetail, error: CaughtError, execution_arn: String, redrive_count: u64 },
+    Await { event: EventDetail, failure: Waiting, redrives: u64, redrive_count: u64 },
     Release { event: EventDetail },
 }
 
-/// Gives `{"status": "QUARANTINED", "deadLetter": …}`, `{"status": "NORMALIZED"}` if there was nothing to quarantine, or
-/// `{"status": "RELEASED"}`.
+/// Gives `{"status": "QUARANTINED", "deadLetter": …, "failure": …}`, `{"status": "NORMALIZED"}` if there was nothing to
+/// quarantine, `{"status": "REDRIVEN"}`, or `{"status": "RELEASED"}`.
+///
+/// # Errors
+///
+/// Those of the ports; and [`Fault::waiting`], on purpose, while an execution has not been redriven.
 pub async fn handle(deps: &Deps, input: Value) -> Result<Value, Fault> {
     let started = Instant::now();
     let input: Input = serde_json::from_value(input).map_err(|error| {
@@ -67,6 +75,12 @@ pub async fn handle(deps: &Deps, input: Value) -> Result<Value, Fault> {
         Input::Quarantine { event, error, execution_arn, redrive_count } => {
             let output = quarantine(deps, &event, &error, &execution_arn, redrive_count + 1).await?;
             (event, output)
+        }
+        Input::Await { event, failure, redrives, redrive_count } => {
+            if redrive_count <= redrives {
+                return Err(Fault::waiting(failure));
+            }
+            (event, json!({ "status": "REDRIVEN" }))
         }
         Input::Release { event } => {
             deps.quarantine.release(&event.key.vendor_id, event.ingest_id, deps.clock.now()).await?;
@@ -132,7 +146,40 @@ async fn quarantine(
         "rawRef": row.raw_ref,
         "executionArn": row.execution_arn,
     });
-    Ok(json!({ "status": "QUARANTINED", "deadLetter": dead_letter }))
+    // An error of AWS's own without its prefix (`States.Timeout`): AwaitRedrive must not retry what Normalize retried.
+    let error = row.cause.code.rsplit('.').next().unwrap_or_default().to_owned();
+    let failure = Waiting { error, cause: sentence(&row) };
+    Ok(json!({ "status": "QUARANTINED", "deadLetter": dead_letter, "failure": failure }))
+}
+
+/// What the Step Functions console shows of an execution that waits: whose event, what is wrong, where, and what to do.
+fn sentence(row: &QuarantineRow) -> String {
+    let at = match row.cause.errors.first() {
+        Some(fault) if !fault.pointer.is_empty() => format!(" at {}", shortened(&fault.pointer)),
+        _ => String::new(),
+    };
+    format!(
+        "{}'s {} {} was not normalized: {}{at}: {}. Fix the cause, then redrive this execution (or run `sluice redrive {}`). \
+         Group {}, attempt {}, raw bytes s3://{}/{}.",
+        row.vendor_id,
+        row.event_type,
+        row.external_event_id,
+        row.cause.code,
+        shortened(row.cause.message.trim_end_matches('.')),
+        row.ingest_id,
+        row.fingerprint,
+        row.attempts,
+        row.raw_ref.bucket,
+        row.raw_ref.key,
+    )
+}
+
+/// A text of a vendor or a mapper, cut to what a person reads at a glance.
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(SENTENCE_PART_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
 }
 
 #[cfg(test)]

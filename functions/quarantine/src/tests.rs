@@ -93,3 +93,44 @@ fn the_fingerprint_leaves_array_positions_out() {
     assert_eq!(cause("/lines/3/qty").fingerprint(), cause("/lines/14/qty").fingerprint());
     assert_ne!(cause("/lines/3/qty").fingerprint(), cause("/lines/3/sku").fingerprint());
 }
+
+#[tokio::test]
+async fn an_execution_that_waits_shows_its_code_and_one_sentence() {
+    let world = World::new();
+    world.state().ledger.insert(row().key, row());
+    let output = handle(&deps(&world), input(0, "mapper_refused")).await.unwrap();
+    assert_eq!(
+        output["failure"],
+        json!({
+            "error": "mapper_refused",
+            "cause": format!(
+                "vendorA's inventory_update evt-1 was not normalized: mapper_refused at /lines/3/qty: the mapper refused. \
+                 Fix the cause, then redrive this execution (or run `sluice redrive 01KAJ3Y3R00000000000000001`). \
+                 Group {}, attempt 1, raw bytes s3://sluice-raw/raw/k.",
+                output["deadLetter"]["fingerprint"].as_str().unwrap()
+            )
+        })
+    );
+    let wait = |redrives: u64, redrive_count: u64| {
+        json!({"operation": "await", "event": row().detail(), "failure": output["failure"], "redrives": redrives,
+               "redriveCount": redrive_count})
+    };
+    for (redrives, redrive_count) in [(0, 0), (2, 2), (3, 2)] {
+        let fault = handle(&deps(&world), wait(redrives, redrive_count)).await.unwrap_err();
+        assert_eq!((fault.error_type(), fault.code), ("mapper_refused", Code::AwaitingRedrive));
+        assert_eq!(fault.error_message(), output["failure"]["cause"].as_str().unwrap());
+    }
+    assert_eq!(handle(&deps(&world), wait(0, 1)).await.unwrap(), json!({"status": "REDRIVEN"}));
+}
+
+#[tokio::test]
+async fn the_sentence_is_short_and_its_error_is_never_one_that_is_retried() {
+    let world = World::new();
+    world.state().ledger.insert(row().key, row());
+    let mut input = input(0, "x");
+    input["error"] = json!({"Error": "States.Timeout", "Cause": "y".repeat(30_000)});
+    let failure = handle(&deps(&world), input).await.unwrap()["failure"].clone();
+    assert_eq!(failure["error"], "Timeout");
+    let cause = failure["cause"].as_str().unwrap();
+    assert!(cause.chars().count() < 1_000, "{} characters", cause.chars().count());
+}

@@ -7,7 +7,7 @@ use sluice_core::digest::Sha256Hex;
 use sluice_core::health::Duplicates;
 use sluice_core::id::{IngestId, VendorId, normalized_key, raw_key};
 use sluice_core::port::RawHeaders;
-use sluice_core::record::{LedgerRow, QuarantineRow, QuarantineStatus, Status};
+use sluice_core::record::{LedgerRow, QuarantineRow, QuarantineStatus, Status, recovery_name};
 use sluice_core::testing::{Failure, World};
 
 use super::*;
@@ -198,7 +198,10 @@ async fn a_raw_object_whose_event_was_worked_on_is_a_loss_and_no_orphan() {
     let world = World::new();
     let lost = event(&world, 1, OLD, Status::Received);
     world.state().ledger.remove(&lost.key);
-    let execution = format!("arn:aws:states:::execution:sluice-recover:{}-0", lost.ingest_id);
+    let execution = format!(
+        "arn:aws:states:::execution:sluice-recover:{}",
+        recovery_name(&lost.key.vendor_id, lost.ingest_id, 0)
+    );
     world.state().traces.insert(lost.ingest_id, execution.clone());
     let found = findings(&world).await;
     assert!(matches!(found.as_slice(), [(Kind::LedgerMissing, _)]), "{found:?}");
@@ -216,7 +219,7 @@ async fn what_is_stuck_is_run_again_once_a_window() {
     let (name, event) = world.state().reruns.first_key_value().map(|(n, e)| (n.clone(), e.clone())).unwrap();
     assert_eq!(event.ingest_id, stuck.ingest_id);
     assert!(
-        event.replay > 0 && name == format!("{}-{}", stuck.ingest_id, event.replay),
+        event.replay > 0 && name == recovery_name(&stuck.key.vendor_id, stuck.ingest_id, event.replay),
         "not that of normalize"
     );
     world.advance(10);

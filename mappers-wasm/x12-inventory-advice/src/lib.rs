@@ -306,19 +306,15 @@ impl Level {
 
 impl<'a> Line<'a> {
     fn open(segment: &Segment<'a>) -> Result<Self, MapError> {
-        let named = |qualifiers: &[&str]| {
-            qualifiers
-                .iter()
-                .find_map(|wanted| segment.pairs(2).find(|(_, qualifier, _)| qualifier == wanted))
-        };
-        let Some((element, _, sku)) = named(&ARTICLE_QUALIFIERS) else {
+        let Some((element, _, sku)) = segment.pair_of(2, &ARTICLE_QUALIFIERS) else {
             let why = format!("and the elements behind it have none of {}", ARTICLE_QUALIFIERS.join(", "));
             return Err(segment.refused("article_missing", 2, &why));
         };
         Ok(Self {
             segment: *segment,
             sku: identifier(sku.into(), SKU_CHARS_MAX, || segment.path(element))?,
-            gtin: named(&GTIN_QUALIFIERS)
+            gtin: segment
+                .pair_of(2, &GTIN_QUALIFIERS)
                 .map(|(_, _, gtin)| gtin.into())
                 .filter(|gtin: &Text<'a>| is_gtin(gtin)),
             title: None,

@@ -85,11 +85,7 @@ impl<'a> LineParts<'a> {
             Some(stated) => Id::new(stated),
             None => Id::new((before + 1).to_string()),
         };
-        let named = |wanted: &[&str]| {
-            wanted.iter().find_map(|wanted| {
-                segment.pairs(6).find(|(_, qualifier, _)| qualifier == wanted).map(|(_, _, value)| value)
-            })
-        };
+        let named = |wanted: &[&str]| segment.pair_of(6, wanted).map(|(_, _, value)| value);
         Ok(Self {
             id: id.ok_or_else(|| segment.refused("x12_element_invalid", 1, "is too long"))?,
             product: named(&["UP", "EN", "UK"]).and_then(Id::new),

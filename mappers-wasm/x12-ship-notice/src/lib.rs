@@ -450,7 +450,7 @@ impl<'a> Shipment<'a> {
                 address.country_code = text(4);
             }
             _ => {
-                let phone = segment.pairs(3).find(|(_, qualifier, _)| *qualifier == "TE");
+                let phone = segment.pair_of(3, &["TE"]);
                 address.phone = address.phone.take().or(phone.map(|(_, _, phone)| phone.into()));
             }
         }
@@ -573,18 +573,15 @@ impl<'a> Item<'a> {
         if std::mem::replace(&mut self.article, true) {
             return Err(segment.refused("quantity_unsupported", 2, "is a second article of the item"));
         }
-        let named = |qualifiers: &[&str]| {
-            qualifiers
-                .iter()
-                .find_map(|wanted| segment.pairs(2).find(|(_, qualifier, _)| qualifier == wanted))
-        };
-        let Some((element, _, sku)) = named(&ARTICLE_QUALIFIERS) else {
+        let Some((element, _, sku)) = segment.pair_of(2, &ARTICLE_QUALIFIERS) else {
             let why = format!("and the elements behind it have none of {}", ARTICLE_QUALIFIERS.join(", "));
             return Err(segment.refused("article_missing", 2, &why));
         };
         self.line.sku = Some(identifier(sku.into(), SKU_CHARS_MAX, || segment.path(element))?);
-        self.line.gtin =
-            named(&GTIN_QUALIFIERS).map(|(_, _, gtin)| Text::from(gtin)).filter(|gtin| is_gtin(gtin));
+        self.line.gtin = segment
+            .pair_of(2, &GTIN_QUALIFIERS)
+            .map(|(_, _, gtin)| Text::from(gtin))
+            .filter(|gtin| is_gtin(gtin));
         self.line.line_id = segment.get(1).and_then(Id::new);
         Ok(())
     }

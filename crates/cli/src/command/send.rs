@@ -191,7 +191,10 @@ fn read(path: &Path) -> Result<Vec<u8>, CliError> {
         return Err(CliError::InvalidFile {
             path: path.to_owned(),
             problem: format!("is larger than {FILE_BYTES_MAX} bytes"),
-            hint: Some("the ingest API takes 190,000 bytes; split the message".into()),
+            hint: Some(
+                "a message has at most 5 MiB (5,242,880 bytes); over 190,000 bytes it goes to --path /v1/uploads/VENDOR"
+                    .into(),
+            ),
         });
     }
     Ok(bytes)

@@ -15,7 +15,9 @@ use sluice_aws::error::fault;
 use sluice_core::canonical::count;
 use sluice_core::id::{IngestId, VendorId};
 use sluice_core::port::Ledger as _;
-use sluice_core::record::{EventDetail, LedgerKey, LedgerRow, QuarantineRow, QuarantineStatus, Status};
+use sluice_core::record::{
+    EventDetail, LedgerKey, LedgerRow, QuarantineRow, QuarantineStatus, Status, recovery_name,
+};
 
 use super::{Outcome, Redrive};
 use crate::cloud::Cloud;
@@ -87,9 +89,6 @@ pub struct Entry {
     pub event: EventDetail,
     /// Redrives of its execution so far.
     pub redrive_count: i32,
-    /// The execution failed in `Quarantine` itself: a first redrive gets it to `AwaitRedrive`, a
-    /// second one past it.
-    pub twice: bool,
 }
 
 /// What a plan does with one group.
@@ -220,9 +219,6 @@ fn decide(row: QuarantineRow, held: &LedgerRow, executions: &HashMap<String, Kno
     let event = held.rerun(0);
     let known = executions.get(&row.execution_arn).copied();
     let redrive_count = known.map_or(0, |known| known.redrive_count);
-    // `Quarantine` writes attempts = redrives + 1: fewer, and it failed before it could.
-    let stopped = known.filter(|known| !known.running);
-    let twice = stopped.is_some_and(|known| row.attempts <= u64::try_from(known.redrive_count).unwrap_or(0));
     let method = match (held.status, known) {
         (Status::Normalized, _) => Method::Close,
         // What runs is on its way to AwaitRedrive, or is being redriven: it can be redriven once it
@@ -230,7 +226,7 @@ fn decide(row: QuarantineRow, held: &LedgerRow, executions: &HashMap<String, Kno
         (_, Some(known)) if known.running || known.redrivable => Method::Redrive,
         _ => Method::Replay,
     };
-    Entry { method, row, event, redrive_count, twice }
+    Entry { method, row, event, redrive_count }
 }
 
 async fn selected(selection: &Selection, cloud: &Cloud) -> Result<Vec<QuarantineRow>, OpsError> {
@@ -268,8 +264,11 @@ async fn named(cloud: &Cloud, ingest_id: IngestId) -> Result<Result<QuarantineRo
 
 async fn without_row(cloud: &Cloud, ledger: &LedgerRow) -> Result<Option<QuarantineRow>, OpsError> {
     let Some(machine) = cloud.state_machine_arn(&cloud.names().recover).await? else { return Ok(None) };
-    let execution_arn =
-        format!("{}:{}-0", machine.replacen(":stateMachine:", ":execution:", 1), ledger.ingest_id);
+    let execution_arn = format!(
+        "{}:{}",
+        machine.replacen(":stateMachine:", ":execution:", 1),
+        recovery_name(&ledger.key.vendor_id, ledger.ingest_id, 0)
+    );
     let Some(execution) = Execution::describe(cloud, &execution_arn).await? else { return Ok(None) };
     if execution.is_running() || execution.has_succeeded() {
         return Ok(None);
@@ -401,15 +400,7 @@ mod tests {
         assert_eq!(decided("QUARANTINED", 1, &HashMap::new()).method, Method::Replay);
         assert_eq!(decided("NORMALIZED", 1, &known(false, true, 0)).method, Method::Close);
         let running = decided("QUARANTINED", 1, &known(true, false, 1));
-        assert_eq!((running.method, running.twice), (Method::Redrive, false), "once it has failed");
-    }
-
-    #[test]
-    fn an_execution_that_failed_in_quarantine_is_redriven_twice() {
-        assert!(!decided("QUARANTINED", 1, &known(false, true, 0)).twice);
-        assert!(!decided("QUARANTINED", 3, &known(false, true, 2)).twice);
-        assert!(decided("QUARANTINED", 1, &known(false, true, 1)).twice);
-        assert!(decided("RECEIVED", 0, &known(false, true, 0)).twice);
+        assert_eq!(running.method, Method::Redrive, "once it has failed");
     }
 
     #[test]

@@ -76,26 +76,7 @@ async fn attempt(cloud: &Cloud, entry: &Entry, wait: Option<Duration>) -> Result
         ..redrive(Outcome::Redriven, "it runs again; `sluice show` tells how it ends")
     };
     let Some(deadline) = deadline else { return Ok(base) };
-    if method == Method::Redrive && entry.twice {
-        let Some(execution) = ended(cloud, &pursued, deadline).await? else {
-            return Ok(still_running(base, wait));
-        };
-        if !execution.has_succeeded() {
-            pursued.redrives_before = Some(execution.redrive_count);
-            if let Some(refusal) = start(cloud, &pursued.arn).await? {
-                return Ok(Redrive {
-                    outcome: Outcome::NotRedrivable,
-                    failure: Some(Kind::Refused),
-                    message: refusal,
-                    ..base
-                });
-            }
-        }
-    }
-    let base = Redrive { redrive_count: pursued.redrives_before.map(|before| before + 1), ..base };
-    let before =
-        if entry.twice { current(cloud, row).await?.unwrap_or_else(|| row.clone()) } else { row.clone() };
-    follow(cloud, &before, &pursued, base, deadline, wait).await
+    follow(cloud, row, &pursued, base, deadline, wait).await
 }
 
 /// What came of asking for a redrive.

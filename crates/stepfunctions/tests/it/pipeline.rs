@@ -116,10 +116,10 @@ async fn a_rejected_event_waits_in_recover_until_a_redrive_finds_its_cause_mende
     put_pipeline(&engine).await;
     engine.start_express(&machine_arn("sluice-normalize"), vec![input(event("01B"))]).await.unwrap();
     idle(&engine).await;
-    let expected = ["sluice-normalize", "sluice-quarantine", "sluice-dlq"];
+    let expected = ["sluice-normalize", "sluice-quarantine", "sluice-dlq", "sluice-quarantine"];
     assert_eq!(fake.targets(), expected);
     let calls = fake.calls();
-    let arn = execution_arn(RECOVER, "01B-0");
+    let arn = execution_arn(RECOVER, "v.01B-0");
     assert_eq!(calls[1].payload["event"], event("01B"));
     assert_eq!(calls[1].payload["error"]["Error"], "Misconfigured");
     assert_eq!(calls[1].payload["executionArn"], *arn);
@@ -127,21 +127,22 @@ async fn a_rejected_event_waits_in_recover_until_a_redrive_finds_its_cause_mende
 
     let waiting = engine.describe_execution(&arn).await.unwrap();
     assert_eq!(waiting.summary.status, ExecutionStatus::Failed);
-    assert_eq!(waiting.error.as_deref(), Some("States.NoChoiceMatched"));
+    assert_eq!(waiting.error.as_deref(), Some("mapper_refused"));
     assert_eq!(waiting.not_redrivable, None);
 
     // Redriven too early: quarantined again, and waiting again.
     engine.redrive_execution(&arn, None).await.unwrap();
     idle(&engine).await;
-    assert_eq!(fake.targets()[3..], expected);
+    assert_eq!(fake.targets()[4], "sluice-quarantine", "it is asked whether it was redriven");
+    assert_eq!(fake.targets()[5..], expected);
     let waiting = engine.describe_execution(&arn).await.unwrap();
     assert_eq!((waiting.summary.status, waiting.summary.redrive_count), (ExecutionStatus::Failed, 1));
 
     mended.store(true, Ordering::SeqCst);
     let redriven_at = engine.redrive_execution(&arn, None).await.unwrap();
     idle(&engine).await;
-    assert_eq!(fake.targets()[6..], ["sluice-normalize", "sluice-quarantine"]);
-    assert_eq!(fake.calls()[7].payload["operation"], "release");
+    assert_eq!(fake.targets()[9..], ["sluice-quarantine", "sluice-normalize", "sluice-quarantine"]);
+    assert_eq!(fake.calls()[11].payload["operation"], "release");
     let done = engine.describe_execution(&arn).await.unwrap();
     assert_eq!((done.summary.status, done.summary.redrive_count), (ExecutionStatus::Succeeded, 2));
     assert_eq!(done.summary.redriven_at, Some(redriven_at));
@@ -168,7 +169,7 @@ async fn an_event_that_is_delivered_twice_is_recovered_once() {
     idle(&engine).await;
     // The same name and input while it runs answers the same; afterwards it exists already, which is a success too.
     assert_eq!(fake.count("sluice-normalize"), 3);
-    assert_eq!(fake.count("sluice-quarantine"), 1);
+    assert_eq!(fake.count("sluice-dlq"), 1);
     assert_eq!(engine.express_failures(10).await.unwrap(), []);
     let listed = engine.list_executions(&machine_arn(RECOVER), Default::default()).await.unwrap();
     assert_eq!(listed.executions.len(), 1);
@@ -203,7 +204,7 @@ async fn an_event_that_was_normalized_meanwhile_needs_no_recovery() {
     put_pipeline(&engine).await;
     engine.start_express(&machine_arn("sluice-normalize"), vec![input(event("01E"))]).await.unwrap();
     idle(&engine).await;
-    let description = engine.describe_execution(&execution_arn(RECOVER, "01E-0")).await.unwrap();
+    let description = engine.describe_execution(&execution_arn(RECOVER, "v.01E-0")).await.unwrap();
     assert_eq!(description.summary.status, ExecutionStatus::Succeeded);
     assert_eq!(fake.count("sluice-dlq"), 0);
 }

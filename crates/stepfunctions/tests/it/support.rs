@@ -252,7 +252,14 @@ pub(crate) fn healthy(call: &Call) -> Reply {
         ),
         "sluice-normalize" => Reply::Ok(json!({"status": "NORMALIZED", "ingestId": id})),
         "sluice-quarantine" if call.payload["operation"] == "quarantine" => {
-            Reply::Ok(json!({"status": "QUARANTINED", "deadLetter": {"ingestId": id}}))
+            let failure = json!({"error": "mapper_refused", "cause": format!("{id} was not normalized")});
+            Reply::Ok(json!({"status": "QUARANTINED", "deadLetter": {"ingestId": id}, "failure": failure}))
+        }
+        "sluice-quarantine" if call.payload["operation"] == "await" => {
+            if call.payload["redriveCount"].as_u64() <= call.payload["redrives"].as_u64() {
+                return Reply::Err("mapper_refused", "01 was not normalized");
+            }
+            Reply::Ok(json!({"status": "REDRIVEN"}))
         }
         "sluice-quarantine" => Reply::Ok(json!({"status": "RELEASED"})),
         "sluice-dlq" => Reply::Ok(json!({"MessageId": "m-1"})),
