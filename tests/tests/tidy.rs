@@ -52,7 +52,8 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("sluice-acceptance", vec!["sluice-core"]),
         ("sluice-aws", vec!["sluice-core"]),
         // The use cases of operations: a command line, a console and a function are built on them.
-        ("sluice-ops", vec!["sluice-core", "sluice-aws"]),
+        // The last two are behind its feature `mapping`.
+        ("sluice-ops", vec!["sluice-core", "sluice-aws", "sluice-mapper-host", "sluice-mapping"]),
         // Publishing compiles a mapper; `dev` is the local cloud.
         (
             "sluice-cli",

@@ -11,13 +11,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use sluice_cli::shadow::{Pair, Side, SideName};
 use sluice_cli::workshop::bundle::load;
 use sluice_cli::workshop::fixtures::{Expected, cases};
 use sluice_core::Fault;
 use sluice_core::digest::Sha256Hex;
 use sluice_core::record::EventDetail;
 use sluice_mapper_host::Host;
+use sluice_ops::shadow::{Pair, Side, SideName};
 
 const PAYLOAD_BYTES: usize = 3_000;
 const EVENTS: usize = 2_000;

@@ -209,9 +209,7 @@ impl CliError {
             Self::NotFound { .. } => ExitKind::NotFound,
             Self::Refused { .. } => ExitKind::Refused,
             Self::Fault(fault) => Kind::of(fault.code).into(),
-            Self::Load(LoadError::Engine { .. }) => ExitKind::Failed,
-            Self::Load(LoadError::Exhausted { .. }) => ExitKind::Unavailable,
-            Self::Load(_) => ExitKind::Usage,
+            Self::Load(error) => Kind::of_load(error).into(),
             Self::Api { source, .. } if source.is_builder() => ExitKind::Usage,
             Self::Api { .. } => ExitKind::Unavailable,
             Self::Answered { status: 400..=499, .. } => ExitKind::Refused,
@@ -288,6 +286,7 @@ impl From<OpsError> for CliError {
             OpsError::Refused { message, hint } => Self::Refused { message, hint },
             OpsError::Failed(message) => Self::Failed(message),
             OpsError::Fault(fault) => Self::Fault(fault),
+            OpsError::Load(error) => Self::Load(error),
         }
     }
 }

@@ -9,9 +9,7 @@ pub mod cloud;
 pub mod command;
 pub mod error;
 pub mod output;
-pub mod pointer;
 pub mod publish;
-pub mod shadow;
 pub mod signing;
 pub mod workshop;
 

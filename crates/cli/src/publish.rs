@@ -23,8 +23,10 @@ use sluice_mapper_host::TargetSpec;
 
 mod folder;
 
+use sluice_ops::bundles::{published_file, published_manifest};
+use sluice_ops::pointer::{self, Activated, Replaced};
+
 use crate::error::CliError;
-use crate::pointer::{self, Activated};
 use crate::signing::Signer;
 
 pub use folder::{
@@ -134,15 +136,6 @@ impl From<SignedBuild> for NativeRef {
         let Build { fingerprint, target, native, .. } = signed.build;
         Self { target, fingerprint, file: native, key_id: signed.key_id }
     }
-}
-
-/// A pointer that was replaced.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Replaced {
-    /// What it pointed to.
-    pub bundle: Sha256Hex,
-    /// Its revision.
-    pub revision: u64,
 }
 
 /// Turns modules into native code for the hosts that will run them.
@@ -273,69 +266,6 @@ pub async fn publish(
     Ok(published)
 }
 
-/// A published bundle's manifest, checked against its name.
-pub async fn published_manifest(store: &dyn BundleStore, bundle: &Sha256Hex) -> Result<Manifest, CliError> {
-    let bytes = match store.get(&manifest_key(bundle)).await {
-        Ok(bytes) => bytes,
-        Err(fault) if fault.code == Code::BundleMissing => {
-            return Err(CliError::not_found(format!("no bundle {bundle} has been published"))
-                .with_hint("`sluice mapper ls` and `sluice mapper history VENDOR` name bundles"));
-        }
-        Err(fault) => return Err(fault.into()),
-    };
-    intact(bundle, &bytes, "manifest")?;
-    serde_json::from_slice(&bytes).map_err(|error| {
-        CliError::Failed(format!(
-            "the manifest of the bundle {bundle} is not one that this version reads: {error}"
-        ))
-    })
-}
-
-/// A file of a published bundle, checked against its digest.
-pub async fn published_file(store: &dyn BundleStore, file: &FileRef) -> Result<Bytes, CliError> {
-    let bytes = store.get(&blob_key(&file.sha256)).await?;
-    intact(&file.sha256, &bytes, "file")?;
-    Ok(bytes)
-}
-
-fn intact(expected: &Sha256Hex, bytes: &[u8], what: &str) -> Result<(), CliError> {
-    if Sha256Hex::of(bytes) == *expected {
-        return Ok(());
-    }
-    Err(CliError::Failed(format!(
-        "the stored {what} {expected} has another digest: it was altered or damaged"
-    )))
-}
-
-/// The bundle whose digest is `text` or begins with it.
-pub async fn resolve(store: &dyn BundleStore, text: &str) -> Result<Sha256Hex, CliError> {
-    if let Ok(digest) = Sha256Hex::try_from(text.to_owned()) {
-        return Ok(digest);
-    }
-    let hexadecimal = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    if text.len() < DIGEST_PREFIX_MIN || !hexadecimal {
-        return Err(CliError::usage(format!(
-            "{text:?} is neither a folder nor a bundle's digest: expected 64 hexadecimal digits, or the first {DIGEST_PREFIX_MIN} or more"
-        )));
-    }
-    let keys = store.list(&format!("bundles/{text}")).await?;
-    let digests = keys.iter().filter_map(|key| key.strip_prefix("bundles/")?.strip_suffix(".json"));
-    let mut digests: Vec<Sha256Hex> =
-        digests.filter_map(|digest| Sha256Hex::try_from(digest.to_owned()).ok()).collect();
-    match (digests.pop(), digests.len()) {
-        (Some(digest), 0) => Ok(digest),
-        (Some(_), more) => {
-            Err(CliError::usage(format!("{} bundles begin with {text}: give more digits", more + 1)))
-        }
-        (None, _) => {
-            Err(CliError::not_found(format!("no bundle whose digest begins with {text} has been published")))
-        }
-    }
-}
-
-/// Fewest digits of a digest that name a bundle.
-const DIGEST_PREFIX_MIN: usize = 8;
-
 /// Compiles a published bundle for the hosts of this program, where that has not been done: the new code is added, and nothing
 /// else changes.
 pub async fn recompile(tools: &Tools<'_>, bundle: &Sha256Hex) -> Result<Vec<NativeRef>, CliError> {
@@ -418,8 +348,8 @@ mod tests {
     use super::folder::MODULE_BYTES_MAX;
     use super::*;
     use crate::error::ExitKind;
-    use crate::pointer::TRIES_MAX;
     use crate::signing::FileSigner;
+    use sluice_ops::pointer::TRIES_MAX;
 
     const CONTRACT: &str = "vendorId = 'v'\neventType = 't'\n[payload]\ndefaultVersion = '1'\n[payload.versions]\n1 = 'schema/1.json'\n[canonical]\ntype = 'InventoryUpdated'\nversion = '1.0'\n";
 
@@ -558,18 +488,6 @@ mod tests {
         assert_eq!(added[0].key_id, next.key_id());
         let error = recompile(&tools(&world, &next), &Sha256Hex::of(b"none")).await.unwrap_err();
         assert_eq!(error.kind(), ExitKind::NotFound);
-    }
-
-    #[tokio::test]
-    async fn a_bundle_is_named_by_the_beginning_of_its_digest() {
-        let world = World::new();
-        let first = published(&world, b"one", &by("me")).await;
-        assert_eq!(resolve(&world, first.bundle.as_str()).await.unwrap(), first.bundle);
-        assert_eq!(resolve(&world, &first.bundle.as_str()[..12]).await.unwrap(), first.bundle);
-        assert_eq!(resolve(&world, "00000000").await.unwrap_err().kind(), ExitKind::NotFound);
-        for text in ["abc", "not-a-digest", "ABCDEF0123"] {
-            assert_eq!(resolve(&world, text).await.unwrap_err().kind(), ExitKind::Usage, "{text}");
-        }
     }
 
     #[tokio::test]

@@ -59,6 +59,19 @@ impl Kind {
     }
 }
 
+#[cfg(feature = "mapping")]
+impl Kind {
+    /// The kind of a mapper that does not load.
+    pub fn of_load(error: &sluice_mapper_host::LoadError) -> Self {
+        use sluice_mapper_host::LoadError;
+        match error {
+            LoadError::Engine { .. } => Self::Failed,
+            LoadError::Exhausted { .. } => Self::Unavailable,
+            _ => Self::Invalid,
+        }
+    }
+}
+
 /// Why a use case failed.
 #[derive(Debug, thiserror::Error)]
 pub enum OpsError {
@@ -92,6 +105,10 @@ pub enum OpsError {
     /// A call to AWS or to the local cloud, classified by the adapter.
     #[error("{}", .0.message)]
     Fault(#[from] Fault),
+    /// A mapper that does not load, or no engine to run it.
+    #[cfg(feature = "mapping")]
+    #[error("the mapper does not load: {0}")]
+    Load(#[from] sluice_mapper_host::LoadError),
 }
 
 impl OpsError {
@@ -118,6 +135,8 @@ impl OpsError {
                 *hint = Some(text.into());
             }
             Self::Failed(_) | Self::Fault(_) => {}
+            #[cfg(feature = "mapping")]
+            Self::Load(_) => {}
         }
         self
     }
@@ -130,6 +149,8 @@ impl OpsError {
             Self::Refused { .. } => Kind::Refused,
             Self::Failed(_) => Kind::Failed,
             Self::Fault(fault) => Kind::of(fault.code),
+            #[cfg(feature = "mapping")]
+            Self::Load(error) => Kind::of_load(error),
         }
     }
 
@@ -146,7 +167,7 @@ impl OpsError {
     pub fn code(&self) -> Option<Code> {
         match self {
             Self::Fault(fault) => Some(fault.code),
-            Self::Invalid { .. } | Self::NotFound { .. } | Self::Refused { .. } | Self::Failed(_) => None,
+            _ => None,
         }
     }
 
@@ -156,7 +177,7 @@ impl OpsError {
             Self::Invalid { hint, .. } | Self::NotFound { hint, .. } | Self::Refused { hint, .. } => {
                 hint.as_deref()
             }
-            Self::Failed(_) | Self::Fault(_) => None,
+            _ => None,
         }
     }
 
@@ -164,9 +185,7 @@ impl OpsError {
     pub fn causes(&self) -> Vec<String> {
         match self {
             Self::Fault(fault) => causes(fault.source()),
-            Self::Invalid { .. } | Self::NotFound { .. } | Self::Refused { .. } | Self::Failed(_) => {
-                Vec::new()
-            }
+            other => causes(other.source()),
         }
     }
 }

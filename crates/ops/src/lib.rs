@@ -10,8 +10,10 @@
 
 pub mod audit;
 pub mod balance;
+pub mod bundles;
 pub mod cloud;
 pub mod conflicts;
+pub mod diff;
 pub mod divergence;
 pub mod dlq;
 pub mod document;
@@ -22,11 +24,18 @@ pub mod events;
 pub mod execution;
 pub mod executions;
 pub mod health;
+#[cfg(feature = "mapping")]
+pub mod loaded;
+pub mod mappers;
 pub mod names;
+pub mod pointer;
 pub mod progress;
 pub mod quarantine;
 pub mod redrive;
+pub mod replay;
 pub mod secrets;
+#[cfg(feature = "mapping")]
+pub mod shadow;
 pub mod state;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

@@ -129,7 +129,7 @@ pub async fn group(cloud: &Cloud, fingerprint: &str) -> Result<OneGroup, OpsErro
     Ok(OneGroup { group, events: rows.iter().map(|row| row.ingest_id).collect() })
 }
 
-fn no_group(fingerprint: &str) -> OpsError {
+pub(crate) fn no_group(fingerprint: &str) -> OpsError {
     OpsError::not_found(format!("the quarantine has no group {fingerprint}"))
         .with_hint("`sluice quarantine ls --group` lists those that are open, --all the others too")
 }

@@ -7,8 +7,8 @@ use sluice_core::digest::Sha256Hex;
 use sluice_core::id::{CanonicalType, EventType, IngestId, VendorId};
 
 use super::{Since, parse_since};
-use crate::shadow::LIMIT_DEFAULT;
 use crate::workshop::build::Language;
+use sluice_ops::shadow::LIMIT_DEFAULT;
 
 /// Which module of a bundle is run.
 #[derive(Debug, Clone, Default, Args)]

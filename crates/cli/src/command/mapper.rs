@@ -19,9 +19,6 @@ mod test;
 mod trial;
 mod typegen;
 
-use sluice_core::contract::Contract;
-use sluice_core::id::{EventType, VendorId};
-
 use crate::args::{Global, MapperCommand};
 use crate::cloud;
 use crate::error::CliError;
@@ -42,24 +39,13 @@ pub async fn run(command: MapperCommand, global: &Global, output: &Output) -> Re
         MapperCommand::Fixture(args) => fixture::run(&args, &cloud::connect(global).await?, output).await,
         MapperCommand::Publish(args) => publish::run(&args, &cloud::connect(global).await?, output).await,
         MapperCommand::Promote(args) => promote::run(&args, &cloud::connect(global).await?, output).await,
-        MapperCommand::Rollback(args) => rollback::run(&args, &cloud::connect(global).await?, output).await,
+        MapperCommand::Rollback(args) => rollback::run(args, &cloud::connect(global).await?, output).await,
         MapperCommand::History(args) => history::run(&args, &cloud::connect(global).await?, output).await,
         MapperCommand::Diff(args) => diff::run(&args, global, output).await,
         MapperCommand::Recompile(args) => recompile::run(&args, &cloud::connect(global).await?, output).await,
         MapperCommand::Key(args) => key::run(&args, &cloud::connect(global).await?, output).await,
         MapperCommand::Ls => ls::run(&cloud::connect(global).await?, output).await,
     }
-}
-
-/// Whether a bundle is this vendor's and of this event type.
-fn belongs(contract: &Contract, vendor_id: &VendorId, event_type: &EventType) -> Result<(), CliError> {
-    if contract.vendor_id == *vendor_id && contract.event_type == *event_type {
-        return Ok(());
-    }
-    Err(CliError::usage(format!(
-        "the bundle maps {} {}, not {vendor_id} {event_type}",
-        contract.vendor_id, contract.event_type
-    )))
 }
 
 /// Who acts with `command`, as this machine knows it: an entry for people, not an authentication.

@@ -11,11 +11,13 @@ use sluice_core::contract::Contract;
 use sluice_core::digest::Sha256Hex;
 use sluice_core::json::push_pointer;
 
+use sluice_ops::bundles::{published_file, published_manifest, resolve};
+
 use crate::args::{DiffArgs, Global};
 use crate::cloud::{self, Cloud};
 use crate::error::CliError;
 use crate::output::{Cell, Output, Page, Tone, View, paint, printable};
-use crate::publish::{Bundle, FIXTURES_FOLDER, module_path, published_file, published_manifest, resolve};
+use crate::publish::{Bundle, FIXTURES_FOLDER, module_path};
 
 /// Most differences listed within one document; the number of the rest is stated.
 const DIFFERENCES_MAX: usize = 100;
@@ -112,7 +114,7 @@ impl Side {
         let Some(file) = self.files.get(path) else { return Ok(None) };
         match &self.from {
             Source::Folder(bundle) => Ok(bundle.files.get(path).cloned()),
-            Source::Store(cloud) => published_file(&cloud.bundles(), file).await.map(Some),
+            Source::Store(cloud) => Ok(Some(published_file(&cloud.bundles(), file).await?)),
         }
     }
 }

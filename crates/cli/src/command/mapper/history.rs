@@ -1,55 +1,16 @@
 //! `sluice mapper history`: who changed a vendor's mappers when, and why.
 
-use std::collections::BTreeSet;
-
-use serde::Serialize;
-use sluice_core::bundle::{Canary, CanaryCounts, ChangeKind, MapperChange, Verdict};
-use sluice_core::id::EventType;
-use sluice_core::port::MapperPointers as _;
+use sluice_core::bundle::{ChangeKind, MapperChange, Verdict};
+use sluice_ops::mappers::{self, History, Trial};
 
 use crate::args::HistoryArgs;
 use crate::cloud::Cloud;
 use crate::error::CliError;
 use crate::output::{Cell, Output, Page, Tone, View, paint, printable, time_cell};
 
-#[derive(Debug, Serialize)]
-struct History {
-    /// Oldest first.
-    changes: Vec<MapperChange>,
-    /// Canaries that are on.
-    trials: Vec<Trial>,
-}
-
-/// How a canary does.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Trial {
-    event_type: EventType,
-    canary: Canary,
-    counts: CanaryCounts,
-    verdict: Verdict,
-}
-
 /// Runs the command.
 pub(super) async fn run(args: &HistoryArgs, cloud: &Cloud, output: &Output) -> Result<(), CliError> {
-    let vendors = cloud.vendors();
-    let changes = vendors.history(&args.vendor, args.event_type.as_ref()).await?;
-    if changes.is_empty() {
-        let of = args.event_type.as_ref().map(|event_type| format!(" for {event_type}")).unwrap_or_default();
-        return Err(CliError::not_found(format!("{} has never had a mapper{of}", args.vendor))
-            .with_hint("`sluice mapper ls` lists vendors and event types"));
-    }
-    let event_types: BTreeSet<&EventType> = changes.iter().map(|change| &change.event_type).collect();
-    let mut trials = Vec::new();
-    for event_type in event_types {
-        let Some(pointer) = vendors.current(&args.vendor, event_type).await? else { continue };
-        if let Some(canary) = pointer.canary {
-            let counts = vendors.counts(&args.vendor, event_type, pointer.revision).await?;
-            let verdict = canary.verdict(&counts);
-            trials.push(Trial { event_type: event_type.clone(), canary, counts, verdict });
-        }
-    }
-    output.document(&History { changes, trials })
+    output.document(&mappers::history(cloud, &args.vendor, args.event_type.as_ref()).await?)
 }
 
 fn what(change: &MapperChange) -> Cell {
@@ -99,36 +60,34 @@ impl View for History {
         let mut text = page.table(&["AT", "TYPE", "REVISION", "WHAT", "FROM", "TO", "BY"], rows.collect());
         if page.terminal {
             for trial in &self.trials {
-                text.push_str(&trial.sentence());
+                text.push_str(&sentence(trial));
             }
         }
         text
     }
 }
 
-impl Trial {
-    fn sentence(&self) -> String {
-        let Self { event_type, canary, counts, verdict } = self;
-        let (tone, so) = match verdict {
-            Verdict::Watching => (Tone::Dim, format!("Judged after {} events of its own", canary.min_events)),
-            Verdict::Passing => {
-                (Tone::Good, "It does no worse: `sluice mapper promote` makes it the active one".to_owned())
-            }
-            Verdict::Failed => (Tone::Bad, "It does worse, and is being taken back".to_owned()),
-        };
-        let text = format!(
-            "A canary of {event_type} is on at {} %. Quarantined: candidate {}, active {}; margin {} points. {so}.",
-            canary.percent, counts.candidate, counts.active, canary.margin
-        );
-        format!("{}\n", paint(tone, text))
-    }
+fn sentence(trial: &Trial) -> String {
+    let Trial { event_type, canary, counts, verdict } = trial;
+    let (tone, so) = match verdict {
+        Verdict::Watching => (Tone::Dim, format!("Judged after {} events of its own", canary.min_events)),
+        Verdict::Passing => {
+            (Tone::Good, "It does no worse: `sluice mapper promote` makes it the active one".to_owned())
+        }
+        Verdict::Failed => (Tone::Bad, "It does worse, and is being taken back".to_owned()),
+    };
+    let text = format!(
+        "A canary of {event_type} is on at {} %. Quarantined: candidate {}, active {}; margin {} points. {so}.",
+        canary.percent, counts.candidate, counts.active, canary.margin
+    );
+    format!("{}\n", paint(tone, text))
 }
 
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test's own constants")]
 
-    use sluice_core::bundle::ArmCounts;
+    use sluice_core::bundle::{ArmCounts, Canary, CanaryCounts};
     use sluice_core::digest::Sha256Hex;
 
     use super::*;

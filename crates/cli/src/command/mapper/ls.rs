@@ -1,62 +1,14 @@
 //! `sluice mapper ls`: which bundle maps what now.
 
-use jiff::Timestamp;
-use serde::Serialize;
-use sluice_core::bundle::{ActiveMapper, Canary};
-use sluice_core::contract::CanonicalRef;
-use sluice_core::digest::Sha256Hex;
-use sluice_core::id::{EventType, VendorId};
+use sluice_ops::mappers::{self, Mapper, MapperList};
 
 use crate::cloud::Cloud;
 use crate::error::CliError;
-use crate::output::{Cell, Output, Page, Tone, View, millis, paint, printable, time_cell};
-
-#[derive(Debug, Serialize)]
-struct List {
-    mappers: Vec<Mapper>,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Mapper {
-    vendor_id: VendorId,
-    event_type: EventType,
-    canonical: CanonicalRef,
-    bundle: Sha256Hex,
-    revision: u64,
-    #[serde(serialize_with = "millis")]
-    activated_at: Timestamp,
-    activated_by: String,
-    reason: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    canary: Option<Canary>,
-}
-
-impl From<ActiveMapper> for Mapper {
-    fn from(active: ActiveMapper) -> Self {
-        Self {
-            vendor_id: active.contract.vendor_id,
-            event_type: active.contract.event_type,
-            canonical: active.contract.canonical,
-            bundle: active.bundle,
-            revision: active.revision,
-            activated_at: active.activated_at,
-            activated_by: active.activated_by,
-            reason: active.reason,
-            canary: active.canary,
-        }
-    }
-}
+use crate::output::{Cell, Output, Page, Tone, View, paint, printable, time_cell};
 
 /// Runs the command.
 pub(super) async fn run(cloud: &Cloud, output: &Output) -> Result<(), CliError> {
-    let mut active = cloud.vendors().list_mappers().await?;
-    active.sort_by(|a, b| {
-        let key =
-            |active: &ActiveMapper| (active.contract.vendor_id.clone(), active.contract.event_type.clone());
-        key(a).cmp(&key(b))
-    });
-    output.document(&List { mappers: active.into_iter().map(Mapper::from).collect() })
+    output.document(&mappers::list(cloud).await?)
 }
 
 fn trial(mapper: &Mapper) -> String {
@@ -65,7 +17,7 @@ fn trial(mapper: &Mapper) -> String {
     })
 }
 
-impl View for List {
+impl View for MapperList {
     fn text(&self, page: &Page) -> String {
         if self.mappers.is_empty() && page.terminal {
             let none = "No mappers. `sluice mapper publish BUNDLE_DIR` publishes one.";
@@ -92,6 +44,9 @@ impl View for List {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test's own constants")]
 
+    use sluice_core::contract::CanonicalRef;
+    use sluice_core::digest::Sha256Hex;
+
     use super::*;
     use crate::output::testing::{in_pipe, json, on_terminal};
 
@@ -111,7 +66,7 @@ mod tests {
             reason: "fix".into(),
             canary: None,
         };
-        let list = List { mappers: vec![mapper] };
+        let list = MapperList { mappers: vec![mapper] };
         insta::assert_snapshot!(on_terminal(&list), @"
         VENDOR   TYPE              MAPS TO               REVISION  BUNDLE        ACTIVATED                 BY       
         vendorA  inventory_update  InventoryUpdated 1.0  3         05b3abf2579a  2026-11-21 09:58:00.000Z  ops: fix

@@ -108,10 +108,11 @@ mod tests {
     use sluice_core::bundle::FileRef;
     use sluice_core::contract::CanonicalRef;
     use sluice_core::digest::Sha256Hex;
+    use sluice_ops::pointer::Replaced;
 
     use super::*;
     use crate::output::testing::{json, on_terminal};
-    use crate::publish::{NativeRef, Replaced};
+    use crate::publish::NativeRef;
 
     #[test]
     fn a_publication_says_what_it_replaced() {

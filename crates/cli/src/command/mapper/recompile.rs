@@ -10,11 +10,13 @@ use serde::Serialize;
 use sluice_core::digest::Sha256Hex;
 use sluice_core::port::MapperPointers as _;
 
+use sluice_ops::bundles::resolve;
+
 use crate::args::RecompileArgs;
 use crate::cloud::Cloud;
 use crate::error::CliError;
 use crate::output::{Cell, Output, Page, Tone, View, paint};
-use crate::publish::{Compiler as _, Cranelift, NativeRef, Tools, recompile, resolve};
+use crate::publish::{Compiler as _, Cranelift, NativeRef, Tools, recompile};
 use crate::signing::signer;
 
 #[derive(Debug, Serialize)]

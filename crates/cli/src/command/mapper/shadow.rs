@@ -1,23 +1,24 @@
-//! `sluice mapper shadow`. The work is in [`crate::shadow`].
+//! `sluice mapper shadow`. The work is in [`sluice_ops::shadow`].
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::Timestamp;
+use sluice_mapper_host::Host;
+use sluice_ops::shadow::{self, Causes, Changed, Cost, Options, Report, Side, SideName, jobs_default};
 
 use super::build::module;
 use crate::args::ShadowArgs;
 use crate::cloud::Cloud;
 use crate::error::CliError;
 use crate::output::{Cell, Output, Page, Tone, View, fields, paint, printable, section, time};
-use crate::shadow::{
-    Candidate, Causes, Changed, Cost, Options, Report, SideName, jobs_default, run as shadow,
-};
+use crate::workshop::bundle::load;
 use crate::workshop::diff::{Change, shown};
 
 /// Runs the command.
 pub(super) async fn run(args: &ShadowArgs, cloud: &Cloud, output: &Output) -> Result<(), CliError> {
-    let candidate = match args.digest() {
-        Some(digest) => Candidate::Published(digest),
+    let module = match args.digest() {
+        Some(_) => None,
         None => {
             let folder = PathBuf::from(&args.candidate);
             if !Path::new(&args.candidate).is_dir() {
@@ -26,7 +27,7 @@ pub(super) async fn run(args: &ShadowArgs, cloud: &Cloud, output: &Output) -> Re
                     args.candidate
                 )));
             }
-            Candidate::Folder { wasm: module(&folder, &args.module, output)?, folder }
+            Some((module(&folder, &args.module, output)?, folder))
         }
     };
     let options = Options {
@@ -37,7 +38,17 @@ pub(super) async fn run(args: &ShadowArgs, cloud: &Cloud, output: &Output) -> Re
         ..Options::new(args.vendor.clone(), Timestamp::now())
     };
     let progress = output.progress("shadow replay");
-    let report = shadow(cloud, &candidate, &options, &progress).await?;
+    progress.say("loading the mappers");
+    let host = Host::new()?;
+    let candidate = match (args.digest(), module) {
+        (Some(digest), _) => shadow::published(cloud, &host, &digest).await?,
+        (None, Some((wasm, folder))) => Side {
+            bundle: Arc::new(load(&host, &folder, &wasm)?),
+            name: SideName { bundle: None, folder: Some(folder.display().to_string()), revision: None },
+        },
+        (None, None) => unreachable!("without a digest there is a folder"),
+    };
+    let report = shadow::run(cloud, &host, candidate, &options, &progress).await?;
     drop(progress);
     output.document(&report)?;
     match report.newly_broken.events {
@@ -187,4 +198,71 @@ fn cost(page: &Page, active: &Cost, candidate: &Cost) -> String {
             row("nanoseconds, median", active.nanoseconds_median, candidate.nanoseconds_median),
         ],
     )
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test's own constants")]
+
+    use serde_json::json;
+    use sluice_ops::diff::Difference;
+    use sluice_ops::shadow::{CauseGroup, FieldExample, FieldGroup};
+
+    use super::*;
+    use crate::output::testing::on_terminal;
+
+    #[test]
+    fn a_report_is_shown_by_member_and_by_cause() {
+        let event: sluice_core::id::IngestId = "01KAJ3Y3R00000000000000001".parse().unwrap();
+        let side = || SideName { bundle: None, folder: Some("c".into()), revision: None };
+        let difference = Difference {
+            pointer: "/0/data/sku".into(),
+            change: Change::Changed,
+            before: Some(json!("S")),
+            after: Some(json!("T")),
+        };
+        let field = FieldGroup {
+            pointer: "/data/sku".into(),
+            change: Change::Changed,
+            events: 2,
+            examples: vec![FieldExample { ingest_id: event, difference }],
+        };
+        let cause = CauseGroup {
+            code: "mapper_refused".into(),
+            pointer: "/qty".into(),
+            fault: "quantity_odd".into(),
+            message: "no".into(),
+            events: 1,
+            examples: vec![event],
+        };
+        let report = Report {
+            vendor_id: "acme".parse().unwrap(),
+            event_type: "stock".parse().unwrap(),
+            since: "2026-11-21T10:00:00Z".parse().unwrap(),
+            candidate: side(),
+            active: Some(side()),
+            events: 11,
+            truncated: false,
+            same: 4,
+            changed: Changed { events: 2, fields: vec![field], more_fields: 0 },
+            fixed: Causes::default(),
+            newly_broken: Causes { events: 1, causes: vec![cause], more_causes: 0 },
+            still_broken: Causes::default(),
+            unreadable: Causes::default(),
+            stored_differs: 0,
+            active_cost: Cost::default(),
+            candidate_cost: Cost::default(),
+            jobs: 1,
+            elapsed_milliseconds: 1,
+        };
+        let text = on_terminal(&report);
+        for part in [
+            "newly broken  1       9.09 %",
+            "/data/sku  changed  2",
+            "\"S\" → \"T\"",
+            "Newly broken, by the candidate's cause",
+        ] {
+            assert!(text.contains(part), "{part:?} is not in\n{text}");
+        }
+    }
 }

@@ -1,17 +1,26 @@
 //! Changing the pointer to a vendor's active mapper: promote, canary, rollback.
 //!
-//! Invariant: every change is a conditional write of what was read a moment before, together with its history entry. When
-//! someone else was quicker, it is read and decided again, a few times.
+//! Invariant: every change is a conditional write of what was read a moment before, together with
+//! its history entry. When someone else was quicker, it is read and decided again, a few times.
 
 use jiff::Timestamp;
+use serde::Serialize;
 use sluice_core::bundle::{ActiveMapper, Canary, ChangeKind, Decision, MapperChange};
 use sluice_core::contract::Contract;
 use sluice_core::digest::Sha256Hex;
 use sluice_core::id::{EventType, VendorId};
 use sluice_core::port::MapperPointers;
 
-use crate::error::CliError;
-use crate::publish::Replaced;
+use crate::error::OpsError;
+
+/// A pointer that was replaced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Replaced {
+    /// What it pointed to.
+    pub bundle: Sha256Hex,
+    /// Its revision.
+    pub revision: u64,
+}
 
 /// How often a change is tried against others that change the pointer at the same time.
 pub const TRIES_MAX: u32 = 5;
@@ -38,7 +47,11 @@ pub enum Activated {
     },
 }
 
-/// Makes `bundle` the active one, unless `keep` says of the pointer that is there that it shall stay.
+/// Makes `bundle` the active one, unless `keep` says of the pointer that is there that it shall
+/// stay.
+///
+/// # Errors
+/// When the table does not answer, when it is not possible now, and when others are always quicker.
 pub async fn activate(
     pointers: &dyn MapperPointers,
     kind: ChangeKind,
@@ -46,7 +59,7 @@ pub async fn activate(
     contract: &Contract,
     decision: &Decision,
     keep: impl Fn(&ActiveMapper) -> bool,
-) -> Result<Activated, CliError> {
+) -> Result<Activated, OpsError> {
     for _ in 0..TRIES_MAX {
         let held = pointers.current(&contract.vendor_id, &contract.event_type).await?;
         if let Some(held) = &held {
@@ -68,16 +81,19 @@ pub async fn activate(
 }
 
 /// Puts a candidate on trial beside the active bundle.
+///
+/// # Errors
+/// When the table does not answer, when it is not possible now, and when others are always quicker.
 pub async fn start_canary(
     pointers: &dyn MapperPointers,
     contract: &Contract,
     canary: &Canary,
     forced: Option<&str>,
-) -> Result<ActiveMapper, CliError> {
+) -> Result<ActiveMapper, OpsError> {
     for _ in 0..TRIES_MAX {
         let held = held(pointers, &contract.vendor_id, &contract.event_type).await?;
         if held.bundle == canary.bundle {
-            return Err(CliError::usage(format!("the bundle {} is the active one already", canary.bundle)));
+            return Err(OpsError::invalid(format!("the bundle {} is the active one already", canary.bundle)));
         }
         let (pointer, change) =
             MapperChange::start_canary(&held, canary.clone(), forced.map(ToOwned::to_owned));
@@ -89,12 +105,15 @@ pub async fn start_canary(
 }
 
 /// Ends the trial that is on: all events go through the active bundle again. `None`: there is none.
+///
+/// # Errors
+/// When the table does not answer, when it is not possible now, and when others are always quicker.
 pub async fn end_canary(
     pointers: &dyn MapperPointers,
     vendor_id: &VendorId,
     event_type: &EventType,
     decision: &Decision,
-) -> Result<Option<MapperChange>, CliError> {
+) -> Result<Option<MapperChange>, OpsError> {
     for _ in 0..TRIES_MAX {
         let held = held(pointers, vendor_id, event_type).await?;
         let Some(canary) = &held.canary else { return Ok(None) };
@@ -115,19 +134,22 @@ pub async fn end_canary(
             return Ok(None);
         }
     }
-    Err(CliError::Failed(format!(
+    Err(OpsError::Failed(format!(
         "the canary of {vendor_id} {event_type} is still on: others change the pointer at the same time; decide anew"
     )))
 }
 
 /// The pointer, which must be there.
+///
+/// # Errors
+/// When the table does not answer, when it is not possible now, and when others are always quicker.
 pub async fn held(
     pointers: &dyn MapperPointers,
     vendor_id: &VendorId,
     event_type: &EventType,
-) -> Result<ActiveMapper, CliError> {
+) -> Result<ActiveMapper, OpsError> {
     pointers.current(vendor_id, event_type).await?.ok_or_else(|| {
-        CliError::not_found(format!("{vendor_id} has no active mapper for {event_type}"))
+        OpsError::not_found(format!("{vendor_id} has no active mapper for {event_type}"))
             .with_hint("`sluice mapper publish BUNDLE_DIR` activates one; `sluice mapper ls` lists them")
     })
 }
@@ -137,8 +159,8 @@ pub fn decision(by: String, reason: &str, forced: Option<String>) -> Decision {
     Decision { at: Timestamp::now(), by, reason: reason.to_owned(), forced }
 }
 
-fn contended(bundle: &Sha256Hex, vendor_id: &VendorId, event_type: &EventType) -> CliError {
-    CliError::Failed(format!(
+fn contended(bundle: &Sha256Hex, vendor_id: &VendorId, event_type: &EventType) -> OpsError {
+    OpsError::Failed(format!(
         "bundle {bundle} is published but not active: others activated mappers for {vendor_id} {event_type} at the same time; \
          look at `sluice mapper ls` and decide anew"
     ))
