@@ -325,7 +325,7 @@ impl Inner {
         trace_header: Option<String>,
     ) -> Result<Started> {
         self.expect_open()?;
-        let machine = self.live_machine(machine_arn)?;
+        let machine = self.startable(machine_arn).await?;
         let name = self.name(name)?;
         let inner = Arc::clone(self);
         match machine.machine_type {
@@ -511,7 +511,7 @@ impl Engine {
     /// As [`Engine::start_execution`]; [`Error::StateMachineTypeNotSupported`] for a Standard machine.
     pub async fn start_express(&self, machine_arn: &str, inputs: Vec<Payload>) -> Result<Vec<Started>> {
         self.inner.expect_open()?;
-        let machine = self.inner.live_machine(machine_arn)?;
+        let machine = self.inner.startable(machine_arn).await?;
         if machine.machine_type != MachineType::Express {
             return Err(Error::StateMachineTypeNotSupported);
         }
@@ -545,12 +545,12 @@ impl Engine {
         self.inner.describe(arn).await
     }
 
-    /// `ListExecutions`, the latest first.
+    /// `ListExecutions`, the latest first. With the ARN of a version or an alias those that were started with it.
     ///
     /// # Errors
     /// [`Error::StateMachineTypeNotSupported`] for an Express machine, [`Error::StateMachineDoesNotExist`].
     pub async fn list_executions(&self, machine_arn: &str, filter: ExecutionFilter) -> Result<ExecutionPage> {
-        let machine = self.inner.machine(machine_arn)?;
+        let machine = self.inner.qualified(machine_arn).await?;
         if machine.machine_type != MachineType::Standard {
             return Err(Error::StateMachineTypeNotSupported);
         }

@@ -64,6 +64,15 @@ pub enum Error {
     /// More tags than a resource can have; holds its ARN.
     #[error("Too many tags: '{0}'")]
     TooManyTags(String),
+    /// What is to be changed is in use, or is not what the caller thinks; holds why.
+    #[error("{0}")]
+    Conflict(String),
+    /// More than there can be; holds of what.
+    #[error("{0}")]
+    QuotaExceeded(String),
+    /// A version or an alias does not exist.
+    #[error("Request references a resource that does not exist.")]
+    ResourceMissing,
     /// No resource has this ARN (the tagging operations).
     #[error("Resource not found: '{0}'")]
     ResourceNotFound(String),
@@ -113,7 +122,9 @@ impl Error {
             Error::MissingRequiredParameter => "MissingRequiredParameter",
             Error::InvalidLoggingConfiguration(_) => "InvalidLoggingConfiguration",
             Error::TooManyTags(_) => "TooManyTags",
-            Error::ResourceNotFound(_) => "ResourceNotFound",
+            Error::ResourceNotFound(_) | Error::ResourceMissing => "ResourceNotFound",
+            Error::Conflict(_) => "ConflictException",
+            Error::QuotaExceeded(_) => "ServiceQuotaExceededException",
             Error::Validation(_) => "ValidationException",
             Error::Serialization(_) => "SerializationException",
             Error::UnknownOperation(_) => "UnknownOperationException",

@@ -254,7 +254,7 @@ impl Inner {
         input: Payload,
     ) -> Result<SyncResult> {
         self.expect_open()?;
-        let machine = self.live_machine(machine_arn)?;
+        let machine = self.startable(machine_arn).await?;
         if machine.machine_type != MachineType::Express {
             return Err(Error::StateMachineTypeNotSupported);
         }

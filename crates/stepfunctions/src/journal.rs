@@ -30,7 +30,7 @@ const GROUP_MAX: usize = 512;
 const LOCK_WAIT: Duration = Duration::from_secs(5);
 
 /// `PRAGMA user_version` of the schema below.
-const SCHEMA_VERSION: i64 = 2;
+const SCHEMA_VERSION: i64 = 3;
 
 const SCHEMA: &str = "
 CREATE TABLE machines(
@@ -405,14 +405,18 @@ fn migrate(connection: &Connection) -> Result<(), JournalError> {
             let transaction = connection.unchecked_transaction()?;
             transaction.execute_batch(SCHEMA)?;
             transaction.execute_batch(crate::map_run::rows::SCHEMA)?;
+            transaction.execute_batch(crate::versions::SCHEMA)?;
             transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
             transaction.commit()?;
             Ok(())
         }
-        // Before there were Map Runs.
-        1 => {
+        // Before there were Map Runs (1), or versions and aliases (2).
+        1 | 2 => {
             let transaction = connection.unchecked_transaction()?;
-            transaction.execute_batch(crate::map_run::rows::SCHEMA)?;
+            if found == 1 {
+                transaction.execute_batch(crate::map_run::rows::SCHEMA)?;
+            }
+            transaction.execute_batch(crate::versions::SCHEMA)?;
             transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
             transaction.commit()?;
             Ok(())
@@ -490,7 +494,7 @@ mod tests {
         drop(Journal::open(&location, Commits::Inline).await.unwrap());
         connect(&location, false).unwrap().pragma_update(None, "user_version", 99).unwrap();
         let opened = Journal::open(&location, Commits::Inline).await;
-        assert!(matches!(opened, Err(JournalError::Newer { found: 99, known: 2 })));
+        assert!(matches!(opened, Err(JournalError::Newer { found: 99, known: SCHEMA_VERSION })));
     }
 
     #[tokio::test]
@@ -507,6 +511,27 @@ mod tests {
         let runs =
             journal.read(|c| c.query_row("SELECT count(*) FROM map_runs", [], |row| row.get::<_, i64>(0)));
         assert_eq!(runs.await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn executions_from_before_versions_are_of_none() {
+        let directory = tempfile::tempdir().unwrap();
+        let location = Location::File(directory.path().join("journal.sqlite"));
+        let before = connect(&location, false).unwrap();
+        before.execute_batch(SCHEMA).unwrap();
+        before.execute_batch(crate::map_run::rows::SCHEMA).unwrap();
+        before.pragma_update(None, "user_version", 2).unwrap();
+        let execution = "INSERT INTO executions(machine_id, definition_id, arn, name, status, input, seed, started_at, sort_at)
+                         VALUES (1, 1, 'a', 'n', 'RUNNING', '{}', 1, 0, 0)";
+        before.execute(execution, []).unwrap();
+        drop(before);
+        let journal = Journal::open(&location, Commits::Inline).await.unwrap();
+        let read = journal.read(|c| {
+            c.query_row("SELECT version, alias FROM executions", [], |row| {
+                Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<String>>(1)?))
+            })
+        });
+        assert_eq!(read.await.unwrap(), (None, None));
     }
 
     #[tokio::test]

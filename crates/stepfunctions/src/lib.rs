@@ -38,7 +38,7 @@
 //! A Distributed Map runs its children as Express executions, journals their ends in batches, and streams its items: see
 //! [`Engine::describe_map_run`].
 //!
-//! Not here: a server, signatures, Distributed Maps of Standard executions, activities, versions and aliases.
+//! Not here: a server, signatures, Distributed Maps of Standard executions, activities.
 
 mod api;
 mod arn;
@@ -52,6 +52,7 @@ pub mod limits;
 mod machine;
 mod map_run;
 mod standard;
+mod versions;
 mod worker;
 
 pub use clock::{Clock, SystemClock, TokioClock};
@@ -66,3 +67,4 @@ pub use map_run::{
 };
 pub use sluice_asl::{MachineType, Timestamp};
 pub use standard::{Description, ExecutionFilter, ExecutionPage, ExecutionStatus, Place, Summary};
+pub use versions::Origin;

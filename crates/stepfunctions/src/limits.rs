@@ -45,6 +45,18 @@ pub const HISTORY_PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// How long `TestState` runs at most: five minutes.
 pub const TEST_STATE_SECONDS_MAX: u64 = 5 * 60;
 
+/// The most versions of one state machine.
+pub const VERSIONS_MAX: i64 = 1_000;
+
+/// The most aliases of one state machine.
+pub const ALIASES_MAX: usize = 100;
+
+/// The longest name of an alias, in characters.
+pub const ALIAS_NAME_CHARS_MAX: usize = 80;
+
+/// The longest description of a version or an alias, in characters.
+pub const DESCRIPTION_CHARS_MAX: usize = 256;
+
 /// The most tags of one resource.
 pub const TAGS_MAX: usize = 50;
 

@@ -15,6 +15,7 @@ use crate::arn::{check_name, expect_state_machine};
 use crate::engine::{Inner, number, stamp};
 use crate::error::{Error, Result};
 use crate::limits::{DEFINITION_BYTES_MAX, TAGS_MAX};
+use crate::versions::Origin;
 
 /// What a state machine is created from.
 #[derive(Clone, Debug)]
@@ -94,6 +95,8 @@ pub struct StateMachine {
     pub created_at: Timestamp,
     /// What a new execution will run.
     pub version: Arc<Version>,
+    /// The qualifier by which it was asked for.
+    pub origin: Origin,
 }
 
 /// One version of a machine's definition.
@@ -198,6 +201,7 @@ pub(crate) fn load_all(connection: &Connection) -> rusqlite::Result<Vec<StateMac
             deleting: status == "DELETING",
             created_at: stamp(row.get(6)?),
             version: Arc::new(version.query_row([definition_id], read_version)?),
+            origin: Origin::default(),
         })
     })?;
     rows.collect()
@@ -333,6 +337,7 @@ impl Inner {
                     deleting: false,
                     created_at: at,
                     version: Arc::new(version),
+                    origin: Origin::default(),
                 })
             })
             .await?;
@@ -492,6 +497,7 @@ impl Inner {
                     |row| row.get(0),
                 )?;
                 if !left {
+                    crate::versions::erase(c, machine)?;
                     c.execute("DELETE FROM tags WHERE machine_id = ?1", [machine])?;
                     c.execute("DELETE FROM definitions WHERE machine_id = ?1", [machine])?;
                     c.execute("DELETE FROM machines WHERE id = ?1", [machine])?;

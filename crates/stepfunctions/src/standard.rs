@@ -27,6 +27,7 @@ use crate::limits::{
 };
 use crate::machine::{StateMachine, Version};
 use crate::map_run::rows::MapChange;
+use crate::versions::Origin;
 use crate::worker::Worker;
 
 /// Bits of a journal key that hold the sequence number.
@@ -85,6 +86,8 @@ pub struct Summary {
     pub redrive_count: u32,
     /// When it was redriven last.
     pub redriven_at: Option<Timestamp>,
+    /// The version or alias that it was started with.
+    pub origin: Origin,
 }
 
 /// What `DescribeExecution` says of an execution.
@@ -245,7 +248,8 @@ impl Loaded {
     }
 }
 
-const SUMMARY: &str = "e.arn, e.name, e.status, e.started_at, e.stopped_at, e.redrive_count, e.redriven_at";
+const SUMMARY: &str = "e.arn, e.name, e.status, e.started_at, e.stopped_at, e.redrive_count, e.redriven_at,
+    e.version, e.alias";
 
 fn read_summary(row: &Row<'_>) -> rusqlite::Result<Summary> {
     let status: String = row.get(2)?;
@@ -257,6 +261,7 @@ fn read_summary(row: &Row<'_>) -> rusqlite::Result<Summary> {
         stopped_at: row.get::<_, Option<i64>>(4)?.map(stamp),
         redrive_count: row.get(5)?,
         redriven_at: row.get::<_, Option<i64>>(6)?.map(stamp),
+        origin: Origin { version: row.get(7)?, alias: row.get(8)? },
     })
 }
 
@@ -287,6 +292,7 @@ struct NewExecution {
     input: String,
     seed: u64,
     trace_header: Option<String>,
+    origin: Origin,
     at: Timestamp,
 }
 
@@ -323,8 +329,8 @@ impl NewExecution {
         }
         c.prepare_cached(
             "INSERT INTO executions(machine_id, definition_id, arn, name, status, input, seed, trace_header,
-                                    started_at, sort_at, wake_at)
-             VALUES (?1, ?2, ?3, ?4, 'RUNNING', ?5, ?6, ?7, ?8, ?8, ?8)",
+                                    started_at, sort_at, wake_at, version, alias)
+             VALUES (?1, ?2, ?3, ?4, 'RUNNING', ?5, ?6, ?7, ?8, ?8, ?8, ?9, ?10)",
         )?
         .execute(params![
             self.machine_id,
@@ -335,6 +341,8 @@ impl NewExecution {
             self.seed.cast_signed(),
             self.trace_header,
             number(self.at),
+            self.origin.version,
+            self.origin.alias,
         ])?;
         Ok(Insertion::Inserted)
     }
@@ -642,6 +650,7 @@ impl Inner {
             input: input.into_parts().0,
             seed: self.seed(),
             trace_header,
+            origin: machine.origin.clone(),
             at,
         };
         self.begun(1);
@@ -976,9 +985,15 @@ impl Inner {
             Some(true) => "AND e.redrive_count > 0",
             Some(false) => "AND e.redrive_count = 0",
         };
+        let origin = machine.origin.clone();
+        let by_origin = match (&origin.alias, origin.version) {
+            (Some(_), _) => "AND e.alias = ?6 AND ?7 IS NOT NULL",
+            (None, Some(_)) => "AND e.version = ?7 AND ?6 IS NULL",
+            (None, None) => "AND ?6 IS NULL AND ?7 IS NULL",
+        };
         let sql = format!(
             "SELECT {SUMMARY}, e.sort_at, e.id FROM executions e
-             WHERE e.machine_id = ?1 AND (e.sort_at, e.id) < (?2, ?3) {by_status} {by_redrive}
+             WHERE e.machine_id = ?1 AND (e.sort_at, e.id) < (?2, ?3) {by_status} {by_redrive} {by_origin}
              ORDER BY e.sort_at DESC, e.id DESC LIMIT ?5"
         );
         let machine_id = machine.id;
@@ -987,9 +1002,18 @@ impl Inner {
             .journal
             .read(move |c| {
                 c.prepare_cached(&sql)?
-                    .query_map(params![machine_id, before, before_id, status, i64::from(limit) + 1], |row| {
-                        Ok((read_summary(row)?, Place(row.get(7)?, row.get(8)?)))
-                    })?
+                    .query_map(
+                        params![
+                            machine_id,
+                            before,
+                            before_id,
+                            status,
+                            i64::from(limit) + 1,
+                            origin.alias,
+                            origin.version
+                        ],
+                        |row| Ok((read_summary(row)?, Place(row.get(9)?, row.get(10)?))),
+                    )?
                     .collect()
             })
             .await?;
@@ -1091,6 +1115,7 @@ impl Inner {
                      WHERE EXISTS (SELECT 1 FROM definitions n
                                    WHERE n.machine_id = d.machine_id AND n.id > d.id AND n.updated_at < ?1)
                        AND NOT EXISTS (SELECT 1 FROM executions e WHERE e.definition_id = d.id)
+                       AND NOT EXISTS (SELECT 1 FROM versions v WHERE v.definition_id = d.id)
                        AND NOT EXISTS (SELECT 1 FROM express x
                                        WHERE x.machine_id = d.machine_id AND x.definition_id = d.id)",
                     [now - HOUR_MS],
@@ -1130,18 +1155,18 @@ fn read_execution(c: &Connection, key: &Key, journal: bool) -> rusqlite::Result<
     let read = |row: &Row<'_>| {
         Ok(Found {
             summary: read_summary(row)?,
-            id: row.get(7)?,
-            definition_id: row.get(8)?,
-            seed: row.get::<_, i64>(9)?.cast_unsigned(),
-            machine_name: row.get(10)?,
-            machine_arn: row.get(11)?,
-            machine_status: row.get(12)?,
-            events: row.get::<_, Option<i64>>(13)?.map(i64::cast_unsigned),
-            input: row.get(14)?,
-            output: row.get(15)?,
-            error: row.get(16)?,
-            cause: row.get(17)?,
-            trace_header: row.get(18)?,
+            id: row.get(9)?,
+            definition_id: row.get(10)?,
+            seed: row.get::<_, i64>(11)?.cast_unsigned(),
+            machine_name: row.get(12)?,
+            machine_arn: row.get(13)?,
+            machine_status: row.get(14)?,
+            events: row.get::<_, Option<i64>>(15)?.map(i64::cast_unsigned),
+            input: row.get(16)?,
+            output: row.get(17)?,
+            error: row.get(18)?,
+            cause: row.get(19)?,
+            trace_header: row.get(20)?,
             inputs: Vec::new(),
         })
     };

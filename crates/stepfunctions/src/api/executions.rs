@@ -15,6 +15,7 @@ use crate::limits::{
 };
 use crate::map_run::{MapChild, MapChildFilter, MapChildStatus, MapRunCounts, MapRunUpdate, map_machine};
 use crate::standard::{ExecutionFilter, ExecutionStatus, Place, Summary};
+use crate::versions::split;
 
 impl Engine {
     pub(super) async fn start(&self, mut request: Request) -> Result<Value> {
@@ -141,7 +142,8 @@ impl Engine {
             after: after.map(|(time, id)| Place(time, id)),
         };
         let page = self.list_executions(&arn, filter).await?;
-        let executions: Vec<Value> = page.executions.iter().map(|summary| run(summary, &arn)).collect();
+        let (machine, _) = split(&arn)?;
+        let executions: Vec<Value> = page.executions.iter().map(|summary| run(summary, machine)).collect();
         let mut answer = json!({"executions": executions});
         if let Some(Place(time, id)) = page.next {
             answer["nextToken"] = token(&scope, &json!([time, id])).into();
@@ -308,6 +310,12 @@ fn run(summary: &Summary, machine_arn: &str) -> Value {
         "startDate": date(summary.started_at),
         "redriveCount": summary.redrive_count,
     });
+    if let Some(version) = summary.origin.version {
+        run["stateMachineVersionArn"] = format!("{machine_arn}:{version}").into();
+    }
+    if let Some(alias) = &summary.origin.alias {
+        run["stateMachineAliasArn"] = format!("{machine_arn}:{alias}").into();
+    }
     put(&mut run, "stopDate", summary.stopped_at.map(date));
     put(&mut run, "redriveDate", summary.redriven_at.map(date));
     run

@@ -7,7 +7,7 @@ use super::request::Request;
 use super::{TOKEN_CHARS_MAX, arn, date, included_data, page_token, put, token};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::limits::ARN_CHARS_MAX;
+use crate::limits::{ARN_CHARS_MAX, DESCRIPTION_CHARS_MAX};
 use crate::machine::{Configuration, StateMachine, StateMachineSpec, StateMachineUpdate, Version, type_name};
 
 /// The most diagnostics of `ValidateStateMachineDefinition`.
@@ -15,7 +15,7 @@ const DIAGNOSTICS_MAX: usize = 100;
 
 impl Engine {
     pub(super) async fn create(&self, mut request: Request) -> Result<Value> {
-        refuse_publishing(&mut request)?;
+        let publishing = publishing(&mut request)?;
         let defaults = Configuration::default();
         let spec = StateMachineSpec {
             name: request.text("name")?,
@@ -29,11 +29,16 @@ impl Engine {
             tags: request.tags()?,
         };
         let machine = self.create_state_machine(spec).await?;
-        Ok(json!({"stateMachineArn": &*machine.arn, "creationDate": date(machine.created_at)}))
+        let mut answer = json!({"stateMachineArn": &*machine.arn, "creationDate": date(machine.created_at)});
+        if let Some(description) = publishing {
+            let published = self.inner.publish(&machine.arn, None, description).await?;
+            answer["stateMachineVersionArn"] = format!("{}:{}", machine.arn, published.number).into();
+        }
+        Ok(answer)
     }
 
     pub(super) async fn update(&self, mut request: Request) -> Result<Value> {
-        refuse_publishing(&mut request)?;
+        let publishing = publishing(&mut request)?;
         let arn = arn(&mut request, "stateMachineArn")?;
         let update = StateMachineUpdate {
             definition: request.optional_text("definition")?,
@@ -41,8 +46,16 @@ impl Engine {
             logging: logging(&mut request)?,
             tracing: request.object("tracingConfiguration")?,
         };
-        let machine = self.update_state_machine(&arn, update).await?;
+        // To publish what there is is an update as well.
+        let machine = match self.update_state_machine(&arn, update).await {
+            Err(Error::MissingRequiredParameter) if publishing.is_some() => self.inner.live_machine(&arn)?,
+            updated => updated?,
+        };
         let mut answer = json!({"updateDate": date(machine.version.updated_at)});
+        if let Some(description) = publishing {
+            let published = self.inner.publish(&arn, None, description).await?;
+            answer["stateMachineVersionArn"] = format!("{arn}:{}", published.number).into();
+        }
         put(&mut answer, "revisionId", machine.version.revision_id.as_deref());
         Ok(answer)
     }
@@ -52,22 +65,28 @@ impl Engine {
         Ok(json!({}))
     }
 
-    pub(super) fn describe(&self, mut request: Request) -> Result<Value> {
+    pub(super) async fn describe(&self, mut request: Request) -> Result<Value> {
         let arn = arn(&mut request, "stateMachineArn")?;
         let with_data = included_data(&mut request)?;
-        let machine = self.describe_state_machine(&arn)?;
+        let machine = self.inner.qualified(&arn).await?;
+        let published = match machine.origin.version {
+            Some(number) => self.inner.published(machine.id, number).await?,
+            None => None,
+        };
+        let created_at = published.as_ref().map_or(machine.created_at, |published| published.created_at);
         let version = &machine.version;
         let mut answer = json!({
-            "stateMachineArn": &*machine.arn,
+            "stateMachineArn": arn,
             "name": machine.name,
             "status": if machine.deleting { "DELETING" } else { "ACTIVE" },
             "definition": if with_data { version.asl.as_str() } else { "" },
             "roleArn": version.role_arn,
             "type": type_name(machine.machine_type),
-            "creationDate": date(machine.created_at),
+            "creationDate": date(created_at),
             "loggingConfiguration": version.configuration.logging,
             "tracingConfiguration": version.configuration.tracing,
         });
+        put(&mut answer, "description", published.and_then(|published| published.description));
         put(&mut answer, "revisionId", version.revision_id.as_deref());
         put_references(&mut answer, version, with_data);
         Ok(answer)
@@ -226,11 +245,13 @@ fn machine_type(request: &mut Request) -> Result<MachineType> {
     Ok(if name == Some("EXPRESS") { MachineType::Express } else { MachineType::Standard })
 }
 
-fn refuse_publishing(request: &mut Request) -> Result<()> {
-    if request.flag("publish")? == Some(true) || request.optional_text("versionDescription")?.is_some() {
-        return Err(Error::Validation(
-            "state machine versions are not supported by the local service".to_owned(),
-        ));
+/// Whether to publish a version, and its description.
+#[expect(clippy::option_option, reason = "to publish, and to describe what is published, are two questions")]
+fn publishing(request: &mut Request) -> Result<Option<Option<String>>> {
+    let publish = request.flag("publish")? == Some(true);
+    let description = request.bounded_text("versionDescription", DESCRIPTION_CHARS_MAX)?;
+    if !publish && description.is_some() {
+        return Err(Error::Validation("Version description can only be set when publish is true".to_owned()));
     }
-    Ok(())
+    Ok(publish.then_some(description))
 }

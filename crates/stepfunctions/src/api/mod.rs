@@ -12,6 +12,7 @@ mod machines;
 mod mocks;
 mod request;
 mod test_state;
+mod versions;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -75,7 +76,15 @@ impl Engine {
             "CreateStateMachine" => self.create(request?).await,
             "UpdateStateMachine" => self.update(request?).await,
             "DeleteStateMachine" => self.delete(request?).await,
-            "DescribeStateMachine" => self.describe(request?),
+            "DescribeStateMachine" => self.describe(request?).await,
+            "PublishStateMachineVersion" => self.publish_version(request?).await,
+            "DeleteStateMachineVersion" => self.delete_version(request?).await,
+            "ListStateMachineVersions" => self.list_versions(request?).await,
+            "CreateStateMachineAlias" => self.create_alias(request?).await,
+            "DescribeStateMachineAlias" => self.describe_alias(request?).await,
+            "UpdateStateMachineAlias" => self.update_alias(request?).await,
+            "DeleteStateMachineAlias" => self.delete_alias(request?).await,
+            "ListStateMachineAliases" => self.list_aliases(request?).await,
             "DescribeStateMachineForExecution" => self.describe_for_execution(request?).await,
             "ListStateMachines" => self.list_machines(request?),
             "ValidateStateMachineDefinition" => validate(request?),

@@ -158,6 +158,39 @@ impl Request {
         Ok(all)
     }
 
+    /// `[{"stateMachineVersionArn": …, "weight": …}]`, one or two of them.
+    pub(super) fn routing(&mut self) -> Result<Option<Vec<(String, u8)>>> {
+        const MEMBER: &str = "routingConfiguration";
+        let wrong = || Error::Serialization(format!("member '{MEMBER}' is not a list of routes"));
+        let Some(list) = self.take(MEMBER) else { return Ok(None) };
+        let list = list.as_array().ok_or_else(wrong)?;
+        let mut routes = Vec::with_capacity(list.len());
+        let mut shown = Vec::with_capacity(list.len());
+        for (index, route) in list.iter().enumerate() {
+            let arn = route.get("stateMachineVersionArn").and_then(Value::as_str).ok_or_else(wrong)?;
+            let weight = route.get("weight").and_then(Value::as_i64).ok_or_else(wrong)?;
+            let member = format!("{MEMBER}.{}.member.weight", index + 1);
+            if weight > 100 {
+                let limit = "Member must have value less than or equal to 100";
+                return Err(Error::constraint(&weight.to_string(), &member, limit));
+            }
+            let Ok(narrow) = u8::try_from(weight) else {
+                let limit = "Member must have value greater than or equal to 0";
+                return Err(Error::constraint(&weight.to_string(), &member, limit));
+            };
+            shown
+                .push(format!("RoutingConfigurationListItem(stateMachineVersionArn={arn}, weight={weight})"));
+            routes.push((arn.to_owned(), narrow));
+        }
+        let bound = match routes.len() {
+            0 => "greater than or equal to 1",
+            1 | 2 => return Ok(Some(routes)),
+            _ => "less than or equal to 2",
+        };
+        let limit = format!("Member must have length {bound}");
+        Err(Error::constraint(&format!("[{}]", shown.join(", ")), MEMBER, &limit))
+    }
+
     pub(super) fn texts(&mut self, member: &str) -> Result<Vec<String>> {
         let wrong = || Error::Serialization(format!("member '{member}' is not a list of strings"));
         let list = self.take(member).ok_or_else(|| Error::missing(member))?;
