@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 use serde::Serialize;
+use sluice_core::Fault;
 use sluice_core::id::{IngestId, VendorId};
 use sluice_core::quarantine::Group;
 use sluice_core::record::{QuarantineRow, QuarantineStatus, Resolution, Status};
@@ -17,6 +19,9 @@ use crate::event;
 /// between.
 const LOOKS_MAX: u32 = 6;
 const LOOK_PAUSE: Duration = Duration::from_millis(250);
+
+/// Notes read at once.
+const READS_AT_ONCE: usize = 8;
 
 /// An event or a group of the quarantine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -145,13 +150,18 @@ pub(crate) async fn rows_of(cloud: &Cloud, fingerprint: &str) -> Result<Vec<Quar
 }
 
 pub(crate) async fn grouped(cloud: &Cloud, rows: &[QuarantineRow]) -> Result<Vec<Group>, OpsError> {
+    let quarantine = cloud.quarantine();
     let fingerprints: BTreeSet<&str> = rows.iter().map(|row| row.fingerprint.as_str()).collect();
-    let mut notes = BTreeMap::new();
-    for fingerprint in fingerprints {
-        if let Some(note) = cloud.quarantine().note(fingerprint).await? {
-            notes.insert(fingerprint.to_owned(), note);
-        }
-    }
+    let notes: Vec<(String, Option<Resolution>)> = futures::stream::iter(fingerprints)
+        .map(|fingerprint| {
+            let quarantine = &quarantine;
+            async move { Ok::<_, Fault>((fingerprint.to_owned(), quarantine.note(fingerprint).await?)) }
+        })
+        .buffer_unordered(READS_AT_ONCE)
+        .try_collect()
+        .await?;
+    let notes: BTreeMap<String, Resolution> =
+        notes.into_iter().filter_map(|(fingerprint, note)| Some((fingerprint, note?))).collect();
     Ok(sluice_core::quarantine::groups(rows, &notes))
 }
 
