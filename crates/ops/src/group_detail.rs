@@ -21,7 +21,7 @@ use crate::error::OpsError;
 use crate::events::{self, Filter};
 use crate::overview::grouped;
 use crate::part::Part;
-use crate::{payload, quarantine};
+use crate::{event, payload, quarantine};
 
 /// Examples, unless told otherwise.
 pub const EXAMPLES_DEFAULT: usize = 10;
@@ -203,6 +203,15 @@ async fn ledger_row(cloud: &Cloud, row: &QuarantineRow) -> Result<LedgerRow, Ops
         OpsError::not_found(format!("the ledger does not have {} any more", row.ingest_id))
             .with_hint("run `sluice audit`")
     })
+}
+
+/// Compares an event's payload with that of the last good message of the same vendor, type and schema
+/// version.
+///
+/// # Errors
+/// When there is no such event, and when a service does not answer.
+pub async fn compare(cloud: &Cloud, ingest_id: IngestId) -> Result<Comparison, OpsError> {
+    compared(cloud, &event::find(cloud, ingest_id).await?).await
 }
 
 async fn compared(cloud: &Cloud, row: &LedgerRow) -> Result<Comparison, OpsError> {

@@ -25,6 +25,7 @@ pub mod execution;
 pub mod executions;
 pub mod group_detail;
 pub mod health;
+pub mod identity;
 #[cfg(feature = "mapping")]
 pub mod loaded;
 pub mod mappers;
