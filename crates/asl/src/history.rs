@@ -48,6 +48,11 @@ macro_rules! event_types {
 }
 
 event_types! {
+    ActivityFailed,
+    ActivityScheduled,
+    ActivityStarted,
+    ActivitySucceeded,
+    ActivityTimedOut,
     ChoiceStateEntered,
     ChoiceStateExited,
     EvaluationFailed,
@@ -89,6 +94,7 @@ event_types! {
     TaskStateAborted,
     TaskStateEntered,
     TaskStateExited,
+    TaskSubmitted,
     TaskSucceeded,
     TaskTimedOut,
     WaitStateAborted,
@@ -149,6 +155,31 @@ pub enum Details {
         resource_type: Arc<str>,
         resource: Arc<str>,
         output: Arc<Value>,
+    },
+    TaskSubmitted {
+        resource_type: Arc<str>,
+        resource: Arc<str>,
+        output: Arc<Value>,
+    },
+    ActivityScheduled {
+        resource: Arc<str>,
+        input: Arc<Value>,
+        timeout_in_seconds: Option<u64>,
+        heartbeat_in_seconds: Option<u64>,
+    },
+    ActivityStarted {
+        worker_name: Option<String>,
+    },
+    ActivitySucceeded {
+        output: Arc<Value>,
+    },
+    ActivityFailed {
+        error: Option<String>,
+        cause: Option<String>,
+    },
+    ActivityTimedOut {
+        error: Option<String>,
+        cause: Option<String>,
     },
     TaskFailed {
         resource_type: Arc<str>,
@@ -226,6 +257,12 @@ impl Details {
             Details::TaskScheduled { .. } => "taskScheduledEventDetails",
             Details::TaskStarted { .. } => "taskStartedEventDetails",
             Details::TaskSucceeded { .. } => "taskSucceededEventDetails",
+            Details::TaskSubmitted { .. } => "taskSubmittedEventDetails",
+            Details::ActivityScheduled { .. } => "activityScheduledEventDetails",
+            Details::ActivityStarted { .. } => "activityStartedEventDetails",
+            Details::ActivitySucceeded { .. } => "activitySucceededEventDetails",
+            Details::ActivityFailed { .. } => "activityFailedEventDetails",
+            Details::ActivityTimedOut { .. } => "activityTimedOutEventDetails",
             Details::TaskFailed { .. } => "taskFailedEventDetails",
             Details::TaskTimedOut { .. } => "taskTimedOutEventDetails",
             Details::MapStateStarted { .. } => "mapStateStartedEventDetails",
@@ -260,6 +297,8 @@ impl Details {
                 put("outputDetails", whole());
             }
             Details::ExecutionFailed { error, cause }
+            | Details::ActivityFailed { error, cause }
+            | Details::ActivityTimedOut { error, cause }
             | Details::ExecutionAborted { error, cause }
             | Details::ExecutionTimedOut { error, cause } => {
                 put("error", error.clone().into());
@@ -301,7 +340,20 @@ impl Details {
                 put("resourceType", (&**resource_type).into());
                 put("resource", (&**resource).into());
             }
-            Details::TaskSucceeded { resource_type, resource, output } => {
+            Details::ActivityScheduled { resource, input, timeout_in_seconds, heartbeat_in_seconds } => {
+                put("resource", (&**resource).into());
+                put("input", text(input));
+                put("inputDetails", whole());
+                put("timeoutInSeconds", (*timeout_in_seconds).into());
+                put("heartbeatInSeconds", (*heartbeat_in_seconds).into());
+            }
+            Details::ActivityStarted { worker_name } => put("workerName", worker_name.clone().into()),
+            Details::ActivitySucceeded { output } => {
+                put("output", text(output));
+                put("outputDetails", whole());
+            }
+            Details::TaskSubmitted { resource_type, resource, output }
+            | Details::TaskSucceeded { resource_type, resource, output } => {
                 put("resourceType", (&**resource_type).into());
                 put("resource", (&**resource).into());
                 put("output", text(output));

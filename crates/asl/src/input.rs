@@ -47,6 +47,35 @@ pub enum InputKind {
         /// From [`Effect::ScheduleTask`](crate::Effect::ScheduleTask).
         task: TaskId,
     },
+    /// The call of a task that waits for its token has succeeded; the task goes on.
+    TaskSubmitted {
+        /// From [`Effect::ScheduleTask`](crate::Effect::ScheduleTask).
+        task: TaskId,
+        /// What the call answered.
+        output: Value,
+    },
+    /// The activity of a task exists, and its task waits for a worker.
+    ActivityScheduled {
+        /// From [`Effect::ScheduleTask`](crate::Effect::ScheduleTask).
+        task: TaskId,
+    },
+    /// The activity of a task does not exist: the execution fails.
+    ActivityMissing {
+        /// From [`Effect::ScheduleTask`](crate::Effect::ScheduleTask).
+        task: TaskId,
+    },
+    /// A worker has taken the task of an activity.
+    ActivityStarted {
+        /// From [`Effect::ScheduleTask`](crate::Effect::ScheduleTask).
+        task: TaskId,
+        /// `workerName` of `GetActivityTask`.
+        worker: Option<String>,
+    },
+    /// Whoever has the task's token says that it is still at work: `HeartbeatSeconds` count from now.
+    TaskHeartbeat {
+        /// From [`Effect::ScheduleTask`](crate::Effect::ScheduleTask).
+        task: TaskId,
+    },
     /// A task succeeded.
     TaskSucceeded {
         /// From [`Effect::ScheduleTask`](crate::Effect::ScheduleTask).

@@ -78,6 +78,8 @@ impl From<&HistoryEvent> for Event {
             }
             Some(
                 Details::ExecutionFailed { error: name, cause: why }
+                | Details::ActivityFailed { error: name, cause: why }
+                | Details::ActivityTimedOut { error: name, cause: why }
                 | Details::ExecutionAborted { error: name, cause: why }
                 | Details::ExecutionTimedOut { error: name, cause: why },
             ) => (error, cause) = (name.clone(), why.clone()),
@@ -94,7 +96,11 @@ impl From<&HistoryEvent> for Event {
                 | Details::ExecutionRedriven { .. }
                 | Details::TaskScheduled { .. }
                 | Details::TaskStarted { .. }
+                | Details::TaskSubmitted { .. }
                 | Details::TaskSucceeded { .. }
+                | Details::ActivityScheduled { .. }
+                | Details::ActivityStarted { .. }
+                | Details::ActivitySucceeded { .. }
                 | Details::MapIteration { .. }
                 | Details::MapRunStarted { .. }
                 | Details::MapRunRedriven { .. },

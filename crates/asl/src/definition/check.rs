@@ -10,9 +10,9 @@ use serde_json::{Map, Value};
 
 use super::duplicates::duplicates;
 use super::model::{
-    Batcher, Catcher, Distributed, ErrorNames, Failing, InputType, Jitter, Machine, MachineId, Mapping,
-    OutputType, Processor, Reader, Retrier, Rule, Seconds, State, StateKind, Task, Transformation,
-    Transition, Waiting, Writer, whole_seconds,
+    Batcher, CALLBACK_SUFFIX, Catcher, Distributed, ErrorNames, Failing, InputType, Jitter, Machine,
+    MachineId, Mapping, OutputType, Pattern, Processor, Reader, Retrier, Rule, Seconds, State, StateKind,
+    Task, Transformation, Transition, Waiting, Writer, whole_seconds,
 };
 use super::{Definition, DefinitionError, MachineType, ParseOptions};
 use crate::jsonata::{self, Available, Notation};
@@ -714,19 +714,39 @@ impl<'o> Checker<'o> {
         let resource_type = resource_type.into();
         let action = parts.collect::<Vec<_>>().join(":").into();
         let then = self.transition(fields, index, scope);
-        Task { resource: resource.into(), resource_type, action, arguments, timeout, heartbeat, then }
+        let pattern = Pattern::of(resource);
+        Task {
+            resource: resource.into(),
+            resource_type,
+            action,
+            pattern,
+            arguments,
+            timeout,
+            heartbeat,
+            then,
+        }
     }
 
     fn resource(&mut self, resource: &str, path: &str) {
-        if self.resources.contains(&resource) {
+        let express = self.machine_type == MachineType::Express;
+        match Pattern::of(resource) {
+            Pattern::Callback if express => {
+                let message =
+                    "Express state machine does not support '.waitForTaskToken' service integration ";
+                return self.schema(path, message);
+            }
+            Pattern::Activity if express => {
+                return self.schema(path, "Express state machine does not support activities");
+            }
+            Pattern::Activity => return,
+            Pattern::Callback | Pattern::Request => {}
+        }
+        let called = resource.strip_suffix(CALLBACK_SUFFIX).unwrap_or(resource);
+        if self.resources.contains(&called) {
             return;
         }
-        let why = if resource.contains(".waitForTaskToken") {
-            "callback integrations ('.waitForTaskToken') are".to_owned()
-        } else if resource.ends_with(".sync") || resource.contains(".sync:") {
+        let why = if resource.ends_with(".sync") || resource.contains(".sync:") {
             "run-a-job integrations ('.sync') are".to_owned()
-        } else if resource.contains(":activity:") {
-            "activities are".to_owned()
         } else if resource.starts_with("arn:aws:lambda:") {
             "a function's own ARN is; call it by 'arn:aws:states:::lambda:invoke': it is".to_owned()
         } else {

@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub(crate) use self::model::{
-    Distributed, ErrorNames, Failing, Jitter, Machine, MachineId, Mapping, Processor, Retrier, Rule, Seconds,
-    State, StateKind, Task, Transition, Waiting, whole_seconds,
+    Distributed, ErrorNames, Failing, Jitter, Machine, MachineId, Mapping, Pattern, Processor, Retrier, Rule,
+    Seconds, State, StateKind, Task, Transition, Waiting, whole_seconds,
 };
 pub use self::model::{InputType, OutputType, Transformation};
 pub use self::shape::{MachineShape, RetryShape, StateShape, StateType, TransitionShape, When};

@@ -60,10 +60,44 @@ pub(crate) struct Task {
     pub(crate) resource_type: Arc<str>,
     /// `invoke` of `arn:aws:states:::lambda:invoke`.
     pub(crate) action: Arc<str>,
+    pub(crate) pattern: Pattern,
     pub(crate) arguments: Option<Template>,
     pub(crate) timeout: Option<Seconds>,
     pub(crate) heartbeat: Option<Seconds>,
     pub(crate) then: Transition,
+}
+
+/// Where a task's result comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pattern {
+    /// From the call itself.
+    Request,
+    /// `.waitForTaskToken`: from whoever has the token that the call handed on.
+    Callback,
+    /// From a worker that asks for work of the activity.
+    Activity,
+}
+
+impl Pattern {
+    pub(crate) fn of(resource: &str) -> Self {
+        if resource.ends_with(CALLBACK_SUFFIX) {
+            Pattern::Callback
+        } else if is_activity(resource) {
+            Pattern::Activity
+        } else {
+            Pattern::Request
+        }
+    }
+}
+
+/// What a resource ends with whose task waits for its token.
+pub(crate) const CALLBACK_SUFFIX: &str = ".waitForTaskToken";
+
+/// Whether a resource is `arn:aws:states:<region>:<account>:activity:<name>`.
+fn is_activity(resource: &str) -> bool {
+    let parts: Vec<&str> = resource.split(':').collect();
+    matches!(parts[..], ["arn", _, "states", region, account, "activity", name]
+        if !region.is_empty() && !account.is_empty() && !name.is_empty())
 }
 
 /// A number of seconds, or the expression that gives it.

@@ -284,13 +284,9 @@ fn resources() {
     let refused = |resource: &str| fault(json!({"Type": "Task", "Resource": resource, "End": true}));
     let known = "the local engine, which dispatches arn:aws:states:::lambda:invoke, arn:aws:states:::sqs:sendMessage, arn:aws:states:::states:startExecution, arn:aws:states:::events:putEvents, arn:aws:states:::aws-sdk:sfn:describeMapRun";
     for (resource, why) in [
-        (
-            "arn:aws:states:::sqs:sendMessage.waitForTaskToken",
-            "callback integrations ('.waitForTaskToken') are",
-        ),
+        ("arn:aws:states:::http:invoke.waitForTaskToken", "it is"),
         ("arn:aws:states:::states:startExecution.sync", "run-a-job integrations ('.sync') are"),
         ("arn:aws:states:::states:startExecution.sync:2", "run-a-job integrations ('.sync') are"),
-        ("arn:aws:states:us-east-1:000000000000:activity:a", "activities are"),
         (
             "arn:aws:lambda:us-east-1:000000000000:function:f",
             "a function's own ARN is; call it by 'arn:aws:states:::lambda:invoke': it is",

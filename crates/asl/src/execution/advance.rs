@@ -14,8 +14,8 @@ use super::view::Seen;
 use super::{ApplyError, Effect, Execution, Purpose, ScheduledTask, Status, Turn};
 use crate::data;
 use crate::definition::{
-    Failing, MachineId, MachineType, Mapping, Processor, Rule, Seconds, State, StateKind, Task, Transition,
-    Waiting, whole_seconds,
+    Failing, MachineId, MachineType, Mapping, Pattern, Processor, Rule, Seconds, State, StateKind, Task,
+    Transition, Waiting, whole_seconds,
 };
 use crate::history::{Details, EventType};
 use crate::input::{TaskId, TimerId};
@@ -256,6 +256,12 @@ impl Execution {
     }
 
     fn schedule(&mut self, id: ThreadId, state: &State, task: &Task, turn: &mut Turn) -> Result<(), Fault> {
+        let token = (task.pattern != Pattern::Request).then(|| self.new_token(turn));
+        if task.pattern == Pattern::Callback
+            && let Some(thread) = self.threads.get_mut(&id)
+        {
+            thread.token.clone_from(&token);
+        }
         let (arguments, timeout, heartbeat) =
             self.evaluate(id, state, Seen::default(), turn, |environment| {
                 let arguments =
@@ -276,16 +282,23 @@ impl Execution {
             self.inspect(|seen| seen.after_arguments = Some(after));
         }
         let region = Arc::clone(&self.region);
-        let event = self.event(turn.at, previous, EventType::TaskScheduled, || {
-            Some(Details::TaskScheduled {
-                resource_type: Arc::clone(&task.resource_type),
-                resource: Arc::clone(&task.action),
-                region,
-                parameters: Arc::clone(&arguments),
-                timeout_in_seconds: timeout,
-                heartbeat_in_seconds: heartbeat,
+        let activity = task.pattern == Pattern::Activity;
+        let event = if activity {
+            // Once it is known that the activity exists.
+            previous
+        } else {
+            let arguments = Arc::clone(&arguments);
+            self.event(turn.at, previous, EventType::TaskScheduled, || {
+                Some(Details::TaskScheduled {
+                    resource_type: Arc::clone(&task.resource_type),
+                    resource: Arc::clone(&task.action),
+                    region,
+                    parameters: arguments,
+                    timeout_in_seconds: timeout,
+                    heartbeat_in_seconds: heartbeat,
+                })
             })
-        });
+        };
         let scheduled = ScheduledTask {
             task: TaskId(self.next_id()),
             state_name: Arc::clone(&state.name),
@@ -293,17 +306,107 @@ impl Execution {
             arguments,
             timeout_seconds: timeout,
             heartbeat_seconds: heartbeat,
+            token,
+            is_activity: activity,
             retry_count,
         };
         self.tasks.insert(scheduled.task, id);
         turn.effects.push(Effect::ScheduleTask(scheduled.clone()));
         let timer =
             timeout.map(|seconds| self.set_timer(turn.at.plus_seconds(seconds), Purpose::Task(id), turn));
+        // A worker's heart beats from when it has taken the task.
+        let beats = heartbeat.filter(|_| task.pattern == Pattern::Callback);
+        let heartbeat =
+            beats.map(|seconds| self.set_timer(turn.at.plus_seconds(seconds), Purpose::Heartbeat(id), turn));
         if let Some(thread) = self.threads.get_mut(&id) {
             thread.previous = event;
-            thread.phase = Phase::Task(RunningTask { scheduled, started: false, timer });
+            thread.phase =
+                Phase::Task(RunningTask { scheduled, started: false, submitted: false, timer, heartbeat });
         }
         Ok(())
+    }
+
+    /// Opaque to whoever gets it; leads back to this execution, and cannot be guessed.
+    fn new_token(&self, turn: &Turn) -> Arc<str> {
+        let uuid = turn.random.uuid();
+        hex::encode(format!("{}|{uuid}", self.started_with.execution_arn)).into()
+    }
+
+    pub(super) fn task_submitted(&mut self, id: ThreadId, output: Arc<Value>, at: Timestamp) {
+        self.task_started(id, at);
+        self.with_state(id, |execution, state| {
+            let StateKind::Task(task) = &state.kind else { return };
+            let Some(Phase::Task(running)) = execution.threads.get_mut(&id).map(|thread| &mut thread.phase)
+            else {
+                return;
+            };
+            if task.pattern != Pattern::Callback || std::mem::replace(&mut running.submitted, true) {
+                return;
+            }
+            execution.task_event(id, at, EventType::TaskSubmitted, || Details::TaskSubmitted {
+                resource_type: Arc::clone(&task.resource_type),
+                resource: Arc::clone(&task.action),
+                output,
+            });
+        });
+    }
+
+    pub(super) fn activity_scheduled(&mut self, id: ThreadId, at: Timestamp) {
+        let Some(Phase::Task(running)) = self.threads.get_mut(&id).map(|thread| &mut thread.phase) else {
+            return;
+        };
+        if !running.scheduled.is_activity || std::mem::replace(&mut running.submitted, true) {
+            return;
+        }
+        let scheduled = running.scheduled.clone();
+        self.task_event(id, at, EventType::ActivityScheduled, || Details::ActivityScheduled {
+            resource: scheduled.resource,
+            input: scheduled.arguments,
+            timeout_in_seconds: scheduled.timeout_seconds,
+            heartbeat_in_seconds: scheduled.heartbeat_seconds,
+        });
+    }
+
+    pub(super) fn activity_missing(&mut self, id: ThreadId, turn: &mut Turn) {
+        self.release(id, turn);
+        self.with_state(id, |execution, state| {
+            let StateKind::Task(task) = &state.kind else { return };
+            let message = format!("The activity {} does not exist.", task.resource);
+            let fault = execution.fault(id, state, "States.Runtime", &message);
+            execution.fail(id, state, fault, turn);
+        });
+    }
+
+    pub(super) fn activity_started(&mut self, id: ThreadId, worker: Option<String>, turn: &mut Turn) {
+        let Some(Phase::Task(running)) = self.threads.get_mut(&id).map(|thread| &mut thread.phase) else {
+            return;
+        };
+        if !running.scheduled.is_activity || std::mem::replace(&mut running.started, true) {
+            return;
+        }
+        self.task_event(id, turn.at, EventType::ActivityStarted, || Details::ActivityStarted {
+            worker_name: worker,
+        });
+        self.beat(id, turn);
+    }
+
+    /// The time between two heartbeats begins anew.
+    pub(super) fn beat(&mut self, id: ThreadId, turn: &mut Turn) {
+        let Some(Phase::Task(running)) = self.threads.get_mut(&id).map(|thread| &mut thread.phase) else {
+            return;
+        };
+        let Some(seconds) = running.scheduled.heartbeat_seconds.filter(|_| running.scheduled.token.is_some())
+        else {
+            return;
+        };
+        let before = running.heartbeat.take();
+        if let Some(timer) = before {
+            self.cancel_timer(timer, turn);
+        }
+        let timer = self.set_timer(turn.at.plus_seconds(seconds), Purpose::Heartbeat(id), turn);
+        if let Some(Phase::Task(running)) = self.threads.get_mut(&id).map(|thread| &mut thread.phase) {
+            running.heartbeat = Some(timer);
+        }
     }
 
     pub(super) fn task_started(&mut self, id: ThreadId, at: Timestamp) {
@@ -313,7 +416,7 @@ impl Execution {
             else {
                 return;
             };
-            if std::mem::replace(&mut running.started, true) {
+            if task.pattern == Pattern::Activity || std::mem::replace(&mut running.started, true) {
                 return;
             }
             execution.task_event(id, at, EventType::TaskStarted, || Details::TaskStarted {
@@ -348,7 +451,7 @@ impl Execution {
         let thread = self.threads.get_mut(&id)?;
         let Phase::Task(running) = std::mem::replace(&mut thread.phase, Phase::Ready) else { return None };
         self.tasks.remove(&running.scheduled.task);
-        if let Some(timer) = running.timer {
+        for timer in [running.timer, running.heartbeat].into_iter().flatten() {
             self.cancel_timer(timer, turn);
         }
         Some(running.scheduled.task)
@@ -366,20 +469,22 @@ impl Execution {
                      limit."
                 ));
                 let fault = Fault { error: Some(error.clone()), cause: cause.clone(), of_branch: false };
-                execution.task_event(id, turn.at, EventType::TaskFailed, || Details::TaskFailed {
-                    resource_type,
-                    resource,
-                    error,
-                    cause,
-                });
+                execution.task_fails(id, task, error, cause, turn.at);
                 return execution.fail(id, state, fault, turn);
             }
             execution.inspect(|seen| seen.result = Some(Arc::clone(output)));
-            execution.task_event(id, turn.at, EventType::TaskSucceeded, || Details::TaskSucceeded {
-                resource_type,
-                resource,
-                output: Arc::clone(output),
-            });
+            let output_of = Arc::clone(output);
+            if task.pattern == Pattern::Activity {
+                execution.task_event(id, turn.at, EventType::ActivitySucceeded, || {
+                    Details::ActivitySucceeded { output: output_of }
+                });
+            } else {
+                execution.task_event(id, turn.at, EventType::TaskSucceeded, || Details::TaskSucceeded {
+                    resource_type,
+                    resource,
+                    output: output_of,
+                });
+            }
             if let Err(fault) = execution.leave_by_state(id, state, Some(output), task.then, turn) {
                 execution.fail(id, state, fault, turn);
             }
@@ -399,14 +504,23 @@ impl Execution {
         self.with_state(id, |execution, state| {
             let StateKind::Task(task) = &state.kind else { return };
             let fault = Fault { error: Some(error.clone()), cause: cause.clone(), of_branch: false };
-            execution.task_event(id, turn.at, EventType::TaskFailed, || Details::TaskFailed {
+            execution.task_fails(id, task, error, cause, turn.at);
+            execution.fail(id, state, fault, turn);
+        });
+    }
+
+    fn task_fails(&mut self, id: ThreadId, task: &Task, error: String, cause: Option<String>, at: Timestamp) {
+        if task.pattern == Pattern::Activity {
+            let error = Some(error);
+            self.task_event(id, at, EventType::ActivityFailed, || Details::ActivityFailed { error, cause });
+        } else {
+            self.task_event(id, at, EventType::TaskFailed, || Details::TaskFailed {
                 resource_type: Arc::clone(&task.resource_type),
                 resource: Arc::clone(&task.action),
                 error,
                 cause,
             });
-            execution.fail(id, state, fault, turn);
-        });
+        }
     }
 
     fn task_timed_out(&mut self, id: ThreadId, turn: &mut Turn) {
@@ -417,12 +531,18 @@ impl Execution {
             let StateKind::Task(task) = &state.kind else { return };
             let error = "States.Timeout".to_owned();
             let fault = Fault { error: Some(error.clone()), cause: None, of_branch: false };
-            execution.task_event(id, turn.at, EventType::TaskTimedOut, || Details::TaskTimedOut {
-                resource_type: Arc::clone(&task.resource_type),
-                resource: Arc::clone(&task.action),
-                error,
-                cause: None,
-            });
+            if task.pattern == Pattern::Activity {
+                execution.task_event(id, turn.at, EventType::ActivityTimedOut, || {
+                    Details::ActivityTimedOut { error: Some(error), cause: None }
+                });
+            } else {
+                execution.task_event(id, turn.at, EventType::TaskTimedOut, || Details::TaskTimedOut {
+                    resource_type: Arc::clone(&task.resource_type),
+                    resource: Arc::clone(&task.action),
+                    error,
+                    cause: None,
+                });
+            }
             execution.fail(id, state, fault, turn);
         });
     }
@@ -439,7 +559,7 @@ impl Execution {
         self.timers.remove(&timer);
         match set.purpose {
             Purpose::Execution => self.finish(Status::TimedOut { error: None, cause: None }, turn),
-            Purpose::Task(id) => self.task_timed_out(id, turn),
+            Purpose::Task(id) | Purpose::Heartbeat(id) => self.task_timed_out(id, turn),
             Purpose::Retry(id) => {
                 if let Some(thread) = self.threads.get_mut(&id) {
                     thread.phase = Phase::Ready;
@@ -873,6 +993,7 @@ impl Execution {
         }
         thread.previous = event;
         thread.entered = None;
+        thread.token = None;
         if self.is_tested() {
             self.inspect_exit(id, then);
             return self.finish(Status::Succeeded { output }, turn);

@@ -185,7 +185,7 @@ impl Execution {
             Phase::Task(running) => {
                 self.tasks.remove(&running.scheduled.task);
                 turn.effects.push(Effect::CancelTask { task: running.scheduled.task });
-                if let Some(timer) = running.timer {
+                for timer in [running.timer, running.heartbeat].into_iter().flatten() {
                     self.cancel_timer(timer, turn);
                 }
             }

@@ -82,8 +82,14 @@ pub struct ScheduledTask {
     pub arguments: Arc<Value>,
     /// For the worker's information: the engine itself sets the timer and fails the task.
     pub timeout_seconds: Option<u64>,
-    /// For the worker's information.
+    /// For the worker's information; the engine keeps the time of a task that has a token.
     pub heartbeat_seconds: Option<u64>,
+    /// Of a task whose result comes from outside: an activity's, or one with `.waitForTaskToken`. The call's own result is
+    /// to be reported as [`InputKind::TaskSubmitted`] then.
+    pub token: Option<Arc<str>>,
+    /// Whether nothing is to be called: a worker asks for the task of an activity. Report
+    /// [`InputKind::ActivityScheduled`] or [`InputKind::ActivityMissing`].
+    pub is_activity: bool,
     /// 0 for the first attempt of this visit to the state, then 1, 2, …
     pub retry_count: u32,
 }
@@ -251,6 +257,8 @@ enum Purpose {
     Execution,
     /// `TimeoutSeconds` of a Task.
     Task(ThreadId),
+    /// `HeartbeatSeconds` of a Task.
+    Heartbeat(ThreadId),
     Retry(ThreadId),
     Wait(ThreadId),
 }
@@ -412,6 +420,31 @@ impl Execution {
                     self.task_started(thread, at);
                 }
             }
+            InputKind::TaskSubmitted { task, output } => {
+                if let Some(thread) = self.thread_of(task, is_task)? {
+                    self.task_submitted(thread, Arc::new(output), at);
+                }
+            }
+            InputKind::ActivityScheduled { task } => {
+                if let Some(thread) = self.thread_of(task, is_task)? {
+                    self.activity_scheduled(thread, at);
+                }
+            }
+            InputKind::ActivityMissing { task } => {
+                if let Some(thread) = self.thread_of(task, is_task)? {
+                    self.activity_missing(thread, &mut turn);
+                }
+            }
+            InputKind::ActivityStarted { task, worker } => {
+                if let Some(thread) = self.thread_of(task, is_task)? {
+                    self.activity_started(thread, worker, &mut turn);
+                }
+            }
+            InputKind::TaskHeartbeat { task } => {
+                if let Some(thread) = self.thread_of(task, is_task)? {
+                    self.beat(thread, &mut turn);
+                }
+            }
             InputKind::TaskSucceeded { task, output } => {
                 if let Some(thread) = self.thread_of(task, is_task)? {
                     self.task_succeeded(thread, &Arc::new(output), &mut turn);
@@ -453,6 +486,8 @@ impl Execution {
         let tasks = self.tasks.iter().filter_map(|(task, thread)| {
             let thread = self.threads.get(thread)?;
             match &thread.phase {
+                // The call of a task that waits for its token is not made twice, nor is an activity asked twice.
+                Phase::Task(running) if running.submitted => None,
                 Phase::Task(running) => Some((task.0, Effect::ScheduleTask(running.scheduled.clone()))),
                 Phase::Mapping(_) => {
                     Some((task.0, Effect::StartMapRun(Arc::clone(&thread.map_run.as_ref()?.run))))
@@ -465,6 +500,17 @@ impl Execution {
         let mut pending: Vec<_> = tasks.chain(timers).collect();
         pending.sort_by_key(|(id, _)| *id);
         pending.into_iter().map(|(_, effect)| effect).collect()
+    }
+
+    /// The task that waits for this token, if one does.
+    #[must_use]
+    pub fn task_of_token(&self, token: &str) -> Option<TaskId> {
+        self.threads.values().find_map(|thread| match &thread.phase {
+            Phase::Task(running) if running.scheduled.token.as_deref() == Some(token) => {
+                Some(running.scheduled.task)
+            }
+            _ => None,
+        })
     }
 
     /// Where the execution stands.

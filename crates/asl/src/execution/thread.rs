@@ -34,6 +34,8 @@ pub(super) struct Thread {
     pub(super) entered: Option<Entered>,
     /// `State.RetryCount`.
     pub(super) retry_count: u32,
+    /// Of a task that waits for it, while its arguments are evaluated and it runs.
+    pub(super) token: Option<Arc<str>>,
     /// How often each retrier of the current state was used.
     pub(super) retries: Vec<u32>,
     pub(super) phase: Phase,
@@ -107,7 +109,10 @@ pub(super) enum Phase {
 pub(super) struct RunningTask {
     pub(super) scheduled: ScheduledTask,
     pub(super) started: bool,
+    /// The call is over, and the task waits for its token.
+    pub(super) submitted: bool,
     pub(super) timer: Option<TimerId>,
+    pub(super) heartbeat: Option<TimerId>,
 }
 
 /// An error on its way through `Retry` and `Catch`.
@@ -163,6 +168,7 @@ impl Thread {
             previous,
             entered: None,
             retry_count: 0,
+            token: None,
             retries: Vec::new(),
             phase: Phase::Ready,
             join: None,

@@ -75,10 +75,13 @@ impl Execution {
             ("Id", Node::Text(with.state_machine_arn.as_str().into())),
             ("Name", Node::Text(with.state_machine_name.as_str().into())),
         ];
-        let mut context = Vec::with_capacity(4);
+        let mut context = Vec::with_capacity(5);
         context.push(("Execution", Node::Members(execution)));
         context.push(("State", Node::Members(state)));
         context.push(("StateMachine", Node::Members(machine)));
+        if let Some(token) = &thread.token {
+            context.push(("Task", Node::Members(vec![("Token", Node::Text((&**token).into()))])));
+        }
         if let Some(item) = item.or_else(|| self.item(thread)) {
             let mut members = vec![("Index", Node::Number(item.index as u64))];
             if let Some(key) = &item.key {
