@@ -19,6 +19,8 @@ pub(crate) enum Arn<'a> {
     Express { machine: &'a str },
     /// `arn:aws:states:<region>:<account>:mapRun:<machine>/<label>:<id>`
     MapRun,
+    /// `arn:aws:states:<region>:<account>:activity:<name>`
+    Activity,
 }
 
 /// Takes an ARN of a state machine or an execution apart.
@@ -53,6 +55,7 @@ pub(crate) fn parse(arn: &str) -> Result<Arn<'_>> {
         (Some("execution"), Some(machine), Some(_), None, None) => Ok(Arn::Execution { machine }),
         (Some("express"), Some(machine), Some(_), Some(_), None) => Ok(Arn::Express { machine }),
         (Some("mapRun"), Some(_), Some(_), None, None) => Ok(Arn::MapRun),
+        (Some("activity"), Some(_), None, None, None) => Ok(Arn::Activity),
         (Some(kind), ..) => invalid(format!("Resource type not valid in this context: {kind}")),
         (None, ..) => invalid(format!("Invalid ARN: {arn}")),
     }
@@ -67,6 +70,18 @@ pub(crate) fn expect_state_machine(arn: &str) -> Result<()> {
         Arn::Execution { .. } => Err(wrong_type("execution")),
         Arn::Express { .. } => Err(wrong_type("express")),
         Arn::MapRun => Err(wrong_type("mapRun")),
+        Arn::Activity => Err(wrong_type("activity")),
+    }
+}
+
+/// Checks the ARN of an activity.
+pub(crate) fn expect_activity(arn: &str) -> Result<()> {
+    match parse(arn)? {
+        Arn::Activity => Ok(()),
+        Arn::Execution { .. } => Err(wrong_type("execution")),
+        Arn::Express { .. } => Err(wrong_type("express")),
+        Arn::MapRun => Err(wrong_type("mapRun")),
+        Arn::StateMachine { .. } | Arn::QualifiedStateMachine => Err(wrong_type("stateMachine")),
     }
 }
 
@@ -76,6 +91,7 @@ pub(crate) fn expect_execution(arn: &str) -> Result<()> {
         Arn::Execution { .. } => Ok(()),
         Arn::Express { .. } => Err(wrong_type("express")),
         Arn::MapRun => Err(wrong_type("mapRun")),
+        Arn::Activity => Err(wrong_type("activity")),
         Arn::StateMachine { .. } | Arn::QualifiedStateMachine => Err(wrong_type("stateMachine")),
     }
 }
@@ -84,6 +100,7 @@ pub(crate) fn expect_execution(arn: &str) -> Result<()> {
 pub(crate) fn expect_map_run(arn: &str) -> Result<()> {
     match parse(arn)? {
         Arn::MapRun => Ok(()),
+        Arn::Activity => Err(wrong_type("activity")),
         Arn::Execution { .. } => Err(wrong_type("execution")),
         Arn::Express { .. } => Err(wrong_type("express")),
         Arn::StateMachine { .. } | Arn::QualifiedStateMachine => Err(wrong_type("stateMachine")),
@@ -141,7 +158,11 @@ mod tests {
     fn refuses_in_the_words_of_the_service() {
         assert_eq!(refusal("nonsense"), "Invalid Arn: 'Invalid ARN prefix: nonsense'");
         let activity = "arn:aws:states:us-east-1:000000000000:activity:a";
-        assert_eq!(refusal(activity), "Invalid Arn: 'Resource type not valid in this context: activity'");
+        let why = expect_state_machine(activity).unwrap_err().to_string();
+        assert_eq!(why, "Invalid Arn: 'Resource type not valid in this context: activity'");
+        expect_activity(activity).unwrap();
+        let other = "arn:aws:states:us-east-1:000000000000:other:a";
+        assert_eq!(refusal(other), "Invalid Arn: 'Resource type not valid in this context: other'");
         for broken in [
             "arn:aws:states",
             "arn:aws:sqs:us-east-1:0:q",

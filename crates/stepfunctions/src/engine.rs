@@ -19,6 +19,7 @@ use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
+use crate::activities::Activities;
 use crate::arn::{check_name, expect_execution};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
@@ -192,6 +193,7 @@ pub(crate) struct Inner {
     pub(crate) express: Express,
     pub(crate) standard: Standard,
     pub(crate) maps: Maps,
+    pub(crate) activities: Activities,
     /// Held while a machine is created, updated or deleted.
     pub(crate) changing_machines: tokio::sync::Mutex<()>,
     /// No more is started, and what waits stays in the journal.
@@ -396,6 +398,7 @@ impl Engine {
             express: Express::new(&options, express.0, express.1),
             standard: Standard::new(&options),
             maps: Maps::new(&options),
+            activities: Activities::default(),
             changing_machines: tokio::sync::Mutex::new(()),
             closing: CancellationToken::new(),
             clock,

@@ -53,6 +53,21 @@ pub enum Error {
     /// The page token is not one that this operation gave out for these arguments.
     #[error("Invalid Token: '{0}'")]
     InvalidToken(String),
+    /// No activity has this ARN.
+    #[error("Activity Does Not Exist: '{0}'")]
+    ActivityDoesNotExist(String),
+    /// There are as many activities as there can be.
+    #[error("{0}")]
+    ActivityLimitExceeded(String),
+    /// No task ever had this token.
+    #[error("Task Does Not Exist: 'Provided task does not exist'")]
+    TaskDoesNotExist,
+    /// The task does not wait for this token any more.
+    #[error("Task Timed Out: 'Provided task does not exist anymore'")]
+    TaskTimedOut,
+    /// The output of a task is not JSON; holds why.
+    #[error("Invalid Output: '{0}'")]
+    InvalidOutput(String),
     /// Neither a definition nor a role nor a configuration was given.
     #[error(
         "Either the definition, the role ARN, the LoggingConfiguration, the TracingConfiguration or the EncryptionConfiguration must be specified"
@@ -119,6 +134,11 @@ impl Error {
             Error::InvalidDefinition(_) | Error::Untestable(_) => "InvalidDefinition",
             Error::InvalidExecutionInput(_) => "InvalidExecutionInput",
             Error::InvalidToken(_) => "InvalidToken",
+            Error::ActivityDoesNotExist(_) => "ActivityDoesNotExist",
+            Error::ActivityLimitExceeded(_) => "ActivityLimitExceeded",
+            Error::TaskDoesNotExist => "TaskDoesNotExist",
+            Error::TaskTimedOut => "TaskTimedOut",
+            Error::InvalidOutput(_) => "InvalidOutput",
             Error::MissingRequiredParameter => "MissingRequiredParameter",
             Error::InvalidLoggingConfiguration(_) => "InvalidLoggingConfiguration",
             Error::TooManyTags(_) => "TooManyTags",

@@ -125,6 +125,8 @@ pub(crate) async fn dispatch(
     arguments: Value,
     context: &TaskContext,
 ) -> std::result::Result<Value, TaskError> {
+    // What a task that waits for its token calls is the same; only its end is another.
+    let resource = resource.strip_suffix(".waitForTaskToken").unwrap_or(resource);
     let invocation = async {
         match resource {
             START_EXECUTION => start_execution(inner, arguments).await,

@@ -30,7 +30,7 @@ const GROUP_MAX: usize = 512;
 const LOCK_WAIT: Duration = Duration::from_secs(5);
 
 /// `PRAGMA user_version` of the schema below.
-const SCHEMA_VERSION: i64 = 3;
+const SCHEMA_VERSION: i64 = 4;
 
 const SCHEMA: &str = "
 CREATE TABLE machines(
@@ -406,17 +406,21 @@ fn migrate(connection: &Connection) -> Result<(), JournalError> {
             transaction.execute_batch(SCHEMA)?;
             transaction.execute_batch(crate::map_run::rows::SCHEMA)?;
             transaction.execute_batch(crate::versions::SCHEMA)?;
+            transaction.execute_batch(crate::activities::SCHEMA)?;
             transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
             transaction.commit()?;
             Ok(())
         }
-        // Before there were Map Runs (1), or versions and aliases (2).
-        1 | 2 => {
+        // Before there were Map Runs (1), versions and aliases (2), or activities (3).
+        1..=3 => {
             let transaction = connection.unchecked_transaction()?;
             if found == 1 {
                 transaction.execute_batch(crate::map_run::rows::SCHEMA)?;
             }
-            transaction.execute_batch(crate::versions::SCHEMA)?;
+            if found <= 2 {
+                transaction.execute_batch(crate::versions::SCHEMA)?;
+            }
+            transaction.execute_batch(crate::activities::SCHEMA)?;
             transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
             transaction.commit()?;
             Ok(())

@@ -38,8 +38,9 @@
 //! A Distributed Map runs its children as Express executions, journals their ends in batches, and streams its items: see
 //! [`Engine::describe_map_run`].
 //!
-//! Not here: a server, signatures, Distributed Maps of Standard executions, activities.
+//! Not here: a server, signatures, Distributed Maps of Standard executions.
 
+mod activities;
 mod api;
 mod arn;
 mod clock;

@@ -57,6 +57,15 @@ pub const ALIAS_NAME_CHARS_MAX: usize = 80;
 /// The longest description of a version or an alias, in characters.
 pub const DESCRIPTION_CHARS_MAX: usize = 256;
 
+/// The most activities.
+pub const ACTIVITIES_MAX: i64 = 10_000;
+
+/// How long `GetActivityTask` waits for a task: a minute.
+pub const POLL_SECONDS_MAX: u64 = 60;
+
+/// The longest task token, in characters.
+pub const TASK_TOKEN_CHARS_MAX: usize = 2_048;
+
 /// The most tags of one resource.
 pub const TAGS_MAX: usize = 50;
 

@@ -19,6 +19,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use sluice_asl::{Effect, Execution, Input, InputKind, Status, Timestamp};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
+use crate::activities::{ActivityChange, Report};
 use crate::engine::{Inner, Options, Payload, Started, number, stamp};
 use crate::error::{Error, Result};
 use crate::journal::JournalError;
@@ -154,11 +155,13 @@ pub struct ExecutionPage {
 enum Command {
     Stop { error: Option<String>, cause: Option<String>, reply: oneshot::Sender<Result<Timestamp>> },
     Redrive { token: Option<String>, reply: oneshot::Sender<Result<Timestamp>> },
+    Report { token: String, report: Report, reply: oneshot::Sender<Result<Timestamp>> },
 }
 
 impl Command {
     fn refuse(self, why: Error) {
-        let (Command::Stop { reply, .. } | Command::Redrive { reply, .. }) = self;
+        let (Command::Stop { reply, .. } | Command::Redrive { reply, .. } | Command::Report { reply, .. }) =
+            self;
         // Whoever asked may have gone.
         let _ = reply.send(Err(why));
     }
@@ -268,6 +271,7 @@ fn read_summary(row: &Row<'_>) -> rusqlite::Result<Summary> {
 /// Erases an execution and its journal.
 pub(crate) fn erase(connection: &Connection, id: i64) -> rusqlite::Result<()> {
     crate::map_run::rows::erase(connection, id)?;
+    crate::activities::erase(connection, id)?;
     let first = id << SEQUENCE_BITS;
     let last = first | ((1 << SEQUENCE_BITS) - 1);
     connection.prepare_cached("DELETE FROM inputs WHERE key BETWEEN ?1 AND ?2")?.execute([first, last])?;
@@ -364,6 +368,8 @@ struct Step {
     token: Option<(String, i64)>,
     /// Map Runs that are started, redriven or stopped, and when.
     maps: (Vec<MapChange>, i64),
+    /// Tasks that begin or cease to wait for a worker.
+    activities: Vec<ActivityChange>,
 }
 
 struct RowChange {
@@ -436,6 +442,9 @@ impl Step {
         for change in &self.maps.0 {
             change.write(c, self.id, self.maps.1)?;
         }
+        for change in &self.activities {
+            change.write(c, self.id)?;
+        }
         if let Some((token, at)) = &self.token {
             c.prepare_cached("INSERT OR REPLACE INTO redrives VALUES (?1, ?2, ?3)")?
                 .execute(params![self.id, token, at])?;
@@ -491,14 +500,16 @@ impl Drive {
     /// Takes the next input: applies it, journals it, and carries out its effects.
     async fn step(&mut self, kind: InputKind, token: Option<String>) -> Result<()> {
         let redrive = matches!(kind, InputKind::Redrive);
+        let taken = match kind {
+            InputKind::ActivityStarted { task, .. } => Some(ActivityChange::Gone(task)),
+            _ => None,
+        };
         let mut inputs = Vec::with_capacity(2);
-        let effects = self.apply(kind, &mut inputs)?;
-        // A task is handed to its worker as soon as this is committed, so its start can share the commit.
-        for effect in &effects {
-            if let Effect::ScheduleTask(scheduled) = effect {
-                self.apply(InputKind::TaskStarted { task: scheduled.task }, &mut inputs)?;
-            }
-        }
+        let mut effects = self.apply(kind, &mut inputs)?;
+        let mut activities = ActivityChange::of(&effects);
+        activities.extend(taken);
+        let begun = self.begin_tasks(&effects, &mut activities, &mut inputs).await?;
+        effects.extend(begun);
         if redrive {
             self.inner.begun(1);
         }
@@ -510,9 +521,14 @@ impl Drive {
             wake_at: self.asleep.then_some(at),
             token: token.map(|token| (token, at)),
             maps: (MapChange::of(&effects), at),
+            activities,
         });
+        let tasks = step.activities.iter().any(|change| matches!(change, ActivityChange::Waits { .. }));
         self.asleep = false;
         self.commit(step).await?;
+        if tasks {
+            self.inner.activities.arrived();
+        }
         if self.is_closed() {
             self.inner.ended(1);
         }
@@ -520,6 +536,35 @@ impl Drive {
             self.worker.perform(effects);
         }
         Ok(())
+    }
+
+    /// Notes that scheduled tasks begin: a task is handed to its worker as soon as the step is committed, so its
+    /// start can share the commit. What that leads to is the end of an execution whose activity does not exist.
+    async fn begin_tasks(
+        &mut self,
+        effects: &[Effect],
+        activities: &mut Vec<ActivityChange>,
+        inputs: &mut Vec<(i64, i64, i64, String)>,
+    ) -> Result<Vec<Effect>> {
+        let mut more = Vec::new();
+        for effect in effects {
+            let Effect::ScheduleTask(scheduled) = effect else { continue };
+            let task = scheduled.task;
+            if !scheduled.is_activity {
+                self.apply(InputKind::TaskStarted { task }, inputs)?;
+                continue;
+            }
+            match self.inner.activity(&scheduled.resource).await {
+                Ok(_) => self.apply(InputKind::ActivityScheduled { task }, inputs)?,
+                Err(Error::ActivityDoesNotExist(_) | Error::InvalidArn(_)) => {
+                    activities.push(ActivityChange::Gone(task));
+                    more.extend(self.apply(InputKind::ActivityMissing { task }, inputs)?);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+        }
+        Ok(more)
     }
 
     /// Commits a step, however long it takes: the execution cannot go on without.
@@ -547,6 +592,18 @@ impl Drive {
                     self.step(InputKind::Stop { error, cause }, None).await?;
                 }
                 let _ = reply.send(Ok(self.execution.stop_date().unwrap_or(self.last)));
+            }
+            Command::Report { token, report, reply } => {
+                let answer = match self.execution.task_of_token(&token) {
+                    None => Err(Error::TaskTimedOut),
+                    Some(task) => {
+                        // It goes on now, whatever the journal says of its next timer.
+                        self.asleep = true;
+                        self.step(report.into_input(task), None).await?;
+                        Ok(self.last)
+                    }
+                };
+                let _ = reply.send(answer);
             }
             Command::Redrive { token, reply } => {
                 let answer = self.redrive(token).await;
@@ -596,17 +653,19 @@ impl Drive {
     async fn record_start(&mut self) -> Result<()> {
         let mut inputs = Vec::new();
         let pending = self.execution.pending();
-        for effect in &pending {
-            if let Effect::ScheduleTask(scheduled) = effect {
-                self.apply(InputKind::TaskStarted { task: scheduled.task }, &mut inputs)?;
-            }
-        }
+        let mut activities = ActivityChange::of(&pending);
+        self.begin_tasks(&pending, &mut activities, &mut inputs).await?;
         let row = self.is_closed().then(|| RowChange::of(&self.execution, self.last));
         let maps = (MapChange::of(&pending), number(self.last));
-        if row.is_none() && inputs.is_empty() && maps.0.is_empty() {
+        if row.is_none() && inputs.is_empty() && maps.0.is_empty() && activities.is_empty() {
             return Ok(());
         }
-        self.commit(Arc::new(Step { id: self.id, inputs, row, wake_at: None, token: None, maps })).await?;
+        let tasks = !activities.is_empty();
+        let step = Step { id: self.id, inputs, row, wake_at: None, token: None, maps, activities };
+        self.commit(Arc::new(step)).await?;
+        if tasks {
+            self.inner.activities.arrived();
+        }
         if self.is_closed() {
             self.inner.ended(1);
         }
@@ -622,6 +681,7 @@ impl Drive {
             wake_at: Some(number(until)),
             token: None,
             maps: (Vec::new(), 0),
+            activities: Vec::new(),
         };
         self.commit(Arc::new(step)).await?;
         self.asleep = true;
@@ -1023,7 +1083,7 @@ impl Inner {
         Ok(ExecutionPage { executions: rows.into_iter().map(|(summary, _)| summary).collect(), next })
     }
 
-    async fn find(&self, arn: &str) -> Result<(i64, Option<Timestamp>)> {
+    pub(crate) async fn find(&self, arn: &str) -> Result<(i64, Option<Timestamp>)> {
         let key = arn.to_owned();
         let found = self
             .journal
@@ -1047,6 +1107,18 @@ impl Inner {
             Some(stopped_at) => Ok(stopped_at),
             None => self.deliver(id, |reply| Command::Stop { error, cause, reply }).await,
         }
+    }
+
+    /// Tells an execution what has become of a task of it, and answers once that is committed.
+    pub(crate) async fn report_to(
+        self: &Arc<Self>,
+        id: i64,
+        token: &str,
+        report: Report,
+    ) -> Result<Timestamp> {
+        self.expect_open()?;
+        let token = token.to_owned();
+        self.deliver(id, |reply| Command::Report { token, report, reply }).await
     }
 
     pub(crate) async fn redrive(self: &Arc<Self>, arn: &str, token: Option<String>) -> Result<Timestamp> {

@@ -26,6 +26,8 @@ type TaskResult = (TaskId, Kind, Result<Value, TaskError>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Task,
+    /// The call of a task that waits for its token afterwards.
+    Submission,
     MapRun,
 }
 
@@ -78,6 +80,11 @@ impl Worker {
     }
 
     fn begin(&mut self, scheduled: ScheduledTask) {
+        if scheduled.is_activity {
+            // It waits in the journal for a worker.
+            return;
+        }
+        let kind = if scheduled.token.is_some() { Kind::Submission } else { Kind::Task };
         let inner = Arc::clone(&self.inner);
         let context = TaskContext {
             execution_arn: Arc::clone(&self.execution_arn),
@@ -89,7 +96,7 @@ impl Worker {
         let (task, resource) = (scheduled.task, scheduled.resource);
         let arguments = Arc::unwrap_or_clone(scheduled.arguments);
         let invocation = async move { dispatch(&inner, &resource, arguments, &context).await };
-        self.watch(task, Kind::Task, invocation.boxed());
+        self.watch(task, kind, invocation.boxed());
     }
 
     fn watch(&mut self, task: TaskId, kind: Kind, work: BoxFuture<'static, Result<Value, TaskError>>) {
@@ -125,7 +132,8 @@ impl Worker {
                 }
                 return Poll::Ready(Some(match (kind, result) {
                     (Kind::Task, Ok(output)) => InputKind::TaskSucceeded { task, output },
-                    (Kind::Task, Err(TaskError { error, cause })) => {
+                    (Kind::Submission, Ok(output)) => InputKind::TaskSubmitted { task, output },
+                    (Kind::Task | Kind::Submission, Err(TaskError { error, cause })) => {
                         InputKind::TaskFailed { task, error, cause }
                     }
                     (Kind::MapRun, Ok(output)) => InputKind::MapRunSucceeded { task, output },

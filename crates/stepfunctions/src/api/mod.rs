@@ -7,6 +7,7 @@
 //! The host is not looked at: the SDKs put `sync-` before it for `StartSyncExecution`. Signatures
 //! are not checked.
 
+mod activities;
 mod executions;
 mod machines;
 mod mocks;
@@ -98,6 +99,14 @@ impl Engine {
             "DescribeMapRun" => self.describe_map(request?).await,
             "UpdateMapRun" => self.update_map(request?).await,
             "GetExecutionHistory" => self.history(request?).await,
+            "CreateActivity" => self.create_activity(request?).await,
+            "DescribeActivity" => self.describe_activity(request?).await,
+            "DeleteActivity" => self.delete_activity(request?).await,
+            "ListActivities" => self.list_activities(request?).await,
+            "GetActivityTask" => self.activity_task(request?).await,
+            "SendTaskSuccess" => self.task_success(request?).await,
+            "SendTaskFailure" => self.task_failure(request?).await,
+            "SendTaskHeartbeat" => self.task_heartbeat(request?).await,
             "TestState" => self.test_state(request?).await,
             "TagResource" => self.tag(request?).await,
             "UntagResource" => self.untag(request?).await,

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 #![allow(clippy::needless_pass_by_value, reason = "`json!` literals are handed over")]
 
+mod callbacks;
 mod durability;
 mod kill;
 mod map_simulator;

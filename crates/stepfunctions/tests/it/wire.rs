@@ -551,7 +551,7 @@ async fn bad_requests_are_named() {
     let body = json!({"stateMachineArn": arn, "statusFilter": "succeeded"});
     refused(&engine, "ListExecutions", body, "ValidationException", message).await;
 
-    let unknown = engine.handle("AWSStepFunctions.PublishStateMachineVersion", Bytes::from("{}")).await;
+    let unknown = engine.handle("AWSStepFunctions.FlyToTheMoon", Bytes::from("{}")).await;
     assert_eq!(unknown.status(), 400);
     let body: Value = serde_json::from_slice(unknown.body()).unwrap();
     assert_eq!(body["__type"], "UnknownOperationException");
