@@ -577,6 +577,7 @@ impl Cloud {
                 Arc::clone(&sqs),
                 Arc::clone(&events),
                 objects,
+                Arc::clone(&dynamodb),
             ),
         });
         let machines = machines.await.map_err(StartError::Machines)?;

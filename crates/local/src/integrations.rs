@@ -1,6 +1,9 @@
-//! What a Task state may call, besides what the engine answers itself: `lambda:invoke`, `sqs:sendMessage` and
-//! `events:putEvents` ("Integrating services with Step Functions", Developer Guide); and the objects that a Distributed Map
-//! reads its items from and writes its results to.
+//! What a Task state may call, besides what the engine answers itself; and the objects that a
+//! Distributed Map reads its items from and writes its results to.
+//!
+//! Follows "Integrating services with Step Functions" of the Developer Guide: the optimized
+//! integrations of Lambda, SQS, EventBridge and DynamoDB, and AWS SDK integrations of DynamoDB, S3,
+//! SQS and EventBridge. Error names and causes are those of AWS's recorded histories.
 
 use std::sync::Arc;
 
@@ -8,6 +11,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use sluice_stepfunctions::ObjectPart;
 
+use crate::dynamodb::DynamoDb;
 use crate::events::Events;
 use crate::functions::FunctionHost;
 use crate::s3::{ObjectError, Objects};
@@ -37,7 +41,11 @@ pub struct Integrations {
     queues: Arc<Sqs>,
     events: Arc<Events>,
     objects: Objects,
+    tables: Arc<DynamoDb>,
 }
+
+/// The largest object that is read into a state, in bytes: no state holds more.
+const OBJECT_BYTES_MAX: u64 = 262_144;
 
 impl Integrations {
     pub(crate) fn new(
@@ -45,8 +53,9 @@ impl Integrations {
         queues: Arc<Sqs>,
         events: Arc<Events>,
         objects: Objects,
+        tables: Arc<DynamoDb>,
     ) -> Self {
-        Self { functions, queues, events, objects }
+        Self { functions, queues, events, objects, tables }
     }
 
     /// At most `bytes_max` bytes of an object from `offset` on.
@@ -69,15 +78,109 @@ impl Integrations {
 
     /// Runs one attempt of a task; the result has the members that AWS gives it.
     pub async fn run(&self, resource: &str, arguments: Value) -> Result<Value, TaskFailure> {
-        let Value::Object(arguments) = arguments else {
+        let Value::Object(mut arguments) = arguments else {
             return Err(TaskFailure::new("States.Runtime", "the arguments of a task are not an object"));
         };
         match resource.strip_prefix("arn:aws:states:::") {
             Some("lambda:invoke") => self.lambda_invoke(arguments).await,
             Some("sqs:sendMessage") => self.send_message(arguments).await,
             Some("events:putEvents") => self.put_events(arguments).await,
-            _ => Err(TaskFailure::new("States.Runtime", format!("the local cloud cannot call {resource}"))),
+            Some("aws-sdk:eventbridge:putEvents") => {
+                // As the service answers: entries that failed are no error.
+                let answer = self.events.put_events(Value::Object(arguments)).await;
+                answer.map_err(|error| service_failure("EventBridge", &error))
+            }
+            Some("aws-sdk:s3:getObject") => self.get_object(&mut arguments),
+            Some("aws-sdk:s3:putObject") => self.put_object(&mut arguments),
+            Some(called) => match called.split(':').collect::<Vec<_>>()[..] {
+                ["dynamodb", action] => self.table("DynamoDB", action, arguments, true).await,
+                ["aws-sdk", "dynamodb", action] => self.table("DynamoDb", action, arguments, false).await,
+                ["aws-sdk", "sqs", action] => {
+                    let body = Value::Object(arguments).to_string();
+                    let answer = self.queues.call(&operation(action), body.as_bytes());
+                    answer.map_err(|error| service_failure("Sqs", &error))
+                }
+                _ => Err(unknown(resource)),
+            },
+            None => Err(unknown(resource)),
         }
+    }
+
+    /// One call of DynamoDB. The optimized integration adds metadata, and names errors otherwise
+    /// than the SDK's.
+    async fn table(
+        &self,
+        service: &str,
+        action: &str,
+        arguments: Map<String, Value>,
+        optimized: bool,
+    ) -> Result<Value, TaskFailure> {
+        let body = Bytes::from(Value::Object(arguments).to_string());
+        let response = self.tables.handle_in_turn(&operation(action), body).await;
+        let status = response.status();
+        let answer: Value = serde_json::from_slice(response.body()).unwrap_or_default();
+        if status.is_success() {
+            return Ok(if optimized {
+                merged(with_metadata("application/x-amz-json-1.0"), answer)
+            } else {
+                answer
+            });
+        }
+        let name = answer["__type"].as_str().unwrap_or_default().rsplit('#').next().unwrap_or_default();
+        let message = ["message", "Message"].iter().find_map(|member| answer[*member].as_str());
+        let (message, id) = (message.unwrap_or_default(), wire::request_id());
+        let cause = if optimized {
+            format!(
+                "{message} (Service: AmazonDynamoDBv2; Status Code: {}; Error Code: {name}; Request ID: {id}; Proxy: null)",
+                status.as_u16()
+            )
+        } else {
+            format!("{message} (Service: DynamoDb, Status Code: {}, Request ID: {id})", status.as_u16())
+        };
+        Err(TaskFailure::new(format!("{service}.{}", exception(name)), cause))
+    }
+
+    /// The object's text is the member `Body`.
+    fn get_object(&self, arguments: &mut Map<String, Value>) -> Result<Value, TaskFailure> {
+        let (bucket, key) = (text(arguments, "Bucket")?, text(arguments, "Key")?);
+        nothing_else(arguments, "aws-sdk:s3:getObject")?;
+        let part = self
+            .objects
+            .read(&bucket, &key, 0, OBJECT_BYTES_MAX + 1)
+            .map_err(|error| object_failure(&error))?;
+        if part.size > OBJECT_BYTES_MAX {
+            let cause = format!(
+                "The state/task 's3:getObject' returned a result with a size exceeding the maximum number of bytes service \
+                 limit: s3://{bucket}/{key} has {} bytes.",
+                part.size
+            );
+            return Err(TaskFailure::new("States.DataLimitExceeded", cause));
+        }
+        let Ok(body) = std::str::from_utf8(&part.bytes) else {
+            let cause = format!("s3://{bucket}/{key} is no UTF-8 text, which a state's data must be");
+            return Err(TaskFailure::new("States.Runtime", cause));
+        };
+        Ok(json!({"Body": body, "ContentLength": part.size, "ETag": format!("\"{}\"", part.etag)}))
+    }
+
+    /// A body that is no text is written as its JSON.
+    fn put_object(&self, arguments: &mut Map<String, Value>) -> Result<Value, TaskFailure> {
+        let (bucket, key) = (text(arguments, "Bucket")?, text(arguments, "Key")?);
+        let (body, default_type) = match arguments.remove("Body") {
+            None => (String::new(), "application/octet-stream"),
+            Some(Value::String(body)) => (body, "application/octet-stream"),
+            Some(body) => (body.to_string(), "application/json"),
+        };
+        let content_type = if arguments.contains_key("ContentType") {
+            text(arguments, "ContentType")?
+        } else {
+            default_type.to_owned()
+        };
+        nothing_else(arguments, "aws-sdk:s3:putObject")?;
+        let failed = |error: ObjectError| object_failure(&error);
+        self.objects.write(&bucket, &key, body.as_bytes(), &content_type).map_err(failed)?;
+        let part = self.objects.read(&bucket, &key, 0, 0).map_err(failed)?;
+        Ok(json!({"ETag": format!("\"{}\"", part.etag)}))
     }
 
     async fn lambda_invoke(&self, mut arguments: Map<String, Value>) -> Result<Value, TaskFailure> {
@@ -131,6 +234,21 @@ impl Integrations {
     }
 }
 
+fn unknown(resource: &str) -> TaskFailure {
+    TaskFailure::new("States.Runtime", format!("the local cloud cannot call {resource}"))
+}
+
+/// `GetItem` of `getItem`.
+fn operation(action: &str) -> String {
+    let mut chars = action.chars();
+    chars.next().map_or_else(String::new, |first| first.to_ascii_uppercase().to_string() + chars.as_str())
+}
+
+/// A service's error as Step Functions names it.
+fn exception(name: &str) -> String {
+    if name.ends_with("Exception") { name.to_owned() } else { format!("{name}Exception") }
+}
+
 fn text(arguments: &mut Map<String, Value>, name: &str) -> Result<String, TaskFailure> {
     match arguments.remove(name) {
         Some(Value::String(text)) => Ok(text),
@@ -157,8 +275,7 @@ fn object_failure(error: &ObjectError) -> TaskFailure {
 /// `Service.NameException`, as Step Functions names the errors of services.
 fn service_failure(service: &str, error: &ServiceError) -> TaskFailure {
     let name = error.name.rsplit('#').next().unwrap_or_default();
-    let suffix = if name.ends_with("Exception") { "" } else { "Exception" };
-    TaskFailure::new(format!("{service}.{name}{suffix}"), error.message.clone())
+    TaskFailure::new(format!("{service}.{}", exception(name)), error.message.clone())
 }
 
 fn with_metadata(content_type: &str) -> Value {

@@ -41,6 +41,22 @@ pub const SUPPORTED_RESOURCES: &[&str] = &[
     "arn:aws:states:::states:startExecution",
     "arn:aws:states:::events:putEvents",
     "arn:aws:states:::aws-sdk:sfn:describeMapRun",
+    "arn:aws:states:::dynamodb:getItem",
+    "arn:aws:states:::dynamodb:putItem",
+    "arn:aws:states:::dynamodb:updateItem",
+    "arn:aws:states:::dynamodb:deleteItem",
+    "arn:aws:states:::aws-sdk:dynamodb:getItem",
+    "arn:aws:states:::aws-sdk:dynamodb:putItem",
+    "arn:aws:states:::aws-sdk:dynamodb:updateItem",
+    "arn:aws:states:::aws-sdk:dynamodb:deleteItem",
+    "arn:aws:states:::aws-sdk:dynamodb:query",
+    "arn:aws:states:::aws-sdk:s3:getObject",
+    "arn:aws:states:::aws-sdk:s3:putObject",
+    "arn:aws:states:::aws-sdk:sqs:sendMessage",
+    "arn:aws:states:::aws-sdk:sqs:deleteMessage",
+    "arn:aws:states:::aws-sdk:sqs:getQueueUrl",
+    "arn:aws:states:::aws-sdk:sqs:getQueueAttributes",
+    "arn:aws:states:::aws-sdk:eventbridge:putEvents",
 ];
 
 /// What a definition may use.

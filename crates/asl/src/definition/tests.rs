@@ -282,7 +282,7 @@ fn fields_of_the_other_query_language() {
 #[test]
 fn resources() {
     let refused = |resource: &str| fault(json!({"Type": "Task", "Resource": resource, "End": true}));
-    let known = "the local engine, which dispatches arn:aws:states:::lambda:invoke, arn:aws:states:::sqs:sendMessage, arn:aws:states:::states:startExecution, arn:aws:states:::events:putEvents, arn:aws:states:::aws-sdk:sfn:describeMapRun";
+    let known = format!("the local engine, which dispatches {}", SUPPORTED_RESOURCES.join(", "));
     for (resource, why) in [
         ("arn:aws:states:::http:invoke.waitForTaskToken", "it is"),
         ("arn:aws:states:::states:startExecution.sync", "run-a-job integrations ('.sync') are"),
@@ -291,7 +291,7 @@ fn resources() {
             "arn:aws:lambda:us-east-1:000000000000:function:f",
             "a function's own ARN is; call it by 'arn:aws:states:::lambda:invoke': it is",
         ),
-        ("arn:aws:states:::aws-sdk:s3:getObject", "it is"),
+        ("arn:aws:states:::aws-sdk:s3:copyObject", "it is"),
         ("arn:aws:states:::http:invoke", "it is"),
     ] {
         assert_eq!(
