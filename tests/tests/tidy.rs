@@ -47,6 +47,7 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("sluice-asl", vec![]),
         ("sluice-graph", vec!["sluice-asl"]),
         ("sluice-stepfunctions", vec!["sluice-asl"]),
+        ("sluice-simulate", vec!["sluice-asl"]),
         ("sluice-mapper-host", vec!["sluice-core"]),
         ("sluice-mapping", vec!["sluice-core", "sluice-mapper-host"]),
         ("sluice-acceptance", vec!["sluice-core"]),

@@ -24,7 +24,7 @@ mod wasm;
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 
 use crate::package::Architecture;
@@ -88,6 +88,13 @@ enum Task {
     },
     /// Computes what a million events cost on AWS
     Cost(cost::Options),
+    /// Simulates load on AWS, with AWS's quotas and the deployed definitions: all scenarios, or one
+    #[command(disable_help_flag = true)]
+    Simulate {
+        /// `[SCENARIO | plan] [--seed N] [--json] [--rate N] [--region R]`, or --help
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Writes the generated files, such as docs/codes.md
     Codes {
         /// Writes nothing; fails if a file is not what would be written
@@ -129,6 +136,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Bench { subject } => bench::run(&project, subject)?,
         Task::Fuzz { target, seconds } => fuzz::run(&project, target.as_deref(), seconds)?,
         Task::Cost(options) => cost::run(&project, &options)?,
+        Task::Simulate { arguments } => return simulate(&project, &arguments),
         Task::Codes { check } => codes(&project, check)?,
     }
     Ok(ExitCode::SUCCESS)
@@ -144,6 +152,15 @@ fn build(project: &Project, steps: &mut Steps, dev: bool) -> Result<()> {
     let binary = project.sluice(if dev { "debug" } else { "release" });
     println!("\n{} {}", steps::green("built"), binary.display());
     Ok(())
+}
+
+/// A program of its own, since it is a hundred times slower without optimization.
+fn simulate(project: &Project, arguments: &[String]) -> Result<ExitCode> {
+    let run = ["run", "--quiet", "--locked", "--release", "-p", "sluice-simulate", "--", "--root"];
+    let mut command = project.cargo(&run);
+    command.arg(&project.root).args(arguments);
+    let status = command.status().context("failed to start cargo")?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// The generator is the test that holds the file fresh: one piece of code says what the file must be.
