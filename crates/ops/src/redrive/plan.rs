@@ -346,7 +346,6 @@ async fn listed(cloud: &Cloud, machine: &str) -> Result<HashMap<String, Known>, 
         ExecutionStatus::TimedOut,
         ExecutionStatus::Aborted,
         ExecutionStatus::Running,
-        ExecutionStatus::PendingRedrive,
     ] {
         let mut token: Option<String> = None;
         loop {
@@ -361,7 +360,7 @@ async fn listed(cloud: &Cloud, machine: &str) -> Result<HashMap<String, Known>, 
                 .await
                 .map_err(|error| fault("list the executions", error))?;
             for execution in page.executions {
-                let running = matches!(status, ExecutionStatus::Running | ExecutionStatus::PendingRedrive);
+                let running = status == ExecutionStatus::Running;
                 let stopped = execution.stop_date.and_then(|at| at.to_millis().ok());
                 let recent = stopped.is_some_and(|millis| millis >= oldest.as_millisecond());
                 let redrive_count = execution.redrive_count.unwrap_or_default();

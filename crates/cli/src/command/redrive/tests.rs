@@ -107,7 +107,6 @@ fn a_plan_says_how_many_by_group_and_method() {
         row: quarantine_row("OPEN", 1),
         event: ledger_row("QUARANTINED").rerun(0),
         redrive_count: 0,
-        twice: false,
     };
     let plan =
         Plan::new([Method::Redrive, Method::Redrive, Method::Redrive, Method::Replay].map(entry).to_vec());
