@@ -12,6 +12,10 @@ export type Permission =
   | { bucket: string; actions: BucketAction[]; why: string }
   | { bus: true; why: string }
   | { queue: string; why: string }
+  /** Dead-letter queues that are moved back to the queues they serve: all of the topology. */
+  | { moves: true; why: string }
+  /** Executions of a machine. */
+  | { executions: string; actions: ("RedriveExecution" | "DescribeExecution")[]; why: string }
   | { machine: string; sync?: true; why: string };
 
 // S3 answers 403 instead of 404 for an object that is not there to whoever may not list the bucket; then a missing object would be
@@ -83,6 +87,20 @@ export const PERMISSIONS: Record<string, Permission[]> = {
     { bucket: "Normalized", actions: ["GetObject"], why: "whether a row's document is there" },
     { machine: "Recover", why: "run a stuck event again" },
   ],
+  Operate: [
+    {
+      table: "Operations",
+      actions: ["GetItem", "PutItem"],
+      why: "how far an operation is, what it holds, what became of each item",
+    },
+    { table: "Quarantine", actions: ["GetItem", "UpdateItem"], why: "how an event ended; close what is normalized" },
+    { table: "Ledger", actions: ["GetItem"], why: "the event of one that cannot be redriven" },
+    { machine: "Recover", why: "run an event again that cannot be redriven" },
+    { executions: "Recover", actions: ["RedriveExecution", "DescribeExecution"], why: "run an event again; how it ended" },
+    { machine: "Replay", why: "replay a batch" },
+    { executions: "Replay", actions: ["DescribeExecution"], why: "how a batch ended" },
+    { moves: true, why: "move dead letters back" },
+  ],
 };
 
 /** Where a definition takes a bucket's name from its input: the bucket that may stand there. */
@@ -108,15 +126,17 @@ export function permissionsOf(topology: TopologyFile, fn: Fn): Permission[] {
     } else if ("bucket" in row) find(topology.buckets, row.bucket, "bucket", from);
     else if ("queue" in row) find(topology.queues, row.queue, "queue", from);
     else if ("machine" in row) find(topology.stateMachines, row.machine, "state machine", from);
+    else if ("executions" in row) find(topology.stateMachines, row.executions, "state machine", from);
   }
   return rows;
 }
 
-/** What the environment calls the values of a permission: `LEDGER_TABLE`. */
-export function variable(row: Permission): string {
+/** What the environment calls the values of a permission: `LEDGER_TABLE`. Executions and moves are named by rows and queues. */
+export function variable(row: Permission): string | undefined {
   if ("table" in row) return `${upperSnake(row.table)}_TABLE`;
   if ("bucket" in row) return `${upperSnake(row.bucket)}_BUCKET`;
   if ("queue" in row) return `${upperSnake(row.queue)}_QUEUE_URL`;
   if ("machine" in row) return `${upperSnake(row.machine)}_STATE_MACHINE_ARN`;
+  if ("executions" in row || "moves" in row) return undefined;
   return "BUS_NAME";
 }

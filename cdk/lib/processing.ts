@@ -23,6 +23,7 @@ const { PolicyStatement } = iam;
 /** Why a statement names all resources. There is no other form; docs/iam.md repeats it. */
 const TRACING = "X-Ray has no resources to name.";
 const OBJECTS = "Objects of one bucket: keys are made of ids that are not known before.";
+const EXECUTIONS = "The executions of one machine, which are named by events: ids that are not known before.";
 const CHILDREN = "Its own executions and Map Runs, whose names Step Functions makes.";
 const LOG_DELIVERY = 'The calls that configure log delivery take no resource ("Logging using CloudWatch Logs", Step Functions).';
 
@@ -148,19 +149,21 @@ export class Processing extends Construct {
 
   private environment(rows: Permission[]): Record<string, string> {
     const { topology, storage, queues } = this.props;
-    const value = (row: Permission): string => {
+    const value = (row: Permission): string | undefined => {
+      if (variable(row) === undefined) return undefined;
       if ("table" in row) return find(topology.tables, row.table, "table", "").name;
       if ("bucket" in row) return storage.buckets.get(row.bucket)!.bucketName;
       if ("queue" in row) return queues.get(row.queue).queueUrl;
       if ("machine" in row) return this.machineArn(find(topology.stateMachines, row.machine, "state machine", ""));
       return this.bus.eventBusName;
     };
-    return Object.fromEntries(rows.map((row) => [variable(row), value(row)]));
+    const pairs = rows.map((row): [string | undefined, string | undefined] => [variable(row), value(row)]);
+    return Object.fromEntries(pairs.filter((pair): pair is [string, string] => pair[0] !== undefined && pair[1] !== undefined));
   }
 
   private statements(fn: Fn, role: iam.Role, rows: Permission[]): iam.PolicyStatement[] {
     const { topology, storage, queues } = this.props;
-    return rows.map((row, index) => {
+    return rows.flatMap((row, index): iam.PolicyStatement | iam.PolicyStatement[] => {
       const sid = `${fn.id}${index + 1}`;
       if ("table" in row) {
         return new PolicyStatement({
@@ -189,8 +192,37 @@ export class Processing extends Construct {
         const action = row.sync ? "states:StartSyncExecution" : "states:StartExecution";
         return new PolicyStatement({ sid, actions: [action], resources: [this.machineArn(machine)] });
       }
+      if ("executions" in row) {
+        const machine = find(topology.stateMachines, row.executions, "state machine", "");
+        const arn = `${this.machineArn(machine).replace(":stateMachine:", ":execution:")}:*`;
+        acknowledgeWildcard(role, arn, EXECUTIONS);
+        return new PolicyStatement({ sid, actions: row.actions.map((it) => `states:${it}`), resources: [arn] });
+      }
+      if ("moves" in row) return this.moves(sid);
       return new PolicyStatement({ sid, actions: ["events:PutEvents"], resources: [this.bus.eventBusArn] });
     });
+  }
+
+  /** What SQS asks of whoever moves dead letters back ("Configuring a dead-letter queue redrive", Amazon SQS Developer Guide). */
+  private moves(sid: string): iam.PolicyStatement[] {
+    const { topology, queues } = this.props;
+    const sources = topology.queues.filter((queue) => queue.redrive);
+    const arns = (ids: string[]) => [...new Set(ids)].sort().map((id) => queues.get(id).queueArn);
+    return [
+      new PolicyStatement({
+        sid: `${sid}From`,
+        actions: [
+          "sqs:StartMessageMoveTask",
+          "sqs:ListMessageMoveTasks",
+          "sqs:CancelMessageMoveTask",
+          "sqs:ReceiveMessage",
+          "sqs:DeleteMessage",
+          "sqs:GetQueueAttributes",
+        ],
+        resources: arns(sources.map((queue) => queue.redrive!.queue)),
+      }),
+      new PolicyStatement({ sid: `${sid}To`, actions: ["sqs:SendMessage"], resources: arns(sources.map((queue) => queue.id)) }),
+    ];
   }
 
   /** Decryption through DynamoDB and S3 only; what else it takes to write ("DynamoDB encryption at rest: usage notes", AWS). */

@@ -453,7 +453,11 @@ export function templateTests(label: string, synthesized: () => Synthesized): vo
           ["live"],
           fn.name,
         );
-        const variables = new Set(permissionsOf(it.topology, fn).map(variable));
+        const variables = new Set(
+          permissionsOf(it.topology, fn)
+            .map(variable)
+            .filter((name) => name !== undefined),
+        );
         check.equal(
           Object.keys(Properties.Environment.Variables).sort(),
           [...variables].sort(),
@@ -471,7 +475,11 @@ export function templateTests(label: string, synthesized: () => Synthesized): vo
       const names = readFileSync(config, "utf8").matchAll(/lookup,\s*"([A-Z_]+)"/g);
       const demanded = new Set([...names].map((match) => match[1]!).filter((name) => name !== "MAPPER_TRUST_KEYS"));
       check.that(demanded.size > 0, `${config} names its settings`);
-      const given = new Set(permissionsOf(it.topology, fn).map(variable));
+      const given = new Set(
+        permissionsOf(it.topology, fn)
+          .map(variable)
+          .filter((name) => name !== undefined),
+      );
       check.equal([...given].sort(), [...demanded].sort(), `cdk/lib/permissions.ts and ${fn.package}/src/config.rs`);
     }
   });
@@ -554,7 +562,23 @@ export function templateTests(label: string, synthesized: () => Synthesized): vo
           wanted.add(
             `states:Start${row.sync ? "Sync" : ""}Execution stateMachine:${named(it.topology.stateMachines, row.machine)}`,
           );
-        else wanted.add("events:PutEvents event-bus/sluice");
+        else if ("executions" in row)
+          for (const action of row.actions)
+            wanted.add(`states:${action} execution:${named(it.topology.stateMachines, row.executions)}:*`);
+        else if ("moves" in row) {
+          for (const queue of it.topology.queues.filter((queue) => queue.redrive)) {
+            wanted.add(`sqs:SendMessage ${queue.name}`);
+            for (const action of [
+              "StartMessageMoveTask",
+              "ListMessageMoveTasks",
+              "CancelMessageMoveTask",
+              "ReceiveMessage",
+              "DeleteMessage",
+              "GetQueueAttributes",
+            ])
+              wanted.add(`sqs:${action} ${named(it.topology.queues, queue.redrive!.queue)}`);
+          }
+        } else wanted.add("events:PutEvents event-bus/sluice");
       }
       for (const stream of it.topology.streams.filter((stream) => stream.function === fn.id)) {
         const table = named(it.topology.tables, stream.table);

@@ -177,8 +177,9 @@ fn placeholders_and_the_topology_name_the_same_things() {
     used.insert(("stateMachines", "Intake".to_owned()));
     // What the API fronts at `/v1/uploads`.
     used.insert(("functions", "Upload".to_owned()));
-    // Started by a person: `sluice replay`.
+    // Started by a person: `sluice replay` and `sluice operations`.
     used.insert(("stateMachines", "Replay".to_owned()));
+    used.insert(("stateMachines", "Operate".to_owned()));
     let all: BTreeSet<(&str, String)> =
         suffixes.iter().flat_map(|(list, _)| ids(list).into_iter().map(move |id| (*list, id))).collect();
     assert_eq!(used, all, "what the topology lists and what is used must be the same");
@@ -328,16 +329,14 @@ fn every_failure_of_normalize_is_caught() {
 #[test]
 fn recovery_is_started_under_the_same_name_everywhere() {
     let machines = machines();
+    let starts_recovery = |task: &Value| task["Arguments"]["StateMachineArn"] == "${RecoverStateMachineArn}";
     let names: BTreeSet<&str> = tasks(&machines)
         .into_iter()
-        .filter(|(_, task)| task["Resource"] == "arn:aws:states:::states:startExecution")
+        .filter(|(_, task)| starts_recovery(task))
         .map(|(_, task)| text(&task["Arguments"], "Name"))
         .collect();
     assert_eq!(names.len(), 1, "{names:?}");
-    let started = tasks(&machines)
-        .into_iter()
-        .filter(|(_, task)| task["Resource"] == "arn:aws:states:::states:startExecution")
-        .count();
+    let started = tasks(&machines).into_iter().filter(|(_, task)| starts_recovery(task)).count();
     assert_eq!(started, 2, "normalize and replay");
 }
 

@@ -28,7 +28,7 @@ fn edges(metadata: &Metadata) -> Vec<(String, String, bool)> {
     edges
 }
 
-const FUNCTIONS: [&str; 8] = [
+const FUNCTIONS: [&str; 9] = [
     "sluice-accept",
     "sluice-persist-raw",
     "sluice-upload",
@@ -37,6 +37,7 @@ const FUNCTIONS: [&str; 8] = [
     "sluice-quarantine",
     "sluice-apply",
     "sluice-reconcile",
+    "sluice-operate",
 ];
 
 /// Which of our own crates a crate may be built on. Its tests may also use [`FOR_TESTS`].

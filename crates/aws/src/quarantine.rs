@@ -235,6 +235,10 @@ impl QuarantineStore for DynamoQuarantine {
         Ok(())
     }
 
+    async fn find(&self, vendor_id: &VendorId, ingest_id: IngestId) -> Result<Option<QuarantineRow>, Fault> {
+        Self::find(self, vendor_id, ingest_id).await
+    }
+
     async fn release(&self, vendor_id: &VendorId, ingest_id: IngestId, at: Timestamp) -> Result<(), Fault> {
         let result = self
             .client

@@ -19,6 +19,13 @@ pub struct InvalidId {
     fault: &'static str,
 }
 
+impl InvalidId {
+    /// Of a text that names no operation.
+    pub(crate) fn of_operation() -> Self {
+        Self { what: "operation id", fault: "is not a ULID (26 characters of 0-9 A-Z without I L O U)" }
+    }
+}
+
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident, $what:literal, $check:expr) => {
         $(#[$doc])*

@@ -28,6 +28,7 @@ pub mod intake;
 pub mod json;
 pub mod limits;
 pub mod native;
+pub mod operation;
 pub mod payload;
 pub mod port;
 pub mod problem;

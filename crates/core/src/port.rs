@@ -212,6 +212,8 @@ pub trait MapperPointers: Send + Sync {
 pub trait QuarantineStore: Send + Sync {
     /// Records a failure: a new OPEN row, or the cause, attempts and last time of the one there is. Idempotent.
     async fn open(&self, row: &QuarantineRow) -> Result<(), Fault>;
+    /// The row, read now.
+    async fn find(&self, vendor_id: &VendorId, ingest_id: IngestId) -> Result<Option<QuarantineRow>, Fault>;
     /// Sets RELEASED. A row that is not there is success: there is nothing to release.
     async fn release(&self, vendor_id: &VendorId, ingest_id: IngestId, at: Timestamp) -> Result<(), Fault>;
 }

@@ -3,7 +3,9 @@
 //! [`World`] is all of them over one state. [`World::fail_next`] makes the next calls fail before or after they take effect,
 //! which is what a crash, a time-out or a lost answer looks like from outside.
 
-use std::collections::{BTreeMap, VecDeque};
+mod operations;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -19,6 +21,7 @@ use crate::fault::{Code, Fault};
 use crate::health::{Duplicates, HealthNote};
 use crate::id::{CanonicalType, EventType, IngestId, ObjectRef, VendorId, ingest_id_of_key};
 use crate::intake::Staged;
+use crate::operation;
 use crate::port::{
     BundleStore, BusEvent, CanonicalStore, Clock, Commit, DeadLetter, DeadLetters, DivergenceStore,
     DriftStore, EventBus, Freshness, Ledger, MapperPointers, Marked, NormalizedStore, QuarantineStore,
@@ -102,6 +105,20 @@ pub struct State {
     pub traces: BTreeMap<IngestId, String>,
     /// What was run again, by the execution's name.
     pub reruns: BTreeMap<String, EventDetail>,
+    /// Operations.
+    pub operations: BTreeMap<operation::OperationId, operation::Operation>,
+    /// Their frozen items.
+    pub operation_items: BTreeMap<operation::OperationId, Vec<operation::Item>>,
+    /// What became of the items.
+    pub item_rows: BTreeMap<(operation::OperationId, u64), operation::ItemRow>,
+    /// Who did what, in order.
+    pub operation_acts: Vec<operation::Act>,
+    /// Who has run an event.
+    pub holders: BTreeMap<IngestId, operation::Holder>,
+    /// Executions by ARN.
+    pub executions: BTreeMap<String, operation::ExecutionState>,
+    /// Tokens of redrives that were taken.
+    pub redrive_tokens: BTreeSet<String>,
     failures: VecDeque<Failure>,
     now: Option<Timestamp>,
     minted: u128,
@@ -163,9 +180,16 @@ impl World {
     }
 }
 
+impl State {
+    /// The time.
+    pub fn now_or_default(&self) -> Timestamp {
+        self.now.unwrap_or(Timestamp::constant(1_795_255_200, 0))
+    }
+}
+
 impl Clock for World {
     fn now(&self) -> Timestamp {
-        self.state().now.unwrap_or(Timestamp::constant(1_795_255_200, 0))
+        self.state().now_or_default()
     }
 
     fn random(&self) -> u128 {
@@ -425,6 +449,10 @@ impl QuarantineStore for World {
             state.quarantine.insert(key, QuarantineRow { first_seen_at, resolution, ..row.clone() });
             Ok(())
         })
+    }
+
+    async fn find(&self, vendor_id: &VendorId, ingest_id: IngestId) -> Result<Option<QuarantineRow>, Fault> {
+        self.call(|state| Ok(state.quarantine.get(&(vendor_id.clone(), ingest_id)).cloned()))
     }
 
     async fn release(&self, vendor_id: &VendorId, ingest_id: IngestId, at: Timestamp) -> Result<(), Fault> {
@@ -727,7 +755,7 @@ impl Books for World {
     async fn vendors(&self) -> Result<Vec<VendorId>, Fault> {
         self.call(|state| {
             let names = state.raw.keys().filter_map(|key| key.split('/').nth(1)?.parse().ok());
-            let names: std::collections::BTreeSet<VendorId> = names.collect();
+            let names: BTreeSet<VendorId> = names.collect();
             Ok(names.into_iter().collect())
         })
     }

@@ -140,6 +140,7 @@ const EMBEDDED: &[(&str, &str)] = &[
     ("normalize.asl.json", include_str!("../../../state-machines/normalize.asl.json")),
     ("recover.asl.json", include_str!("../../../state-machines/recover.asl.json")),
     ("replay.asl.json", include_str!("../../../state-machines/replay.asl.json")),
+    ("operate.asl.json", include_str!("../../../state-machines/operate.asl.json")),
 ];
 
 impl Definitions {

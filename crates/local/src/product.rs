@@ -21,6 +21,7 @@ struct Product {
     quarantine: sluice_quarantine::Deps,
     apply: sluice_apply::Deps,
     reconcile: sluice_reconcile::Deps,
+    operate: sluice_operate::Deps,
 }
 
 #[derive(Clone, Copy)]
@@ -33,6 +34,7 @@ enum Package {
     Quarantine,
     Apply,
     Reconcile,
+    Operate,
 }
 
 impl Package {
@@ -46,6 +48,7 @@ impl Package {
             "quarantine" => Self::Quarantine,
             "apply" => Self::Apply,
             "reconcile" => Self::Reconcile,
+            "operate" => Self::Operate,
             _ => return None,
         })
     }
@@ -76,6 +79,7 @@ pub(crate) fn functions(setup: &FunctionSetup<'_>) -> Result<Arc<dyn Functions>,
         quarantine: sluice_quarantine::Deps::from_environment(sdk, &lookup)?,
         apply: sluice_apply::Deps::from_environment(sdk, &lookup)?,
         reconcile: sluice_reconcile::Deps::from_environment(sdk, &lookup)?,
+        operate: sluice_operate::Deps::from_environment(sdk, &lookup)?,
     }))
 }
 
@@ -95,6 +99,7 @@ impl Functions for Product {
             Package::Quarantine => sluice_quarantine::handle(&self.quarantine, payload).await,
             Package::Apply => sluice_apply::handle(&self.apply, payload).await,
             Package::Reconcile => sluice_reconcile::handle(&self.reconcile, payload).await,
+            Package::Operate => sluice_operate::handle(&self.operate, payload).await,
         };
         result.map_err(|fault: Fault| FunctionError {
             error_type: fault.error_type().to_owned(),

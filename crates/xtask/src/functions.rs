@@ -238,6 +238,15 @@ impl Bench<'_> {
             reconciled["reruns"] == 0,
             "nothing is stuck, and reconcile ran something again: {reconciled}"
         );
+        let id = "01KAJ3Y3R00000000000000001";
+        let operated = given(
+            "operate",
+            json!({
+                "operationId": id, "run": {"number": 1, "token": id}, "startedAt": "2026-01-15T10:30:00Z",
+                "executionArn": "arn:aws:states:us-east-1:000000000000:execution:sluice-operate:x",
+            }),
+        )?;
+        ensure!(operated["continue"] == false, "operate goes on with what nobody planned: {operated}");
         ensure!(events.len() == self.packages.len(), "a function of the topology has no event here");
         self.events = events;
         Ok(())
