@@ -2,6 +2,7 @@
 
 mod by;
 mod mapper;
+mod operations;
 mod workshop;
 
 use std::path::PathBuf;
@@ -21,6 +22,7 @@ pub use mapper::{
     DiffArgs, HistoryArgs, KeyArgs, MapperCommand, PromoteArgs, PublishArgs, RecompileArgs, RollbackArgs,
     SigningArgs,
 };
+pub use operations::{ActArgs, OperationsCommand, ValidFor};
 pub use workshop::{
     BenchArgs, BuildArgs, CheckArgs, FixtureArgs, ModuleArgs, NewArgs, RunArgs, ShadowArgs, TestArgs,
     TryArgs, TypegenArgs,
@@ -102,6 +104,9 @@ pub enum Command {
     Quarantine(QuarantineCommand),
     /// Run failed events again, from the state that failed, once the cause is mended.
     Redrive(RedriveArgs),
+    /// Bulk acts that go on by themselves: what is in progress, who started it and why; pause, resume, stop, retry.
+    #[command(subcommand)]
+    Operations(OperationsCommand),
     /// Normalize stored events again, after a mapper, a schema or the code has changed; or predict what that would do.
     Replay(ReplayArgs),
     /// The dead-letter queue.
@@ -440,6 +445,21 @@ pub struct RedriveArgs {
     /// Leave the messages of released events in the dead-letter queue.
     #[arg(long)]
     pub keep_dead_letters: bool,
+    /// Freeze the events as a plan and stop: `sluice operations start` runs it.
+    #[arg(long, conflicts_with_all = ["dry_run", "no_wait", "background"])]
+    pub plan: bool,
+    /// Run them as an operation that goes on when this command has ended, and say its id.
+    #[arg(long, conflicts_with_all = ["dry_run", "no_wait"], requires = "reason")]
+    pub background: bool,
+    /// With --background: why, for the record.
+    #[arg(long, value_name = "TEXT", requires = "background")]
+    pub reason: Option<String>,
+    /// With --plan: until when.
+    #[command(flatten)]
+    pub valid: ValidFor,
+    /// With --plan and --background: who.
+    #[command(flatten)]
+    pub by: By,
 }
 
 /// `sluice replay`.
@@ -472,6 +492,15 @@ pub struct ReplayArgs {
     /// Start it and do not wait for its end.
     #[arg(long, conflicts_with = "dry_run")]
     pub no_wait: bool,
+    /// Run it in batches as an operation that can be paused and stopped, and say its id.
+    #[arg(long, conflicts_with_all = ["dry_run", "no_wait", "tolerate"], requires = "reason")]
+    pub background: bool,
+    /// With --background: why, for the record.
+    #[arg(long, value_name = "TEXT", requires = "background")]
+    pub reason: Option<String>,
+    /// With --background: who.
+    #[command(flatten)]
+    pub by: By,
 }
 
 /// `sluice dlq`.
@@ -525,6 +554,15 @@ pub struct DlqRedriveArgs {
     /// Start the moves and do not wait for their ends.
     #[arg(long)]
     pub no_wait: bool,
+    /// Move them as an operation that goes on when this command has ended, and say its id.
+    #[arg(long, conflicts_with_all = ["dry_run", "no_wait"], requires = "reason")]
+    pub background: bool,
+    /// With --background: why, for the record.
+    #[arg(long, value_name = "TEXT", requires = "background")]
+    pub reason: Option<String>,
+    /// With --background: who.
+    #[command(flatten)]
+    pub by: By,
 }
 
 /// `sluice drift`.

@@ -12,6 +12,7 @@ pub mod exit_codes;
 pub mod health;
 pub mod ls;
 pub mod mapper;
+pub mod operations;
 pub mod quarantine;
 pub mod redrive;
 pub mod replay;
@@ -42,6 +43,9 @@ pub async fn run(command: Command, global: &Global, output: &Output) -> Result<(
             quarantine::run(command, &cloud::connect(global).await?, output).await
         }
         Command::Redrive(args) => redrive::run(&args, &cloud::connect(global).await?, output).await,
+        Command::Operations(command) => {
+            operations::run(command, &cloud::connect(global).await?, output).await
+        }
         Command::Replay(args) => replay::run(&args, &cloud::connect(global).await?, output).await,
         Command::Dlq(command) => dlq::run(command, &cloud::connect(global).await?, output).await,
         Command::Drift(args) => drift::run(&args, &cloud::connect(global).await?, output).await,

@@ -16,6 +16,7 @@ use sluice_aws::divergence::DynamoDivergence;
 use sluice_aws::drift::DynamoDrift;
 use sluice_aws::error::fault;
 use sluice_aws::ledger::DynamoLedger;
+use sluice_aws::operations::DynamoOperations;
 use sluice_aws::quarantine::DynamoQuarantine;
 use sluice_aws::raw::S3RawStore;
 use sluice_aws::vendors::DynamoVendors;
@@ -108,6 +109,11 @@ impl Cloud {
     /// The quarantine.
     pub fn quarantine(&self) -> DynamoQuarantine {
         DynamoQuarantine::new(&self.sdk, &self.names().quarantine)
+    }
+
+    /// Operations.
+    pub fn operations(&self) -> DynamoOperations {
+        DynamoOperations::new(&self.sdk, &self.names().operations)
     }
 
     /// Ledger, objects and quarantine, to be examined against one another.

@@ -30,6 +30,7 @@ pub mod identity;
 pub mod loaded;
 pub mod mappers;
 pub mod names;
+pub mod operations;
 pub mod overview;
 pub mod part;
 pub mod payload;

@@ -37,6 +37,8 @@ pub struct Names {
     pub divergence: String,
     /// Table of profiles and findings of drift.
     pub drift: String,
+    /// Table of operations.
+    pub operations: String,
     /// Bucket of verbatim requests.
     pub raw: String,
     /// Bucket of canonical documents.
@@ -51,6 +53,8 @@ pub struct Names {
     pub replay: String,
     /// The state machine of events that need a person.
     pub recover: String,
+    /// The state machine that drives operations.
+    pub operate: String,
 }
 
 /// What CDK appends to the names of buckets on AWS, where they are global; the setting
@@ -84,6 +88,7 @@ fn read(suffix: &str) -> Names {
         canonical_state: name(&topology.tables, "CanonicalState"),
         divergence: name(&topology.tables, "Divergence"),
         drift: name(&topology.tables, "Drift"),
+        operations: name(&topology.tables, "Operations"),
         raw: name(&topology.buckets, "Raw") + suffix,
         normalized: name(&topology.buckets, "Normalized") + suffix,
         mappers: name(&topology.buckets, "Mappers") + suffix,
@@ -91,6 +96,7 @@ fn read(suffix: &str) -> Names {
         dlq: name(&topology.queues, "Dlq"),
         replay: name(&topology.state_machines, "Replay"),
         recover: name(&topology.state_machines, "Recover"),
+        operate: name(&topology.state_machines, "Operate"),
     }
 }
 

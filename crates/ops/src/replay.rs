@@ -241,7 +241,7 @@ pub async fn run(
     let number = u32::try_from(Timestamp::now().as_second()).unwrap_or(u32::MAX);
     let mut rows = Rows::new(cloud, selection, window);
     let name = name_of(&window, number);
-    let manifests = write_manifests(cloud, &mut rows, &name, number).await?;
+    let manifests = write_manifests(cloud, &mut rows, &name, number, usize::MAX).await?;
     let events = manifests.iter().map(|manifest| manifest.1).sum();
     let mut executions = Vec::with_capacity(manifests.len());
     for (part, (manifest, events)) in manifests.into_iter().enumerate() {
@@ -263,15 +263,28 @@ fn name_of(window: &Window, number: u32) -> String {
     format!("replay-{}-{}-{number}", compact(window.from), compact(window.to))
 }
 
-/// Writes the events, one a line, into as few objects as may be.
+/// Writes the events of a window to manifests of `events_max` events at most, for batches that are replayed one after the other.
+pub(crate) async fn batches(
+    cloud: &Cloud,
+    selection: &Selection,
+    window: Window,
+    events_max: usize,
+) -> Result<Vec<(ObjectRef, u64)>, OpsError> {
+    let number = u32::try_from(Timestamp::now().as_second()).unwrap_or(u32::MAX);
+    let mut rows = Rows::new(cloud, selection, window);
+    write_manifests(cloud, &mut rows, &name_of(&window, number), number, events_max).await
+}
+
+/// Writes the events, one a line, into as few objects as may be, each of `events_max` at most.
 async fn write_manifests(
     cloud: &Cloud,
     rows: &mut Rows<'_>,
     name: &str,
     replay: u32,
+    events_max: usize,
 ) -> Result<Vec<(ObjectRef, u64)>, OpsError> {
     let mut written = Vec::new();
-    let (mut lines, mut events) = (Vec::new(), 0);
+    let (mut lines, mut events) = (Vec::new(), 0_u64);
     let store = cloud.replays();
     let mut close = async |lines: &mut Vec<u8>, events: &mut u64| -> Result<(), OpsError> {
         if *events == 0 {
@@ -290,7 +303,7 @@ async fn write_manifests(
             })?;
             lines.push(b'\n');
             events += 1;
-            if lines.len() >= MANIFEST_BYTES_MAX {
+            if lines.len() >= MANIFEST_BYTES_MAX || events >= events_max as u64 {
                 close(&mut lines, &mut events).await?;
             }
         }

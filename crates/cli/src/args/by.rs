@@ -5,7 +5,7 @@ use clap::Args;
 use crate::error::CliError;
 
 /// Who does it, for the record.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct By {
     /// Who decides, for the record [default: SLUICE_BY, or the user of this computer].
     #[arg(long = "by", value_name = "NAME", env = "SLUICE_BY")]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use sluice_core::canonical::count;
+use sluice_ops::operations;
 use sluice_ops::redrive::{self, Budget, Method, Outcome, Pace, Plan, Redrives, Selection, Settings, Tally};
 
 use crate::args::RedriveArgs;
@@ -37,6 +38,9 @@ fn selection(args: &RedriveArgs) -> Selection {
 /// Plans, asks, runs, and says how each went. The exit code is that of the failures, if they are
 /// all of one kind.
 pub async fn run(args: &RedriveArgs, cloud: &Cloud, output: &Output) -> Result<(), CliError> {
+    if args.plan || args.background {
+        return operate(args, cloud, output).await;
+    }
     let progress = output.progress("planning");
     let (plan, given_up) = Plan::make(cloud, &selection(args), &progress).await?;
     drop(progress);
@@ -76,6 +80,29 @@ pub async fn run(args: &RedriveArgs, cloud: &Cloud, output: &Output) -> Result<(
     }
     output.document(&redrives)?;
     Ok(redrives.verdict()?)
+}
+
+/// Freezes the events as an operation and, unless only a plan is asked for, starts it.
+async fn operate(args: &RedriveArgs, cloud: &Cloud, output: &Output) -> Result<(), CliError> {
+    let by = args.by.who()?;
+    let budget = operations::Budget { percent: args.error_budget, failures_min: args.error_budget_min };
+    let settings = operations::Settings {
+        pace: operations::Pace { per_second: args.rate, budget: Some(budget) },
+        by: by.clone(),
+        valid_seconds: args.valid.valid_for,
+    };
+    let progress = output.progress("planning");
+    let mut planned = operations::plan_redrive(cloud, &selection(args), &settings, &progress).await?;
+    drop(progress);
+    if let Some(reason) = args.reason.as_deref().filter(|_| args.background) {
+        let operation = &planned.operation.operation;
+        if args.ingest_ids.is_empty() && !args.yes {
+            let items = usize::try_from(operation.plan.items).unwrap_or(usize::MAX);
+            super::confirm(output, &format!("{} would be run again", count(items, "event")))?;
+        }
+        planned.operation = operations::start(cloud, operation.operation_id, &by, reason).await?;
+    }
+    output.document(&planned)
 }
 
 /// To a person a line that moves, to a log a line now and then.

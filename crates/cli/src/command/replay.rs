@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use sluice_core::id::rfc3339;
+use sluice_ops::operations;
 use sluice_ops::replay::{self, Replay, Selection, Settings, Window};
 
 use crate::args::ReplayArgs;
@@ -25,6 +26,19 @@ pub async fn run(args: &ReplayArgs, cloud: &Cloud, output: &Output) -> Result<()
         let replay = replay::predicted(cloud, &selection, window, trust, &progress).await?;
         drop(progress);
         return output.document(&replay);
+    }
+    if let Some(reason) = &args.reason {
+        let by = args.by.who()?;
+        let settings = operations::Settings {
+            pace: operations::Pace { per_second: args.concurrency, budget: None },
+            by: by.clone(),
+            valid_seconds: operations::PLAN_SECONDS,
+        };
+        let mut planned = operations::plan_replay(cloud, &selection, window, &settings).await?;
+        let id = planned.operation.operation.operation_id;
+        planned.operation = operations::start(cloud, id, &by, reason).await?;
+        drop(progress);
+        return output.document(&planned);
     }
     let settings =
         Settings { concurrency: args.concurrency, tolerated_percent: args.tolerate, wait: !args.no_wait };

@@ -3,11 +3,15 @@
 
 use sluice_core::canonical::count;
 use sluice_ops::dlq::{self, COMPLETED, Moves, Queues, RUNNING, Reason};
+use sluice_ops::operations;
 
 use crate::args::DlqRedriveArgs;
 use crate::cloud::Cloud;
 use crate::error::CliError;
 use crate::output::{Cell, Output, Page, Tone, View, paint};
+
+/// Messages that an operation moves per second, unless told otherwise.
+const PER_SECOND_DEFAULT: u32 = 100;
 
 /// `sluice dlq queues`.
 pub(super) async fn list(cloud: &Cloud, output: &Output) -> Result<(), CliError> {
@@ -19,6 +23,9 @@ pub(super) async fn list(cloud: &Cloud, output: &Output) -> Result<(), CliError>
 
 /// `sluice dlq redrive`.
 pub(super) async fn redrive(args: &DlqRedriveArgs, cloud: &Cloud, output: &Output) -> Result<(), CliError> {
+    if let Some(reason) = &args.reason {
+        return operate(args, reason, cloud, output).await;
+    }
     let progress = output.progress("looking at the dead-letter queues");
     let plan = dlq::plan_moves(cloud, args.queue.as_deref(), args.per_second).await?;
     drop(progress);
@@ -36,6 +43,33 @@ pub(super) async fn redrive(args: &DlqRedriveArgs, cloud: &Cloud, output: &Outpu
     drop(progress);
     output.document(&moves)?;
     Ok(moves.verdict()?)
+}
+
+/// Moves them as an operation.
+async fn operate(
+    args: &DlqRedriveArgs,
+    reason: &str,
+    cloud: &Cloud,
+    output: &Output,
+) -> Result<(), CliError> {
+    let by = args.by.who()?;
+    let per_second = args.per_second.and_then(|rate| u32::try_from(rate).ok()).unwrap_or(PER_SECOND_DEFAULT);
+    let settings = operations::Settings {
+        pace: operations::Pace { per_second, budget: None },
+        by: by.clone(),
+        valid_seconds: operations::PLAN_SECONDS,
+    };
+    let progress = output.progress("looking at the dead-letter queues");
+    let mut planned = operations::plan_dead_letters(cloud, args.queue.as_deref(), &settings).await?;
+    drop(progress);
+    let operation = &planned.operation.operation;
+    if !args.yes {
+        let queues = usize::try_from(operation.plan.items).unwrap_or(usize::MAX);
+        let what = format!("the messages of {} would be moved back", count(queues, "dead-letter queue"));
+        crate::command::confirm(output, &what)?;
+    }
+    planned.operation = operations::start(cloud, operation.operation_id, &by, reason).await?;
+    output.document(&planned)
 }
 
 fn reasons_text(reasons: &[Reason]) -> String {
