@@ -44,6 +44,9 @@ const FUNCTIONS: [&str; 9] = [
 fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
     let mut allowed = BTreeMap::from([
         ("sluice-formats", vec![]),
+        ("sluice-loopback", vec![]),
+        // Documents in, pages out: it knows no AWS.
+        ("sluice-console", vec!["sluice-asl", "sluice-core", "sluice-graph", "sluice-loopback"]),
         ("sluice-core", vec!["sluice-formats"]),
         ("sluice-asl", vec![]),
         ("sluice-graph", vec!["sluice-asl"]),
