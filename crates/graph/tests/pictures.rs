@@ -123,10 +123,12 @@ fn failed_again() -> Story {
     let mut story = Story::start(definition("recover.asl.json"), json!({"event": event, "error": error}));
     let quarantined = lambda(json!({"status": "QUARANTINED", "deadLetter": {}}));
     story.succeed(180, quarantined.clone()).succeed(40, json!({"MessageId": "m"}));
-    story.apply(DAY_MS, InputKind::Redrive);
+    story.fail(30, "mapper_refused", "The mapper refused the message.");
+    story.apply(DAY_MS, InputKind::Redrive).succeed(25, lambda(json!({})));
     story.fail(90, "Lambda.TooManyRequestsException", "Rate exceeded").wait();
     story.fail(310, "CANONICAL_SCHEMA_VIOLATION", "{\"errorMessage\": \"/data/quantity is not a number\"}");
     story.succeed(120, quarantined).succeed(35, json!({"MessageId": "m"}));
+    story.fail(28, "canonical_schema_violation", "The document has 1 fault.");
     story
 }
 
@@ -174,7 +176,7 @@ fn a_failed_execution_shows_where_and_why() {
 #[test]
 fn a_redriven_execution_that_succeeds_shows_its_way() {
     let mut story = failed_again();
-    story.apply(DAY_MS, InputKind::Redrive);
+    story.apply(DAY_MS, InputKind::Redrive).succeed(22, lambda(json!({})));
     story.succeed(200, lambda(json!({"status": "NORMALIZED"}))).succeed(70, lambda(json!({})));
     let run = story.run();
     assert_eq!((run.outcome, run.redrives), (Outcome::Succeeded, 2));
