@@ -121,12 +121,30 @@ impl FunctionHost {
 
     /// `reference` is a name or an ARN.
     pub(crate) async fn invoke(&self, reference: &str, payload: Value) -> Result<Value, InvokeError> {
+        self.invoke_in_turn(reference, payload, || ()).await
+    }
+
+    /// The same; what `wait` gives is held while the invocation waits for its turn.
+    pub(crate) async fn invoke_in_turn<W>(
+        &self,
+        reference: &str,
+        payload: Value,
+        wait: impl FnOnce() -> W,
+    ) -> Result<Value, InvokeError> {
         let name = crate::arn::function_name(reference);
         let Some(&seconds) = self.timeouts_seconds.get(name) else {
             return Err(InvokeError::NotFound(name.to_owned()));
         };
-        // Nobody closes it; and its time runs from when it runs, as on AWS.
-        let _turn = if self.first.contains(name) { None } else { self.behind.acquire().await.ok() };
+        // Its time runs from when it runs, as on AWS, where nothing waits for a turn.
+        let _turn = if self.first.contains(name) {
+            None
+        } else if let Ok(turn) = self.behind.try_acquire() {
+            Some(turn)
+        } else {
+            let _wait = wait();
+            // Nobody closes it.
+            self.behind.acquire().await.ok()
+        };
         let invocation = AssertUnwindSafe(self.functions.invoke(name, payload)).catch_unwind();
         match tokio::time::timeout(Duration::from_secs(seconds), invocation).await {
             Ok(Ok(result)) => result.map_err(InvokeError::Function),
@@ -188,6 +206,19 @@ mod tests {
             answer = answer => assert_eq!(answer.unwrap(), json!({"a": 1})),
         }
         assert!(host.behind.available_permits() > 0, "what is dropped gives its turn back");
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_a_turn_is_told_and_who_has_one_is_not() {
+        let host = host();
+        let waited = || panic!("there was a turn");
+        assert!(host.invoke_in_turn("sluice-normalize", json!({}), waited).await.is_err());
+        let turns = host.behind.available_permits();
+        let _taken = host.behind.acquire_many(u32::try_from(turns).unwrap()).await.unwrap();
+        let told = std::cell::Cell::new(false);
+        let waiting = host.invoke_in_turn("sluice-normalize", json!({}), || told.set(true));
+        assert!(futures::poll!(Box::pin(waiting)).is_pending());
+        assert!(told.get());
     }
 
     #[tokio::test]

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
-use sluice_stepfunctions::ObjectPart;
+use sluice_stepfunctions::{ObjectPart, TaskContext};
 
 use crate::dynamodb::DynamoDb;
 use crate::events::Events;
@@ -77,12 +77,17 @@ impl Integrations {
     }
 
     /// Runs one attempt of a task; the result has the members that AWS gives it.
-    pub async fn run(&self, resource: &str, arguments: Value) -> Result<Value, TaskFailure> {
+    pub async fn run(
+        &self,
+        resource: &str,
+        arguments: Value,
+        context: &TaskContext,
+    ) -> Result<Value, TaskFailure> {
         let Value::Object(mut arguments) = arguments else {
             return Err(TaskFailure::new("States.Runtime", "the arguments of a task are not an object"));
         };
         match resource.strip_prefix("arn:aws:states:::") {
-            Some("lambda:invoke") => self.lambda_invoke(arguments).await,
+            Some("lambda:invoke") => self.lambda_invoke(arguments, context).await,
             Some("sqs:sendMessage") => self.send_message(arguments).await,
             Some("events:putEvents") => self.put_events(arguments).await,
             Some("aws-sdk:eventbridge:putEvents") => {
@@ -183,11 +188,15 @@ impl Integrations {
         Ok(json!({"ETag": format!("\"{}\"", part.etag)}))
     }
 
-    async fn lambda_invoke(&self, mut arguments: Map<String, Value>) -> Result<Value, TaskFailure> {
+    async fn lambda_invoke(
+        &self,
+        mut arguments: Map<String, Value>,
+        context: &TaskContext,
+    ) -> Result<Value, TaskFailure> {
         let function = text(&mut arguments, "FunctionName")?;
         let payload = arguments.remove("Payload").unwrap_or_else(|| json!({}));
         nothing_else(&arguments, "lambda:invoke")?;
-        match self.functions.invoke(&function, payload).await {
+        match self.functions.invoke_in_turn(&function, payload, || context.wait_for_turn()).await {
             Ok(payload) => {
                 let mut result = with_metadata("application/json");
                 result["ExecutedVersion"] = "$LATEST".into();

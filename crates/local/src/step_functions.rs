@@ -50,9 +50,9 @@ impl TaskRunner for Integrations {
         &self,
         resource: &str,
         arguments: Value,
-        _context: &TaskContext,
+        context: &TaskContext,
     ) -> Result<Value, TaskError> {
-        self.run(resource, arguments).await.map_err(failed_task)
+        self.run(resource, arguments, context).await.map_err(failed_task)
     }
 
     async fn read_object(

@@ -524,3 +524,56 @@ impl Engine {
         Ok(failures)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(ids: std::ops::RangeInclusive<i64>) -> Vec<Waiting> {
+        let row = |id| Waiting {
+            id,
+            machine_id: 1,
+            definition_id: 1,
+            arn: String::new(),
+            name: String::new(),
+            input: Value::Null,
+            started_at: stamp(0),
+        };
+        ids.map(row).collect()
+    }
+
+    fn queued(express: &Express) -> Vec<i64> {
+        express.backlog().queue.iter().map(|row| row.id).collect()
+    }
+
+    #[test]
+    fn what_is_told_out_of_order_is_read_in_order_from_the_journal() {
+        let express = Express::new(&Options::default(), 0, false);
+        express.committed(rows(1..=2));
+        // The commit of 3 to 5 was acknowledged to its caller a little later.
+        express.committed(rows(6..=7));
+        express.committed(rows(3..=5));
+        assert_eq!(queued(&express), [1, 2]);
+        let backlog = express.backlog();
+        assert_eq!((backlog.loaded_through, backlog.more), (2, true));
+    }
+
+    #[test]
+    fn what_is_told_while_the_journal_is_read_or_was_read_already_is_not_kept_twice() {
+        let express = Express::new(&Options::default(), 2, false);
+        express.committed(rows(1..=2));
+        assert_eq!((queued(&express), express.backlog().more), (vec![], false));
+        express.backlog().loading = true;
+        express.committed(rows(3..=4));
+        assert_eq!((queued(&express), express.backlog().more), (vec![], true));
+    }
+
+    #[test]
+    fn no_more_is_kept_than_there_is_room_for() {
+        let options = Options { express_prefetch: 3, ..Options::default() };
+        let express = Express::new(&options, 0, false);
+        express.committed(rows(1..=2));
+        express.committed(rows(3..=4));
+        assert_eq!((queued(&express), express.backlog().more), (vec![1, 2], true));
+    }
+}

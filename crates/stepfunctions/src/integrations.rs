@@ -5,6 +5,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -98,8 +99,49 @@ pub struct TaskContext {
     pub state_name: Arc<str>,
     /// 0 for the first attempt of this visit to the state, then 1, 2, …
     pub retry_count: u32,
-    /// The state's `TimeoutSeconds`. The engine enforces it by dropping the future.
+    /// The state's `TimeoutSeconds`. The engine enforces it by dropping the future. It runs from the start of the task, or
+    /// from the end of its wait ([`TaskContext::wait_for_turn`]).
     pub timeout: Option<Duration>,
+    pub(crate) turn: Arc<TurnState>,
+}
+
+impl TaskContext {
+    /// Says that the task has not begun yet, since what runs it is busy: until the answer is dropped, the state's timeout does
+    /// not run, and then it runs anew. To be held and dropped within the future of [`Integrations::invoke`] only.
+    #[must_use]
+    pub fn wait_for_turn(&self) -> TurnWait {
+        self.turn.waits.fetch_add(1, Ordering::SeqCst);
+        TurnWait(Arc::clone(&self.turn))
+    }
+}
+
+/// A task's wait for its turn.
+#[derive(Debug)]
+pub struct TurnWait(Arc<TurnState>);
+
+impl Drop for TurnWait {
+    fn drop(&mut self) {
+        self.0.begun.store(true, Ordering::SeqCst);
+        self.0.waits.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Whether a task waits, and whether it has begun since its timer was looked at.
+#[derive(Debug, Default)]
+pub(crate) struct TurnState {
+    waits: AtomicUsize,
+    begun: AtomicBool,
+}
+
+impl TurnState {
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.waits.load(Ordering::SeqCst) > 0
+    }
+
+    /// True once after each wait.
+    pub(crate) fn take_begun(&self) -> bool {
+        self.begun.swap(false, Ordering::SeqCst)
+    }
 }
 
 /// A failed task.

@@ -170,8 +170,13 @@ pub enum JournalError {
     #[error("{0} is in use by another process")]
     InUse(PathBuf),
     /// The file was written by a later version of this program.
-    #[error("the journal has schema version {found}, and this program knows up to {known}")]
+    #[error(
+        "{path} was written by a later version of Sluice (layout {found}, and this program knows up to {known}): \
+         start the data folder with that version, or use another folder"
+    )]
     Newer {
+        /// Which file.
+        path: PathBuf,
         /// In the file.
         found: i64,
         /// In this program.
@@ -247,7 +252,7 @@ impl Journal {
             Location::Memory => None,
         };
         let connection = connect(location, false)?;
-        migrate(&connection)?;
+        migrate(&connection, location)?;
         let reader = match (location, commits) {
             (Location::File(_), Commits::Grouped) => Some(Arc::new(Mutex::new(connect(location, true)?))),
             _ => None,
@@ -398,7 +403,7 @@ fn connect(location: &Location, read_only: bool) -> Result<Connection, JournalEr
     Ok(connection)
 }
 
-fn migrate(connection: &Connection) -> Result<(), JournalError> {
+pub(crate) fn migrate(connection: &Connection, location: &Location) -> Result<(), JournalError> {
     let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     match found {
         0 => {
@@ -426,7 +431,13 @@ fn migrate(connection: &Connection) -> Result<(), JournalError> {
             Ok(())
         }
         SCHEMA_VERSION => Ok(()),
-        found => Err(JournalError::Newer { found, known: SCHEMA_VERSION }),
+        found => {
+            let path = match location {
+                Location::File(path) => path.clone(),
+                Location::Memory => PathBuf::from(":memory:"),
+            };
+            Err(JournalError::Newer { path, found, known: SCHEMA_VERSION })
+        }
     }
 }
 
@@ -448,7 +459,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let location = Location::File(directory.path().join("journal.sqlite"));
         let connection = connect(&location, false).unwrap();
-        migrate(&connection).unwrap();
+        migrate(&connection, &location).unwrap();
         let (first, first_answer) = oneshot::channel();
         let (second, second_answer) = oneshot::channel();
         let mut group: Vec<Box<dyn Write>> = vec![
@@ -498,7 +509,7 @@ mod tests {
         drop(Journal::open(&location, Commits::Inline).await.unwrap());
         connect(&location, false).unwrap().pragma_update(None, "user_version", 99).unwrap();
         let opened = Journal::open(&location, Commits::Inline).await;
-        assert!(matches!(opened, Err(JournalError::Newer { found: 99, known: SCHEMA_VERSION })));
+        assert!(matches!(opened, Err(JournalError::Newer { found: 99, known: SCHEMA_VERSION, .. })));
     }
 
     #[tokio::test]

@@ -60,7 +60,9 @@ pub use clock::{Clock, SystemClock, TokioClock};
 pub use engine::{Engine, Options, Payload, Started};
 pub use error::{Error, Result};
 pub use express::{ExpressFailure, SyncResult, SyncStatus};
-pub use integrations::{DESCRIBE_MAP_RUN, Integrations, ObjectPart, START_EXECUTION, TaskContext, TaskError};
+pub use integrations::{
+    DESCRIBE_MAP_RUN, Integrations, ObjectPart, START_EXECUTION, TaskContext, TaskError, TurnWait,
+};
 pub use journal::{Commits, JournalError, Location};
 pub use machine::{Configuration, StateMachine, StateMachineSpec, StateMachineUpdate, Version};
 pub use map_run::{

@@ -1257,3 +1257,7 @@ fn read_execution(c: &Connection, key: &Key, journal: bool) -> rusqlite::Result<
     }
     Ok(Some(found))
 }
+
+#[cfg(test)]
+#[path = "standard_tests.rs"]
+mod tests;

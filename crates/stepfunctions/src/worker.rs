@@ -3,7 +3,7 @@
 //! All of it happens on the task that drives the execution, so dropping a [`Worker`] cancels everything the execution has
 //! under way. Timers are tokio's, which keeps all of a runtime in one timer wheel; a worker registers only its earliest.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use sluice_asl::{Effect, InputKind, ScheduledTask, TaskId, TimerId, Timestamp};
 use tokio::time::{Instant, Sleep};
 
 use crate::engine::Inner;
-use crate::integrations::{TaskContext, TaskError, dispatch};
+use crate::integrations::{TaskContext, TaskError, TurnState, dispatch};
 
 /// What has ended, whether it is a Map Run, and how.
 type TaskResult = (TaskId, Kind, Result<Value, TaskError>);
@@ -31,6 +31,12 @@ enum Kind {
     MapRun,
 }
 
+/// The timeout of a task, and whether the task has its turn.
+struct Turn {
+    timeout: Duration,
+    state: Arc<TurnState>,
+}
+
 pub(crate) struct Worker {
     inner: Arc<Inner>,
     execution_arn: Arc<str>,
@@ -38,6 +44,8 @@ pub(crate) struct Worker {
     tasks: FuturesUnordered<Abortable<BoxFuture<'static, TaskResult>>>,
     cancels: Vec<(TaskId, Kind, AbortHandle)>,
     timers: BTreeSet<(Timestamp, TimerId)>,
+    /// The tasks that have a timeout, by its timer.
+    turns: BTreeMap<TimerId, Turn>,
     sleep: Option<(Timestamp, Pin<Box<Sleep>>)>,
 }
 
@@ -50,6 +58,7 @@ impl Worker {
             tasks: FuturesUnordered::new(),
             cancels: Vec::new(),
             timers: BTreeSet::new(),
+            turns: BTreeMap::new(),
             sleep: None,
         }
     }
@@ -63,7 +72,10 @@ impl Worker {
                 Effect::SetTimer { timer, at } => {
                     self.timers.insert((at, timer));
                 }
-                Effect::CancelTimer { timer } => self.timers.retain(|(_, set)| *set != timer),
+                Effect::CancelTimer { timer } => {
+                    self.timers.retain(|(_, set)| *set != timer);
+                    self.turns.remove(&timer);
+                }
                 Effect::StartMapRun(run) => {
                     let (inner, task) = (Arc::clone(&self.inner), run.task);
                     self.watch(task, Kind::MapRun, async move { inner.run_map(run).await }.boxed());
@@ -86,12 +98,18 @@ impl Worker {
         }
         let kind = if scheduled.token.is_some() { Kind::Submission } else { Kind::Task };
         let inner = Arc::clone(&self.inner);
+        let timeout = scheduled.timeout_seconds.map(Duration::from_secs);
+        let state = Arc::new(TurnState::default());
+        if let Some((timer, timeout)) = scheduled.timeout_timer.zip(timeout) {
+            self.turns.insert(timer, Turn { timeout, state: Arc::clone(&state) });
+        }
         let context = TaskContext {
             execution_arn: Arc::clone(&self.execution_arn),
             state_machine_arn: Arc::clone(&self.state_machine_arn),
             state_name: scheduled.state_name,
             retry_count: scheduled.retry_count,
-            timeout: scheduled.timeout_seconds.map(Duration::from_secs),
+            timeout,
+            turn: state,
         };
         let (task, resource) = (scheduled.task, scheduled.resource);
         let arguments = Arc::unwrap_or_clone(scheduled.arguments);
@@ -121,6 +139,23 @@ impl Worker {
         self.timers.first().map(|(at, _)| *at)
     }
 
+    /// The earliest timer that runs: that of a task that waits for its turn does not, and begins anew after the wait.
+    fn first_running(&mut self) -> Option<(Timestamp, TimerId)> {
+        let begun: Vec<(TimerId, Duration)> = self
+            .turns
+            .iter()
+            .filter(|(_, turn)| !turn.state.is_waiting() && turn.state.take_begun())
+            .map(|(timer, turn)| (*timer, turn.timeout))
+            .collect();
+        for (timer, timeout) in begun {
+            let millis = i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX);
+            self.timers.retain(|(_, set)| *set != timer);
+            self.timers.insert((self.inner.now().plus_millis(millis), timer));
+        }
+        let waits = |timer| self.turns.get(timer).is_some_and(|turn| turn.state.is_waiting());
+        self.timers.iter().find(|(_, timer)| !waits(timer)).copied()
+    }
+
     /// The next result or due timer; `None` when there is nothing to wait for. Cancel safe.
     pub(crate) async fn next(&mut self) -> Option<InputKind> {
         poll_fn(|context| {
@@ -142,7 +177,7 @@ impl Worker {
                     }
                 }));
             }
-            let Some(&(at, timer)) = self.timers.first() else {
+            let Some((at, timer)) = self.first_running() else {
                 return if self.tasks.is_empty() { Poll::Ready(None) } else { Poll::Pending };
             };
             let sleep = match &mut self.sleep {
@@ -161,7 +196,8 @@ impl Worker {
                 return Poll::Pending;
             }
             self.sleep = None;
-            self.timers.pop_first();
+            self.timers.remove(&(at, timer));
+            self.turns.remove(&timer);
             Poll::Ready(Some(InputKind::TimerFired { timer }))
         })
         .await

@@ -299,25 +299,28 @@ impl Execution {
                 })
             })
         };
-        let scheduled = ScheduledTask {
+        let mut scheduled = ScheduledTask {
             task: TaskId(self.next_id()),
             state_name: Arc::clone(&state.name),
             resource: Arc::clone(&task.resource),
             arguments,
             timeout_seconds: timeout,
+            timeout_timer: None,
             heartbeat_seconds: heartbeat,
             token,
             is_activity: activity,
             retry_count,
         };
         self.tasks.insert(scheduled.task, id);
-        turn.effects.push(Effect::ScheduleTask(scheduled.clone()));
+        let place = turn.effects.len();
         let timer =
             timeout.map(|seconds| self.set_timer(turn.at.plus_seconds(seconds), Purpose::Task(id), turn));
         // A worker's heart beats from when it has taken the task.
         let beats = heartbeat.filter(|_| task.pattern == Pattern::Callback);
         let heartbeat =
             beats.map(|seconds| self.set_timer(turn.at.plus_seconds(seconds), Purpose::Heartbeat(id), turn));
+        scheduled.timeout_timer = timer;
+        turn.effects.insert(place, Effect::ScheduleTask(scheduled.clone()));
         if let Some(thread) = self.threads.get_mut(&id) {
             thread.previous = event;
             thread.phase =

@@ -82,6 +82,8 @@ pub struct ScheduledTask {
     pub arguments: Arc<Value>,
     /// For the worker's information: the engine itself sets the timer and fails the task.
     pub timeout_seconds: Option<u64>,
+    /// That timer. It may fire later than it was set to, when the task had to wait before it began.
+    pub timeout_timer: Option<TimerId>,
     /// For the worker's information; the engine keeps the time of a task that has a token.
     pub heartbeat_seconds: Option<u64>,
     /// Of a task whose result comes from outside: an activity's, or one with `.waitForTaskToken`. The call's own result is

@@ -141,6 +141,7 @@ impl Engine {
             state_name: task.state_name,
             retry_count: task.retry_count,
             timeout,
+            turn: Arc::default(),
         };
         let arguments = Arc::unwrap_or_clone(task.arguments);
         let run = dispatch(&self.inner, &task.resource, arguments, &context);

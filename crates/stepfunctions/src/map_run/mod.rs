@@ -288,6 +288,8 @@ struct Live {
 
 struct LiveState {
     settings: Settings,
+    /// Of the row that the runner read.
+    epoch: u32,
     counts: Counts,
     running: BTreeMap<u64, Running>,
 }
@@ -342,8 +344,12 @@ impl Inner {
                     None => {
                         let settings =
                             Settings { max_concurrency: 0, tolerated_count: 0, tolerated_percentage: 0.0 };
-                        let state =
-                            LiveState { settings, counts: Counts::default(), running: BTreeMap::new() };
+                        let state = LiveState {
+                            settings,
+                            epoch: 0,
+                            counts: Counts::default(),
+                            running: BTreeMap::new(),
+                        };
                         let live = Arc::new(Live {
                             state: Mutex::new(state),
                             changed: Notify::new(),
@@ -414,6 +420,7 @@ impl Inner {
         {
             let mut state = live.state();
             state.settings = Settings::of(&row);
+            state.epoch = row.redrive_count;
             state.counts = row.counts;
         }
         let outcome = match self.prepare(run, &mut row).await? {
@@ -445,6 +452,7 @@ impl Inner {
         };
         let end = Arc::new(End {
             run: row.id,
+            epoch: row.redrive_count,
             at: self.now(),
             outcome: match &outcome {
                 Ok(output) => Ok(output.to_string()),
@@ -495,8 +503,9 @@ impl Inner {
         }
         row.items = Some(count);
         row.version.clone_from(&version);
-        let id = row.id;
-        self.journal_surely(&run.arn, move |c| rows::counted(c, id, count, version.as_ref())).await?;
+        let written_under = (row.id, row.redrive_count);
+        self.journal_surely(&run.arn, move |c| rows::counted(c, written_under, count, version.as_ref()))
+            .await?;
         Ok(Ok(()))
     }
 
@@ -562,6 +571,7 @@ struct Runner<'r> {
     live: &'r Arc<Live>,
     run: &'r Arc<MapRun>,
     row: i64,
+    epoch: u32,
     redrive_at: Option<Timestamp>,
     total: u64,
     items: Items,
@@ -593,6 +603,7 @@ impl<'r> Runner<'r> {
             live,
             run,
             row: row.id,
+            epoch: row.redrive_count,
             redrive_at: row.redriven_at,
             total: row.items.unwrap_or(0),
             items,
@@ -755,9 +766,8 @@ impl<'r> Runner<'r> {
 
     fn flush(&mut self) -> BoxFuture<'static, Result<()>> {
         let mark = self.mark();
-        let counts = self.live.state().counts;
-        let progress =
-            Arc::new(Progress { run: self.row, ended: std::mem::take(&mut self.done), counts, mark });
+        let ended = std::mem::take(&mut self.done);
+        let progress = Arc::new(Progress { run: self.row, epoch: self.epoch, ended, mark });
         let (inner, arn) = (Arc::clone(self.inner), Arc::clone(&self.run.arn));
         async move { inner.journal_surely(&arn, move |c| progress.write(c)).await }.boxed()
     }
@@ -822,7 +832,11 @@ impl Inner {
             let state = live.state();
             // Otherwise the runner has not read the row yet.
             if state.settings.max_concurrency > 0 {
-                (counts, running) = (state.counts, state.running.values().copied().collect());
+                running = state.running.values().copied().collect();
+                // Those of a runner that was overtaken by a redrive are not the row's.
+                if state.epoch == row.redrive_count {
+                    counts = state.counts;
+                }
             }
         }
         let total = row.items.unwrap_or(0);

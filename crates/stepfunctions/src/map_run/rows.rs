@@ -5,6 +5,10 @@
 //!   that of `DescribeMapRun`. The runner ends a run only if it is still RUNNING.
 //! - A child has a row when it has ended, written with the run's counts and mark in one commit. A child without a row has
 //!   not ended, wherever the process was killed: it is run (again) from its item.
+//! - The counts of a row are those of its children's rows: a commit adds to them what it writes, and never replaces them.
+//! - A runner writes under the `redrive_count` that it read (its epoch). What a runner of an earlier epoch still writes is
+//!   taken as the redrive would have taken it: a success counts, a failure waits to be run again. It ends no run, and
+//!   changes nothing that is read.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
@@ -91,6 +95,17 @@ impl Tally {
     /// Whatever has ended, or had before a redrive.
     pub(super) fn known(&self) -> u64 {
         self.succeeded + self.unsuccessful() + self.pending_redrive
+    }
+
+    fn take(&mut self, status: ChildStatus, count: u64) {
+        let held = match status {
+            ChildStatus::Succeeded => &mut self.succeeded,
+            ChildStatus::Failed => &mut self.failed,
+            ChildStatus::TimedOut => &mut self.timed_out,
+            ChildStatus::Aborted => &mut self.aborted,
+            ChildStatus::PendingRedrive => &mut self.pending_redrive,
+        };
+        *held = held.saturating_sub(count);
     }
 
     fn redrive(&mut self) {
@@ -432,22 +447,46 @@ pub(super) fn ended_from(c: &Connection, run: i64, from: u64) -> rusqlite::Resul
 /// What a runner has to say since it last did.
 pub(super) struct Progress {
     pub(super) run: i64,
+    /// The `redrive_count` that the runner read.
+    pub(super) epoch: u32,
     pub(super) ended: Vec<ChildRow>,
-    pub(super) counts: Counts,
     pub(super) mark: Mark,
 }
 
 impl Progress {
     pub(super) fn write(&self, c: &Connection) -> rusqlite::Result<()> {
+        let held: Option<(u32, Counts, Option<u64>)> = c
+            .prepare_cached("SELECT redrive_count, counts, items FROM map_runs WHERE id = ?1")?
+            .query_row([self.run], |row| Ok((row.get(0)?, json(row, 1)?, row.get(2)?)))
+            .optional()?;
+        // The run was erased, or a redrive reads its items anew: its children are not these.
+        let Some((epoch, mut counts, Some(_items))) = held else { return Ok(()) };
+        let stale = epoch != self.epoch;
+        let mut before = c.prepare_cached("SELECT status, items FROM map_children WHERE key = ?1")?;
         let mut insert = c.prepare_cached(
             "INSERT OR REPLACE INTO map_children(key, status, items, input, output, error, cause, started_at, stopped_at,
                                                  redrive_count, redriven_at)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         )?;
         for child in &self.ended {
+            let key = key(self.run, child.index);
+            let replaced = before
+                .query_row([key], |row| Ok((ChildStatus::from_name(&row.get::<_, String>(0)?), row.get(1)?)))
+                .optional()?;
+            if let Some((status, items)) = replaced {
+                counts.executions.take(status, 1);
+                counts.items.take(status, items);
+            }
+            let status = match child.status {
+                ChildStatus::Succeeded => ChildStatus::Succeeded,
+                _ if stale => ChildStatus::PendingRedrive,
+                status => status,
+            };
+            counts.executions.add(status, 1);
+            counts.items.add(status, child.items);
             insert.execute(params![
-                key(self.run, child.index),
-                child.status.name(),
+                key,
+                status.name(),
                 child.items,
                 child.input,
                 child.output,
@@ -461,34 +500,38 @@ impl Progress {
         }
         c.prepare_cached("UPDATE map_runs SET counts = ?2, mark = ?3 WHERE id = ?1")?.execute(params![
             self.run,
-            text(&self.counts)?,
+            text(&counts)?,
             text(&self.mark)?
         ])?;
         Ok(())
     }
 }
 
-/// Notes what is read.
+/// Notes what is read, unless the run was redriven since.
 pub(super) fn counted(
     c: &Connection,
-    run: i64,
+    (run, epoch): (i64, u32),
     items: u64,
     version: Option<&Version>,
 ) -> rusqlite::Result<()> {
-    c.prepare_cached("UPDATE map_runs SET items = ?2, etag = ?3, size = ?4 WHERE id = ?1")?.execute(
-        params![
-            run,
-            items,
-            version.map(|version| &version.etag),
-            version.map(|version| version.size.cast_signed()),
-        ],
-    )?;
+    c.prepare_cached(
+        "UPDATE map_runs SET items = ?3, etag = ?4, size = ?5 WHERE id = ?1 AND redrive_count = ?2",
+    )?
+    .execute(params![
+        run,
+        epoch,
+        items,
+        version.map(|version| &version.etag),
+        version.map(|version| version.size.cast_signed()),
+    ])?;
     Ok(())
 }
 
 /// How a run ended.
 pub(super) struct End {
     pub(super) run: i64,
+    /// The `redrive_count` that the runner read.
+    pub(super) epoch: u32,
     pub(super) at: Timestamp,
     /// The output, or error and cause.
     pub(super) outcome: Result<String, (String, Option<String>)>,
@@ -496,7 +539,7 @@ pub(super) struct End {
 }
 
 impl End {
-    /// False if the run was stopped meanwhile.
+    /// False if the run was stopped meanwhile, and perhaps redriven since.
     pub(super) fn write(&self, c: &Connection) -> rusqlite::Result<bool> {
         let (status, output, error, cause) = match &self.outcome {
             Ok(output) => ("SUCCEEDED", Some(output), None, None),
@@ -505,7 +548,7 @@ impl End {
         let changed = c
             .prepare_cached(
                 "UPDATE map_runs SET status = ?2, stopped_at = ?3, output = ?4, error = ?5, cause = ?6, counts = ?7
-                 WHERE id = ?1 AND status = 'RUNNING'",
+                 WHERE id = ?1 AND status = 'RUNNING' AND redrive_count = ?8",
             )?
             .execute(params![
                 self.run,
@@ -514,7 +557,8 @@ impl End {
                 output,
                 error,
                 cause,
-                text(&self.counts)?
+                text(&self.counts)?,
+                self.epoch,
             ])?;
         Ok(changed == 1)
     }
@@ -552,3 +596,7 @@ pub(crate) fn erase(c: &Connection, execution: i64) -> rusqlite::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "rows_tests.rs"]
+mod tests;

@@ -138,6 +138,64 @@ async fn a_retry_that_waits_keeps_its_time_over_a_crash() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_timeout_of_a_state_does_not_run_while_its_task_waits_for_a_turn() {
+    let queued = |work_millis| {
+        Fake::new(move |_| {
+            let work = after(work_millis, Reply::Ok(json!("done")));
+            Reply::Queued(Duration::from_secs(60), Box::new(work))
+        })
+    };
+    let mut state = task("f", None);
+    state["TimeoutSeconds"] = 5.into();
+    for machine_type in [MachineType::Standard, MachineType::Express] {
+        for (work_millis, succeeds) in [(4_900, true), (5_100, false)] {
+            let fake = queued(work_millis);
+            let engine = in_memory(&fake).await;
+            // The other branch has a timer of its own, which goes on.
+            let other =
+                json!({"StartAt": "Rest", "States": {"Rest": {"Type": "Wait", "Seconds": 7, "End": true}}});
+            let branch = json!({"StartAt": "Call", "States": {"Call": state}});
+            let parallel = json!({"Type": "Parallel", "Branches": [branch, other], "End": true});
+            let arn = put(&engine, "m", machine_type, json!({ "Both": parallel })).await;
+            let error = if machine_type == MachineType::Standard {
+                let started = engine.start_execution(&arn, Some("e"), input(json!({}))).await.unwrap();
+                idle(&engine).await;
+                engine.describe_execution(&started.execution_arn).await.unwrap().error
+            } else {
+                engine.start_sync(&arn, None, input(json!({}))).await.unwrap().error
+            };
+            assert_eq!(
+                error,
+                (!succeeds).then(|| "States.Timeout".to_owned()),
+                "{machine_type:?} {work_millis}"
+            );
+            assert_eq!(fake.calls().len(), 1);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_crash_a_task_that_waited_for_its_turn_has_its_whole_timeout() {
+    let directory = tempfile::tempdir().unwrap();
+    let fake = Fake::new(|_| {
+        let work = after(4_000, Reply::Ok(json!("done")));
+        Reply::Queued(Duration::from_secs(60), Box::new(work))
+    });
+    let engine = open(&file(&directory), &fake, simulated(1)).await;
+    let mut state = task("f", None);
+    state["TimeoutSeconds"] = 5.into();
+    let arn = put(&engine, "m", MachineType::Standard, json!({ "Call": state })).await;
+    let started = engine.start_execution(&arn, Some("e"), input(json!({}))).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    drop(engine);
+    settle().await;
+    let engine = open(&file(&directory), &fake, simulated(2)).await;
+    idle(&engine).await;
+    assert_eq!(status(&engine, &started.execution_arn).await, ExecutionStatus::Succeeded);
+    assert_eq!(fake.calls().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_long_wait_takes_no_place_among_the_running() {
     let fake = Fake::new(healthy);
     let options = Options { standard_concurrency: 1, ..simulated(1) };

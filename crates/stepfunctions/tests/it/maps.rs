@@ -372,6 +372,54 @@ async fn thresholds_are_of_items_and_a_share_is_of_all_of_them() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_share_counts_the_items_that_have_not_run_yet() {
+    // The first item of ten fails before any other has ended.
+    let fake = Fake::new(|call| match call.payload["n"].as_u64() {
+        Some(0) => Reply::Err("Rejected", "no"),
+        _ => tenfold(call),
+    });
+    fake.put_object("in.jsonl", lines(10));
+    let engine = in_memory(&fake).await;
+    let arn = start(&engine, json!({"MaxConcurrency": 1, "ToleratedFailurePercentage": 10})).await;
+    idle(&engine).await;
+    let run = run_of(&engine, &arn).await;
+    assert_eq!((run.status, run.items.succeeded, run.items.failed), (MapRunStatus::Succeeded, 9, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_redrive_while_children_are_under_way_runs_each_failed_child_again() {
+    let healed = Arc::new(AtomicBool::new(false));
+    let heals = Arc::clone(&healed);
+    // Item 1 fails at once, item 2 ends well and item 3 fails a second later, when the run has been stopped and redriven.
+    let fake = Fake::new(move |call| match call.payload["n"].as_u64() {
+        _ if heals.load(Ordering::SeqCst) => tenfold(call),
+        Some(1) => Reply::Err("Rejected", "no"),
+        Some(2) => after(1_000, tenfold(call)),
+        Some(3) => after(1_000, Reply::Err("Rejected", "late")),
+        _ => tenfold(call),
+    });
+    fake.put_object("in.jsonl", lines(5));
+    let engine = in_memory(&fake).await;
+    let arn = start(&engine, json!({"ToleratedFailureCount": 3})).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    engine.stop_execution(&arn, None, None).await.unwrap();
+    healed.store(true, Ordering::SeqCst);
+    engine.redrive_execution(&arn, None).await.unwrap();
+    idle(&engine).await;
+    let run = run_of(&engine, &arn).await;
+    assert!(children(&engine, &run.map_run_arn, Some("PENDING_REDRIVE")).await.is_empty(), "{run:?}");
+    assert_eq!((run.status, run.redrive_count), (MapRunStatus::Succeeded, 1));
+    assert_eq!((run.items.succeeded, run.items.failed, run.items.pending_redrive), (5, 0, 0), "{run:?}");
+    assert_eq!(run.executions, run.items);
+    assert_eq!(
+        worked(&fake),
+        [(0, 1), (1, 2), (2, 1), (3, 2), (4, 1)].into(),
+        "what ended well is not repeated"
+    );
+    assert_eq!(output(&engine, &arn).await, json!([0, 10, 20, 30, 40]));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_cannot_be_read_or_written_fails_by_its_name() {
     let fake = Fake::new(tenfold);
     let engine = in_memory(&fake).await;

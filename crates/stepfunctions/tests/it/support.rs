@@ -49,6 +49,8 @@ pub(crate) enum Reply {
     Err(&'static str, &'static str),
     /// After a while.
     After(Duration, Box<Reply>),
+    /// After a while in which the task waits for its turn.
+    Queued(Duration, Box<Reply>),
     /// Never.
     Hang,
     Panic,
@@ -170,6 +172,12 @@ impl Integrations for Fake {
                 Reply::Err(error, cause) => break Err(TaskError::new(error, cause)),
                 Reply::After(time, then) => {
                     tokio::time::sleep(time).await;
+                    reply = *then;
+                }
+                Reply::Queued(time, then) => {
+                    let turn = context.wait_for_turn();
+                    tokio::time::sleep(time).await;
+                    drop(turn);
                     reply = *then;
                 }
                 Reply::Hang => std::future::pending().await,
