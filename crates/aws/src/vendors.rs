@@ -1,10 +1,11 @@
 //! The vendors table: `vendorId`, `record`.
 //!
 //! `record` is `profile`, `mapper#<eventType>` for the pointer to the active bundle, `history#<eventType>#<revision>` for each change of
-//! it, `canary#<eventType>#<revision>` for the outcomes since a canary began, or `change#<time>#<what>` for what was done to the
-//! vendor. A row `key#<digest>`/`key` says whose an
+//! it, `canary#<eventType>#<revision>` for the outcomes since a canary began, or `change#<time>#<what>#<revision>` for what was done
+//! to the vendor. A profile and a pointer are written under the revision that was read. A row `key#<digest>`/`key` says whose an
 //! API key is. Reads are cached for [`CACHE_SECONDS`], absence included, so that an unknown key costs one read, not one a request.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::query::QueryError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
-use aws_sdk_dynamodb::types::{Put, ReturnValue, TransactWriteItem};
+use aws_sdk_dynamodb::types::{Delete, Put, ReturnValue, TransactWriteItem};
 use jiff::Timestamp;
 use moka::future::Cache;
 use serde::de::DeserializeOwned;
@@ -36,7 +37,16 @@ pub const CACHE_SECONDS: u64 = 2;
 /// Most rows held.
 const CACHE_ROWS_MAX: u64 = 10_000;
 
+/// How often an edit is made anew when others were quicker.
+const EDITS_MAX: u32 = 10;
+
+/// Longest wait between two tries of an edit.
+const EDIT_WAIT_MAX: Duration = Duration::from_millis(50);
+
 const PROFILE: &str = "profile";
+
+/// Counts the writes of a profile's row.
+const REVISION: &str = "revision";
 const CHANGE: &str = "change#";
 
 /// A line of a vendor's history.
@@ -58,6 +68,15 @@ impl VendorChange {
     }
 }
 
+/// What a vendor is to be.
+#[derive(Debug, Clone)]
+pub struct VendorEdit {
+    /// The profile.
+    pub profile: VendorProfile,
+    /// The line of its history.
+    pub change: Option<VendorChange>,
+}
+
 /// The table, behind its cache.
 #[derive(Debug, Clone)]
 pub struct DynamoVendors {
@@ -67,11 +86,18 @@ pub struct DynamoVendors {
     contracts: Cache<VendorId, Arc<[ActiveMapper]>>,
 }
 
+fn revision_of(item: &Item) -> Option<u64> {
+    item.get(REVISION).and_then(|revision| revision.as_n().ok()).and_then(|revision| revision.parse().ok())
+}
+
 fn owner_partition(api_key_sha256: &Sha256Hex) -> String {
     format!("key#{api_key_sha256}")
 }
 
 const MAPPER_PREFIX: &str = "mapper#";
+
+/// Of a vendor, the row that counts how often its contracts changed.
+const CONTRACTS: &str = "contracts";
 
 fn mapper_record(event_type: &EventType) -> String {
     format!("{MAPPER_PREFIX}{event_type}")
@@ -127,9 +153,6 @@ impl DynamoVendors {
         freshness: Freshness,
     ) -> Result<Option<Arc<Item>>, Fault> {
         let key = (partition, record);
-        if freshness == Freshness::Fresh {
-            self.cache.invalidate(&key).await;
-        }
         let (partition, record) = key.clone();
         let load = async {
             let answer = self
@@ -144,6 +167,12 @@ impl DynamoVendors {
                 .map_err(|error| fault("read the vendors table", error))?;
             Ok::<_, Fault>(answer.item.map(Arc::new))
         };
+        // A cached load that is under way may have been read before what the caller must see: it is not joined.
+        if freshness == Freshness::Fresh {
+            let item = load.await?;
+            self.cache.insert(key, item.clone()).await;
+            return Ok(item);
+        }
         self.cache.try_get_with(key, load).await.map_err(|shared: Arc<Fault>| {
             // Waiters share one failed read; each gets its classification and words.
             Fault::new(shared.code, shared.message.clone())
@@ -160,74 +189,140 @@ impl DynamoVendors {
         item.map(|item| from_item(&self.table, Item::clone(&item))).transpose()
     }
 
-    /// Writes a vendor and its key rows, in an order in which a crash leaves every key that holds able to send: rows of new keys,
-    /// then the profile, which alone says what holds, then the rows of keys that it no longer has.
-    pub async fn put_vendor(&self, profile: &VendorProfile) -> Result<(), Fault> {
-        let before: Option<VendorProfile> =
-            self.row(profile.vendor_id.to_string(), PROFILE.into(), Freshness::Fresh).await?;
-        for digest in &profile.api_key_sha256 {
-            let owner: Option<Owner> =
-                self.row(owner_partition(digest), "key".into(), Freshness::Fresh).await?;
-            if let Some(owner) = owner
-                && owner.owner != profile.vendor_id
-            {
-                return Err(Fault::new(
-                    Code::ConfigurationInvalid,
-                    format!(
-                        "an API key of {} belongs to {} already: give each vendor a key of its own",
-                        profile.vendor_id, owner.owner
-                    ),
-                ));
+    /// Registers a vendor. `Ok(false)`: there is one of this name, and nothing was changed.
+    pub async fn add_vendor(&self, profile: &VendorProfile) -> Result<bool, Fault> {
+        let added = self.edit_vendor(&profile.vendor_id, |held| -> Result<Option<VendorEdit>, Fault> {
+            Ok(held.is_none().then(|| VendorEdit { profile: profile.clone(), change: None }))
+        });
+        Ok(added.await?.is_some())
+    }
+
+    /// Changes a vendor. `edit` is given the profile as it is now, and says what it is to be; it is asked again when somebody else
+    /// was quicker, so that no edit is lost and none undoes another. `None` from it, and then from here: nothing is changed.
+    ///
+    /// The profile, the rows of its keys and the line of its history are one transaction under the profile's revision.
+    pub async fn edit_vendor<E: From<Fault>>(
+        &self,
+        vendor_id: &VendorId,
+        mut edit: impl FnMut(Option<VendorProfile>) -> Result<Option<VendorEdit>, E>,
+    ) -> Result<Option<VendorProfile>, E> {
+        for _ in 0..EDITS_MAX {
+            let row = self.read(vendor_id.to_string(), PROFILE.into(), Freshness::Fresh).await?;
+            let seen = row.as_deref().and_then(revision_of);
+            let held: Option<VendorProfile> =
+                row.map(|item| from_item(&self.table, Item::clone(&item))).transpose()?;
+            let Some(edited) = edit(held.clone())? else { return Ok(None) };
+            if self.write_vendor(held.as_ref(), seen, &edited).await? {
+                return Ok(Some(edited.profile));
             }
-            self.client
-                .put_item()
-                .table_name(&self.table)
-                .item("vendorId", text(owner_partition(digest)))
-                .item("record", text("key"))
-                .item("owner", text(&profile.vendor_id))
-                // Of two vendors that are given one key at once, one is refused.
-                .condition_expression("attribute_not_exists(vendorId) OR #owner = :owner")
-                .expression_attribute_names("#owner", "owner")
-                .expression_attribute_values(":owner", text(&profile.vendor_id))
-                .send()
-                .await
-                .map_err(|error| fault("write an API key's row", error))?;
-            self.cache.invalidate(&(owner_partition(digest), "key".into())).await;
+            tokio::time::sleep(EDIT_WAIT_MAX.mul_f64(rand::random::<f64>())).await;
         }
+        Err(Fault::new(
+            Code::ConcurrentWrite,
+            format!(
+                "others changed {vendor_id} at the same time, {EDITS_MAX} times: look at it, and try again"
+            ),
+        )
+        .into())
+    }
+
+    /// `Ok(false)`: the row has another revision by now.
+    async fn write_vendor(
+        &self,
+        held: Option<&VendorProfile>,
+        seen: Option<u64>,
+        edited: &VendorEdit,
+    ) -> Result<bool, Fault> {
+        let profile = &edited.profile;
+        let malformed =
+            |error| Fault::new(Code::RowMalformed, "failed to write the transaction").with_source(error);
+        let put = |item: Item| Put::builder().table_name(&self.table).set_item(Some(item));
+        let revision = seen.unwrap_or(0) + 1;
         let mut item = to_item(profile)?;
         item.insert("record".into(), text(PROFILE));
-        self.client
-            .put_item()
-            .table_name(&self.table)
-            .set_item(Some(item))
-            .send()
-            .await
-            .map_err(|error| fault("write the vendor", error))?;
-        self.cache.invalidate(&(profile.vendor_id.to_string(), PROFILE.into())).await;
-        for digest in before.into_iter().flat_map(|before| before.api_key_sha256) {
-            if !profile.api_key_sha256.contains(&digest) {
-                self.client
-                    .delete_item()
-                    .table_name(&self.table)
-                    .key("vendorId", text(owner_partition(&digest)))
-                    .key("record", text("key"))
-                    .send()
-                    .await
-                    .map_err(|error| fault("remove a revoked API key", error))?;
-                self.cache.invalidate(&(owner_partition(&digest), "key".into())).await;
+        item.insert(REVISION.into(), to_value(&revision)?);
+        let row = put(item);
+        let row = match (held, seen) {
+            (None, _) => row.condition_expression("attribute_not_exists(vendorId)"),
+            // Written before there were revisions.
+            (Some(_), None) => {
+                row.condition_expression("attribute_exists(vendorId) AND attribute_not_exists(revision)")
             }
+            (Some(_), Some(seen)) => row
+                .condition_expression("revision = :seen")
+                .expression_attribute_values(":seen", to_value(&seen)?),
+        };
+        let mut writes = vec![TransactWriteItem::builder().put(row.build().map_err(malformed)?).build()];
+        for digest in &profile.api_key_sha256 {
+            let row = HashMap::from([
+                ("vendorId".to_owned(), text(owner_partition(digest))),
+                ("record".to_owned(), text("key")),
+                ("owner".to_owned(), text(&profile.vendor_id)),
+            ]);
+            let row = put(row)
+                .condition_expression("attribute_not_exists(vendorId) OR #owner = :owner")
+                .expression_attribute_names("#owner", "owner")
+                .expression_attribute_values(":owner", text(&profile.vendor_id));
+            writes.push(TransactWriteItem::builder().put(row.build().map_err(malformed)?).build());
         }
-        Ok(())
+        let before = held.map(|held| held.api_key_sha256.as_slice()).unwrap_or_default();
+        let revoked: Vec<&Sha256Hex> =
+            before.iter().filter(|digest| !profile.api_key_sha256.contains(digest)).collect();
+        for digest in &revoked {
+            let row = Delete::builder()
+                .table_name(&self.table)
+                .key("vendorId", text(owner_partition(digest)))
+                .key("record", text("key"));
+            writes.push(TransactWriteItem::builder().delete(row.build().map_err(malformed)?).build());
+        }
+        if let Some(change) = &edited.change {
+            let mut row = to_item(change)?;
+            row.insert("vendorId".into(), text(&profile.vendor_id));
+            // The time sorts; the revision is each change's own.
+            let record = format!("{CHANGE}{}#{}#{revision:010}", rfc3339(change.at), change.what);
+            row.insert("record".into(), text(record));
+            writes.push(TransactWriteItem::builder().put(put(row).build().map_err(malformed)?).build());
+        }
+        let written = self.client.transact_write_items().set_transact_items(Some(writes)).send().await;
+        self.cache.invalidate(&(profile.vendor_id.to_string(), PROFILE.into())).await;
+        for digest in profile.api_key_sha256.iter().chain(revoked) {
+            self.cache.invalidate(&(owner_partition(digest), "key".into())).await;
+        }
+        match written {
+            Ok(_) => Ok(true),
+            Err(SdkError::ServiceError(service)) if service.err().is_transaction_canceled_exception() => {
+                let failed = failed_conditions(service.err());
+                if failed.iter().any(|at| (1..=profile.api_key_sha256.len()).contains(at)) {
+                    return Err(Fault::new(
+                        Code::ConfigurationInvalid,
+                        format!(
+                            "an API key of {} belongs to another vendor already: give each vendor a key of its own",
+                            profile.vendor_id
+                        ),
+                    ));
+                }
+                if was_quicker(service.err()) {
+                    return Ok(false);
+                }
+                Err(fault("write the vendor", SdkError::ServiceError(service)))
+            }
+            Err(error) => Err(fault("write the vendor", error)),
+        }
     }
 
     /// Two contracts of which no message could tell apart would be an error of every message: refused while a person is looking.
-    async fn refuse_ambiguous(&self, contract: &Contract) -> Result<(), Fault> {
+    /// Gives the revision of the vendor's contracts that this was found of (`Some(None)`: there is none yet), under which the
+    /// contract is written, so that of two that are ambiguous together one is refused. `None`: any contract may be beside it.
+    async fn refuse_ambiguous(&self, contract: &Contract) -> Result<Option<Option<u64>>, Fault> {
         if contract.envelope.is_none() {
-            return Ok(());
+            return Ok(None);
         }
-        let held = self.load_contracts(&contract.vendor_id).await?;
+        let vendor_id = contract.vendor_id.to_string();
+        let seen = self.read(vendor_id, CONTRACTS.into(), Freshness::Fresh).await?;
+        let seen = seen.as_deref().and_then(revision_of);
+        let held = self.load_contracts(&contract.vendor_id, true).await?;
         match held.iter().find(|other| contract.is_ambiguous_with(&other.contract)) {
-            None => Ok(()),
+            None => Ok(Some(seen)),
             Some(other) => Err(Fault::new(
                 Code::ConfigurationInvalid,
                 format!(
@@ -238,8 +333,12 @@ impl DynamoVendors {
         }
     }
 
-    async fn load_contracts(&self, vendor_id: &VendorId) -> Result<Arc<[ActiveMapper]>, Fault> {
-        let mut items = self.records(vendor_id, MAPPER_PREFIX, false);
+    async fn load_contracts(
+        &self,
+        vendor_id: &VendorId,
+        consistent: bool,
+    ) -> Result<Arc<[ActiveMapper]>, Fault> {
+        let mut items = self.records(vendor_id, MAPPER_PREFIX, consistent);
         let mut contracts = Vec::new();
         while let Some(item) = next("list the vendor's contracts", &mut items).await? {
             if is_pointer(&item) {
@@ -261,17 +360,6 @@ impl DynamoVendors {
             .expression_attribute_values(":prefix", text(prefix))
             .consistent_read(consistent);
         query.into_paginator().items().send()
-    }
-
-    /// Adds a line to a vendor's history, which nothing ever removes.
-    pub async fn note_change(&self, vendor_id: &VendorId, change: &VendorChange) -> Result<(), Fault> {
-        let mut item = to_item(change)?;
-        item.insert("vendorId".into(), text(vendor_id));
-        // The time sorts; what was changed tells two changes of one millisecond apart.
-        item.insert("record".into(), text(format!("{CHANGE}{}#{}", rfc3339(change.at), change.what)));
-        let put = self.client.put_item().table_name(&self.table).set_item(Some(item));
-        put.send().await.map_err(|error| fault("write a vendor's history", error))?;
-        Ok(())
     }
 
     /// A vendor's history, oldest first.
@@ -319,7 +407,7 @@ impl VendorDirectory for DynamoVendors {
     }
 
     async fn contracts(&self, vendor_id: &VendorId) -> Result<Arc<[ActiveMapper]>, Fault> {
-        let load = self.load_contracts(vendor_id);
+        let load = self.load_contracts(vendor_id, false);
         self.contracts
             .try_get_with_by_ref(vendor_id, load)
             .await
@@ -347,7 +435,11 @@ impl MapperPointers for DynamoVendors {
     }
 
     async fn replace(&self, pointer: &ActiveMapper, change: &MapperChange) -> Result<bool, Fault> {
-        self.refuse_ambiguous(&pointer.contract).await?;
+        let held = self.current(&pointer.contract.vendor_id, &pointer.contract.event_type).await?;
+        let fence = match held {
+            Some(held) if held.contract == pointer.contract => None,
+            _ => self.refuse_ambiguous(&pointer.contract).await?,
+        };
         let malformed =
             |error| Fault::new(Code::RowMalformed, "failed to write the transaction").with_source(error);
         let vendor_id = &pointer.contract.vendor_id;
@@ -374,6 +466,22 @@ impl MapperPointers for DynamoVendors {
         let mut write = self.client.transact_write_items();
         for item in items {
             write = write.transact_items(item.map_err(malformed)?);
+        }
+        if let Some(seen) = fence {
+            let row = HashMap::from([
+                ("vendorId".to_owned(), text(vendor_id)),
+                ("record".to_owned(), text(CONTRACTS)),
+                (REVISION.to_owned(), to_value(&(seen.unwrap_or(0) + 1))?),
+            ]);
+            let row = Put::builder().table_name(&self.table).set_item(Some(row));
+            let row = match seen {
+                None => row.condition_expression("attribute_not_exists(vendorId)"),
+                Some(seen) => row
+                    .condition_expression("revision = :seen")
+                    .expression_attribute_values(":seen", to_value(&seen)?),
+            };
+            let row = row.build().map_err(malformed)?;
+            write = write.transact_items(TransactWriteItem::builder().put(row).build());
         }
         match write.send().await {
             Ok(_) => {
@@ -444,7 +552,14 @@ impl MapperPointers for DynamoVendors {
     }
 }
 
-/// Whether a transaction was cancelled since the pointer is another's by now.
+/// Which writes of a cancelled transaction failed on their condition.
+fn failed_conditions(error: &TransactWriteItemsError) -> Vec<usize> {
+    let TransactWriteItemsError::TransactionCanceledException(cancelled) = error else { return Vec::new() };
+    let reasons = cancelled.cancellation_reasons().iter().enumerate();
+    reasons.filter(|(_, reason)| reason.code() == Some("ConditionalCheckFailed")).map(|(at, _)| at).collect()
+}
+
+/// Whether a transaction was cancelled since the row is another's by now.
 fn was_quicker(error: &TransactWriteItemsError) -> bool {
     let TransactWriteItemsError::TransactionCanceledException(cancelled) = error else { return false };
     cancelled

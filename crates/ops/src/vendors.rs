@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use sluice_aws::vendors::{CACHE_SECONDS, VendorChange};
+use sluice_aws::vendors::{CACHE_SECONDS, VendorChange, VendorEdit};
 use sluice_core::digest::Sha256Hex;
 use sluice_core::id::VendorId;
 use sluice_core::port::VendorDirectory as _;
@@ -254,9 +254,11 @@ fn refused(message: String) -> OpsError {
 }
 
 async fn held(id: &VendorId, cloud: &Cloud) -> Result<VendorProfile, OpsError> {
-    cloud.vendors().profile(id).await?.ok_or_else(|| {
-        OpsError::not_found(format!("there is no vendor {id}")).with_hint("`sluice vendors ls` lists them")
-    })
+    cloud.vendors().profile(id).await?.ok_or_else(|| no_vendor(id))
+}
+
+fn no_vendor(id: &VendorId) -> OpsError {
+    OpsError::not_found(format!("there is no vendor {id}")).with_hint("`sluice vendors ls` lists them")
 }
 
 /// Takes a step of a rotation, and records who did.
@@ -271,11 +273,15 @@ pub async fn rotate(
     step: &RotationStep,
     by: String,
 ) -> Result<Rotated, OpsError> {
-    let mut profile = held(id, cloud).await?;
-    let (outcome, value) = rotated(&mut profile, credential, step)?;
-    let vendors = cloud.vendors();
-    vendors.put_vendor(&profile).await?;
-    vendors.note_change(id, &VendorChange::new(format!("{} {outcome}", credential.word()), by)).await?;
+    let mut told = ("", None);
+    let edit = |held: Option<VendorProfile>| -> Result<Option<VendorEdit>, OpsError> {
+        let mut profile = held.ok_or_else(|| no_vendor(id))?;
+        told = rotated(&mut profile, credential, step)?;
+        let change = VendorChange::new(format!("{} {}", credential.word(), told.0), by.clone());
+        Ok(Some(VendorEdit { profile, change: Some(change) }))
+    };
+    let profile = cloud.vendors().edit_vendor(id, edit).await?.ok_or_else(|| no_vendor(id))?;
+    let (outcome, value) = told;
     let live = credential.live(&profile);
     Ok(Rotated { vendor_id: profile.vendor_id, credential, outcome, value, live })
 }
@@ -300,15 +306,17 @@ pub struct Switched {
 /// # Errors
 /// When there is no such vendor, and when the table does not answer.
 pub async fn switch(cloud: &Cloud, id: &VendorId, enabled: bool, by: String) -> Result<Switched, OpsError> {
-    let mut profile = held(id, cloud).await?;
-    let changed = profile.enabled != enabled;
-    if changed {
+    let edit = |held: Option<VendorProfile>| -> Result<Option<VendorEdit>, OpsError> {
+        let mut profile = held.ok_or_else(|| no_vendor(id))?;
+        if profile.enabled == enabled {
+            return Ok(None);
+        }
         profile.enabled = enabled;
-        let vendors = cloud.vendors();
-        vendors.put_vendor(&profile).await?;
         let what = if enabled { "enabled" } else { "disabled" };
-        vendors.note_change(id, &VendorChange::new(what.to_owned(), by)).await?;
-    }
+        let change = VendorChange::new(what.to_owned(), by.clone());
+        Ok(Some(VendorEdit { profile, change: Some(change) }))
+    };
+    let changed = cloud.vendors().edit_vendor(id, edit).await?.is_some();
     let in_effect_within_seconds = CACHE_SECONDS;
     Ok(Switched { vendor_id: id.clone(), enabled, changed, in_effect_within_seconds })
 }
@@ -404,14 +412,10 @@ pub fn listed(profiles: Vec<VendorProfile>, mut types: BTreeMap<VendorId, Vec<St
 /// When it is registered and is not to be replaced, when a key or secret can be none, when the
 /// table does not answer.
 pub async fn put(cloud: &Cloud, vendor: &NewVendor, by: String) -> Result<Added, OpsError> {
-    let directory = cloud.vendors();
-    let held = directory.profile(&vendor.id).await?;
-    if held.is_some() && !vendor.replace {
-        return Err(OpsError::Refused {
-            message: format!("the vendor {} is registered already", vendor.id),
-            hint: Some("--replace gives it a new key (--keep-key keeps the old one beside it)".into()),
-        });
-    }
+    let taken = || OpsError::Refused {
+        message: format!("the vendor {} is registered already", vendor.id),
+        hint: Some("--replace gives it a new key (--keep-key keeps the old one beside it)".into()),
+    };
     let api_key = vendor.key.clone().unwrap_or_else(new_key);
     check_key(&api_key).map_err(OpsError::invalid)?;
     let made_secret = vendor.generate_secret.then(generate_secret);
@@ -422,13 +426,20 @@ pub async fn put(cloud: &Cloud, vendor: &NewVendor, by: String) -> Result<Added,
     if secrets.len() > ACTIVE_MAX {
         return Err(OpsError::invalid(format!("a vendor has at most {ACTIVE_MAX} secrets at once")));
     }
-    let replaced = held.is_some();
-    let profile = profile(vendor, &api_key, secrets, held);
-    directory.put_vendor(&profile).await?;
-    let what = if replaced { "replaced" } else { "registered" };
-    directory.note_change(&profile.vendor_id, &VendorChange::new(what.to_owned(), by)).await?;
+    let mut replaced = false;
+    let edit = |held: Option<VendorProfile>| -> Result<Option<VendorEdit>, OpsError> {
+        replaced = held.is_some();
+        if replaced && !vendor.replace {
+            return Err(taken());
+        }
+        let profile = profile(vendor, &api_key, secrets.clone(), held);
+        let what = if replaced { "replaced" } else { "registered" };
+        let change = VendorChange::new(what.to_owned(), by.clone());
+        Ok(Some(VendorEdit { profile, change: Some(change) }))
+    };
+    cloud.vendors().edit_vendor(&vendor.id, edit).await?;
     Ok(Added {
-        vendor_id: profile.vendor_id,
+        vendor_id: vendor.id.clone(),
         api_key,
         generated: vendor.key.is_none(),
         webhook_secret: made_secret,

@@ -1,5 +1,5 @@
-//! `sluice vendors`: who may send. A key is stored as a digest only; what is made here is shown
-//! once.
+//! `sluice vendors`: who may send. A key is stored as a digest only, a webhook secret as it is;
+//! what is made here is shown once.
 
 use sluice_core::record::{RateLimit, UnknownEventTypes};
 use sluice_ops::vendors::{
@@ -69,11 +69,14 @@ impl View for Added {
         let mut list = vec![("api key", self.api_key.clone())];
         list.extend(self.webhook_secret.clone().map(|secret| ("secret", secret)));
         text.push_str(&fields(list));
-        if page.terminal && (self.generated || self.webhook_secret.is_some()) {
-            text.push_str(&format!(
-                "\n{}\n",
-                paint(Tone::Warn, "Keep it now: only its digest is stored, it cannot be shown again.")
-            ));
+        if page.terminal && self.generated {
+            let keep = "Keep the key now: only its digest is stored, and it cannot be shown again.";
+            text.push_str(&format!("\n{}\n", paint(Tone::Warn, keep)));
+        }
+        if page.terminal && self.webhook_secret.is_some() {
+            let keep =
+                "Keep the secret now. It is stored as it is, since signatures are checked with it, and is not shown again.";
+            text.push_str(&format!("\n{}\n", paint(Tone::Warn, keep)));
         }
         text
     }

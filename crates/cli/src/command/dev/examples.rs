@@ -11,7 +11,6 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use sluice_core::digest::Sha256Hex;
 use sluice_core::id::VendorId;
-use sluice_core::port::VendorDirectory as _;
 use sluice_core::record::{RateLimit, UnknownEventTypes, VendorProfile};
 use sluice_ops::secrets::{check_key, check_secret};
 
@@ -79,9 +78,8 @@ impl Examples {
         for vendor in &self.vendors {
             say(format!("registering {}", vendor.vendor_id));
             let digest = Sha256Hex::of(vendor.api_key.as_bytes());
-            if directory.profile(&vendor.vendor_id).await?.is_none() {
-                directory.put_vendor(&vendor.profile(digest)).await?;
-            }
+            // One that is there is somebody's by now.
+            directory.add_vendor(&vendor.profile(digest)).await?;
         }
         let activation = Activation::OwnOnly { who: WHO.into(), reason: "an example".into() };
         let (store, pointers) = (cloud.bundles(), cloud.vendors());
