@@ -273,6 +273,19 @@ pub enum StartError {
         /// What SQLite says.
         problem: String,
     },
+    /// A database has a layout that this program does not know.
+    #[error(
+        "{path:?} was written by a later version of Sluice (layout {found}, and this program knows up to {known}): start the data \
+         folder with that version, or use another folder (--data DIR)"
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its layout.
+        found: usize,
+        /// The last one that this program knows.
+        known: usize,
+    },
     /// A table is older than what was handed on from it.
     #[error(
         "{table} is older than what was handed on from it (records up to {handled}, of which it has {last}): rows are lost, as if \
@@ -456,13 +469,20 @@ impl Folder {
 
     /// A database, which is there and its owner's alone before SQLite opens it: the files that SQLite puts beside it get its
     /// mode (<https://www.sqlite.org/src/file/src/os_unix.c>, `findCreateFileMode`).
-    fn database(&self, name: &str) -> Result<PathBuf, StartError> {
+    ///
+    /// It is not damaged, and has no later layout than the last of `layouts`; without them its reader looks at that.
+    fn database(&self, name: &str, layouts: Option<crate::sqlite::Layouts>) -> Result<PathBuf, StartError> {
         let path = self.file(name);
         private::ensure_file(&path).map_err(|source| StartError::File { path: path.clone(), source })?;
-        match crate::sqlite::damage(&path)? {
-            None => Ok(path),
-            Some(problem) => Err(StartError::Damaged { path, problem }),
+        if let Some(problem) = crate::sqlite::damage(&path)? {
+            return Err(StartError::Damaged { path, problem });
         }
+        if let Some(layouts) = layouts
+            && let Some(found) = crate::sqlite::newer(&path, layouts)?
+        {
+            return Err(StartError::Newer { path, found, known: layouts.len() });
+        }
+        Ok(path)
     }
 }
 
@@ -530,15 +550,16 @@ impl Cloud {
             (address(&ingest_listener, options.ingest_port)?, address(&aws_listener, options.aws_port)?);
         let aws_url = format!("http://{aws}");
 
-        let dynamodb = Arc::new(DynamoDb::open(&folder.database("dynamodb.sqlite")?)?);
+        let dynamodb =
+            Arc::new(DynamoDb::open(&folder.database("dynamodb.sqlite", Some(crate::dynamodb::LAYOUTS))?)?);
         for table in &topology.tables {
             dynamodb.ensure_table(table)?;
         }
-        let s3 = S3::open(&folder.database("s3.sqlite")?)?;
+        let s3 = S3::open(&folder.database("s3.sqlite", Some(crate::s3::LAYOUTS))?)?;
         s3.ensure_buckets(&topology.buckets)?;
         let objects = s3.objects();
         let expiring = s3.expiring(&topology.buckets);
-        let sqs = Arc::new(Sqs::open(&folder.database("sqs.sqlite")?, &aws_url)?);
+        let sqs = Arc::new(Sqs::open(&folder.database("sqs.sqlite", Some(crate::sqs::LAYOUTS))?, &aws_url)?);
         sqs.ensure_queues(&topology.queues)?;
         let events = Arc::new(Events::new(&topology, Arc::clone(&sqs)));
         let key_path = folder.file("signing-key.pem");
@@ -571,7 +592,7 @@ impl Cloud {
         let functions =
             FunctionHost::new(&topology, made, functions_of_intake(&topology, &options.definitions)?);
         let machines = make_machines(MachineSetup {
-            journal: folder.database("stepfunctions.sqlite")?,
+            journal: folder.database("stepfunctions.sqlite", None)?,
             machines: machine_definitions(&topology, &options.definitions, &aws_url)?,
             integrations: Integrations::new(
                 functions.clone(),
@@ -583,7 +604,8 @@ impl Cloud {
         });
         let machines = machines.await.map_err(StartError::Machines)?;
         events.connect(&machines);
-        let checkpoints = Arc::new(Checkpoints::open(&folder.database("relay.sqlite")?)?);
+        let checkpoints =
+            Arc::new(Checkpoints::open(&folder.database("relay.sqlite", Some(crate::relay::LAYOUTS))?)?);
         let relays = relays(&topology, &dynamodb, &functions, &checkpoints);
         for relay in &relays {
             if let Some((handled, last)) = relay.beyond_the_stream()? {

@@ -20,7 +20,7 @@ use http::{Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::sqlite::Db;
+use crate::sqlite::{Db, Layouts};
 use crate::topology::Table;
 use crate::turns::Turns;
 use crate::wire::{self, Protocol};
@@ -37,6 +37,9 @@ const ENGINE_REGION: &str = dynoxide::streams::LOCAL_REGION;
 /// See the module's documentation.
 const STREAM_INDEX: &str = "CREATE INDEX IF NOT EXISTS sluice_stream_sequence
     ON _stream_records (table_name, CAST(sequence_number AS INTEGER))";
+
+/// See [`Layouts`]. `dynoxide` keeps the version of its own tables in one of them, and brings older ones up to date.
+pub(crate) const LAYOUTS: Layouts = &[STREAM_INDEX];
 
 /// The service.
 #[derive(Debug)]
@@ -94,7 +97,7 @@ impl DynamoDb {
     pub(crate) fn open(path: &Path) -> Result<Self, DynamoDbError> {
         let engine = Database::new(&path.to_string_lossy())?;
         engine.disable_bulk_loading()?;
-        let maintenance = Db::open(path, STREAM_INDEX)?;
+        let maintenance = Db::open(path, LAYOUTS)?;
         Ok(Self {
             engine: Engine(engine),
             maintenance,

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::dynamodb::{DynamoDb, stored_sequence_number};
 use crate::functions::FunctionHost;
-use crate::sqlite::Db;
+use crate::sqlite::{Db, Layouts};
 use crate::wire;
 
 /// How long the first record of a batch waits for others, as a mapping's batching window does: a batch costs a read of the
@@ -26,6 +26,9 @@ const RETRY_FIRST: Duration = Duration::from_millis(100);
 
 /// Longest delay between two tries.
 const RETRY_MAX: Duration = Duration::from_secs(10);
+
+/// See [`Layouts`].
+pub(crate) const LAYOUTS: Layouts = &[SCHEMA];
 
 const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS checkpoints (
     stream TEXT NOT NULL,
@@ -40,7 +43,7 @@ pub(crate) struct Checkpoints(Db);
 
 impl Checkpoints {
     pub(crate) fn open(path: &Path) -> rusqlite::Result<Self> {
-        Db::open(path, SCHEMA).map(Self)
+        Db::open(path, LAYOUTS).map(Self)
     }
 
     fn get(&self, stream: &str, function: &str) -> rusqlite::Result<Option<String>> {

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
 /// How long a writer waits for another connection of this process, such as the one that trims streams.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -23,12 +23,27 @@ const CACHE_KIB: i64 = 16 * 1024;
 #[derive(Debug)]
 pub(crate) struct Db(Mutex<Connection>);
 
+/// How a database came to be as it is: the first entry makes it, each further one what the version after it changed. Their number is
+/// the version of the layout, which the file has in `user_version`. An entry is never changed once it was released: a folder of
+/// each version is kept in `tests/fixtures/layouts`.
+pub(crate) type Layouts = &'static [&'static str];
+
 impl Db {
-    /// Opens or creates the file and runs `schema`, which must be idempotent.
-    pub(crate) fn open(path: &Path, schema: &str) -> rusqlite::Result<Self> {
-        let connection = Connection::open(path)?;
+    /// Opens or creates the file, and brings an older layout up to date, all of it or nothing. A newer one was refused before
+    /// ([`newer`]).
+    pub(crate) fn open(path: &Path, layouts: Layouts) -> rusqlite::Result<Self> {
+        let mut connection = Connection::open(path)?;
         configure(&connection)?;
-        connection.execute_batch(schema)?;
+        let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let found = version(&change)?;
+        // Version 1 was written without its number, by statements that may be run again.
+        for layout in layouts.iter().skip(found) {
+            change.execute_batch(layout)?;
+        }
+        if found < layouts.len() {
+            change.pragma_update(None, "user_version", layouts.len())?;
+        }
+        change.commit()?;
         Ok(Self(Mutex::new(connection)))
     }
 
@@ -37,6 +52,17 @@ impl Db {
     pub(crate) fn lock(&self) -> MutexGuard<'_, Connection> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn version(connection: &Connection) -> rusqlite::Result<usize> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+/// The version of a file's layout, if it is a later one than the last of `layouts`.
+pub(crate) fn newer(path: &Path, layouts: Layouts) -> rusqlite::Result<Option<usize>> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    Ok(Some(version(&connection)?).filter(|found| *found > layouts.len()))
 }
 
 /// What is wrong with a file, as far as SQLite finds it without comparing indexes with tables

@@ -305,7 +305,7 @@ async fn bodies_that_do_not_come_take_the_places_of_nobody_else() {
     for vendor in ["acme", "idle"] {
         let profile = json!({"vendorId": vendor, "enabled": true,
             "apiKeySha256": [sluice_core::digest::Sha256Hex::of(format!("{vendor}-key").as_bytes())]});
-        vendors.put_vendor(&serde_json::from_value(profile).unwrap()).await.unwrap();
+        vendors.add_vendor(&serde_json::from_value(profile).unwrap()).await.unwrap();
     }
     // More than there are places, of strangers and of one vendor.
     let mut strangers = stalled(&cloud, 300, "").await;

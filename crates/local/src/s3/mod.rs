@@ -23,6 +23,7 @@ use s3s::{Body, S3Error, S3ErrorCode, s3_error};
 
 use crate::topology;
 use crate::wire;
+pub(crate) use store::LAYOUTS;
 use store::Store;
 
 /// Largest object, in bytes (64 MiB).

@@ -12,7 +12,10 @@ use bytes::Bytes;
 use rusqlite::{OptionalExtension as _, Row, Transaction, params};
 use serde::{Deserialize, Serialize};
 
-use crate::sqlite::Db;
+use crate::sqlite::{Db, Layouts};
+
+/// See [`Layouts`].
+pub(crate) const LAYOUTS: Layouts = &[SCHEMA];
 
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS buckets (
@@ -136,7 +139,7 @@ const OBJECT: &str =
 
 impl Store {
     pub(crate) fn open(path: &Path) -> rusqlite::Result<Self> {
-        Db::open(path, SCHEMA).map(Self)
+        Db::open(path, LAYOUTS).map(Self)
     }
 
     /// `false` if there is one already; its kind is then as given.

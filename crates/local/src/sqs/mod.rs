@@ -21,6 +21,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::topology::Queue;
 use crate::wire::{self, Protocol, ServiceError};
+pub(crate) use store::LAYOUTS;
 use store::{Delivery, NewMessage, QueueRow, Store};
 
 /// Largest message, body and attributes together, in bytes (1 MiB since January 2026).

@@ -33,6 +33,9 @@ const STEP_PAUSE: Duration = Duration::from_millis(10);
 /// Steps a second of a task with a rate, as far as the rate has that many messages.
 const STEPS_PER_SECOND: i64 = 10;
 
+/// How long until the tasks are read again that could not be read.
+const READ_AGAIN: Duration = Duration::from_secs(1);
+
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Start {
@@ -171,10 +174,15 @@ impl Sqs {
     pub(crate) async fn run_moves(&self) {
         let mut due: BTreeMap<i64, Instant> = BTreeMap::new();
         loop {
-            let running = self.store.running_moves().unwrap_or_else(|error| {
-                tracing::warn!(%error, "the message move tasks cannot be read");
-                Vec::new()
-            });
+            let running = match self.store.running_moves() {
+                Ok(running) => running,
+                Err(error) => {
+                    // What runs is not known: it is asked again, and nothing is forgotten meanwhile.
+                    tracing::warn!(%error, "the message move tasks cannot be read; trying again");
+                    tokio::time::sleep(READ_AGAIN).await;
+                    continue;
+                }
+            };
             due.retain(|id, _| running.iter().any(|task| task.id == *id));
             for task in &running {
                 let now = Instant::now();
@@ -199,6 +207,49 @@ impl Sqs {
                 }
                 None => self.moves.notified().await,
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a panic is the test's failure")]
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_move_goes_on_after_its_tasks_could_not_be_read_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("sqs.sqlite");
+        let sqs = Sqs::open(&file, "http://127.0.0.1:1").unwrap();
+        let call = |operation: &str, body: Value| sqs.call(operation, body.to_string().as_bytes()).unwrap();
+        call("CreateQueue", json!({"QueueName": "dead"}));
+        let redrive = json!({"deadLetterTargetArn": crate::arn::queue("dead"), "maxReceiveCount": 1});
+        let attributes = json!({"RedrivePolicy": redrive.to_string()});
+        call("CreateQueue", json!({"QueueName": "live", "Attributes": attributes}));
+        call("SendMessage", json!({"QueueUrl": "dead", "MessageBody": "m"}));
+        let source = crate::arn::queue("dead");
+        call(
+            "StartMessageMoveTask",
+            json!({"SourceArn": source, "DestinationArn": crate::arn::queue("live")}),
+        );
+
+        let other = rusqlite::Connection::open(&file).unwrap();
+        other.execute_batch("ALTER TABLE move_tasks RENAME TO elsewhere").unwrap();
+        let count = || {
+            let attributes = json!({"QueueUrl": "live", "AttributeNames": ["ApproximateNumberOfMessages"]});
+            call("GetQueueAttributes", attributes)["Attributes"]["ApproximateNumberOfMessages"].clone()
+        };
+        let healed = async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            assert_eq!(count(), "0");
+            other.execute_batch("ALTER TABLE elsewhere RENAME TO move_tasks").unwrap();
+            // Nobody starts another task, which would wake it.
+            tokio::time::sleep(Duration::from_secs(60)).await;
+        };
+        tokio::select! {
+            () = sqs.run_moves() => panic!("it never ends"),
+            () = healed => assert_eq!(count(), "1"),
         }
     }
 }

@@ -8,7 +8,10 @@ use std::path::Path;
 use rusqlite::{OptionalExtension as _, Row, params};
 
 use super::Settings;
-use crate::sqlite::Db;
+use crate::sqlite::{Db, Layouts};
+
+/// See [`Layouts`].
+pub(crate) const LAYOUTS: Layouts = &[SCHEMA];
 
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS queues (
@@ -144,7 +147,7 @@ fn encode(settings: &Settings) -> String {
 
 impl Store {
     pub(super) fn open(path: &Path) -> rusqlite::Result<Self> {
-        Db::open(path, SCHEMA).map(Self)
+        Db::open(path, LAYOUTS).map(Self)
     }
 
     /// The new queue's id, or `None` if there is one of that name.
