@@ -70,10 +70,10 @@ export const PERMISSIONS: Record<string, Permission[]> = {
     { table: "Ledger", actions: ["GetItem"], why: "which document holds" },
     {
       table: "CanonicalState",
-      actions: ["GetItem", "BatchGetItem", "Query", "PutItem", "DeleteItem"],
-      why: "state and contributions, in one transaction under their versions",
+      actions: ["GetItem", "BatchGetItem", "Query", "PutItem", "DeleteItem", "BatchWriteItem"],
+      why: "state and contributions, in one transaction under their versions; entities that are listed no more",
     },
-    { table: "Divergence", actions: ["PutItem", "DeleteItem", "BatchWriteItem"], why: "stale and conflicting updates" },
+    { table: "Divergence", actions: ["Query", "PutItem", "DeleteItem"], why: "stale and conflicting updates" },
   ],
   Reconcile: [
     { table: "Ledger", index: "by-status", actions: ["Query"], why: "what is stuck, and the books by the hour" },

@@ -73,6 +73,7 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
                 "sluice-local",
             ],
         ),
+        ("sluice-contract-tests", vec!["sluice-core"]),
         ("sluice-tests", vec![]),
         ("xtask", vec![]),
     ]);
@@ -92,6 +93,8 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
 fn allowed_for_tests(name: &str, dependency: &str) -> bool {
     // The end-to-end tests may look at everything but xtask, which is no library.
     (name == "sluice-tests" && dependency != "xtask")
+        // The suites are run against the adapters on the local cloud.
+        || (name == "sluice-contract-tests" && ["sluice-aws", "sluice-local"].contains(&dependency))
         // Its tests compile the modules that they run.
         || (name == "sluice-normalize" && dependency == "sluice-mapper-host")
 }
@@ -126,7 +129,7 @@ fn each_foreign_world_has_its_crates() {
         (
             "aws-sdk-",
             &["sluice-aws", "sluice-ops", "sluice-cli"],
-            &["sluice-local", "sluice-stepfunctions", "sluice-tests"],
+            &["sluice-contract-tests", "sluice-local", "sluice-stepfunctions", "sluice-tests"],
         ),
         ("lambda_runtime", &["sluice-aws"], &[]),
         ("dynoxide", &["sluice-local"], &[]),

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 use sluice_core::books::{Books, canonical_types};
-use sluice_core::id::{CanonicalType, IngestId, ObjectRef, VendorId, normalized_key, raw_key, rfc3339};
+use sluice_core::id::{CanonicalType, IngestId, ObjectRef, VendorId, normalized_folder, raw_key, rfc3339};
 use sluice_core::limits::STATUS_SHARDS;
 use sluice_core::port::Ledger as _;
 use sluice_core::record::{LedgerKey, LedgerRow, QuarantineRow, Status, recovery_name};
@@ -106,7 +106,8 @@ impl AwsBooks {
         Ok(rows)
     }
 
-    /// Keys after `from` and before `to`, which share the prefix up to their last slash.
+    /// Keys after `from` and before `to`, which share the prefix up to their last slash: keys of objects, or what the keys of an
+    /// event's objects begin with.
     async fn keys(&self, bucket: &str, from: &str, to: &str) -> Result<Vec<String>, Fault> {
         // The ids of the two ends, without their extension, sort before every object of their millisecond.
         let bound = |key: &str| key.trim_end_matches(".json").to_owned();
@@ -208,7 +209,7 @@ impl Books for AwsBooks {
         from: Timestamp,
         to: Timestamp,
     ) -> Result<Vec<String>, Fault> {
-        let key = |at| normalized_key(canonical, at, IngestId::mint(at, 0));
+        let key = |at| normalized_folder(canonical, at, IngestId::mint(at, 0));
         self.keys(&self.names.normalized, &key(from), &key(to)).await
     }
 

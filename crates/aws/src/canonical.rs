@@ -8,7 +8,8 @@
 //! | the same | `entities#<version>#<sha256>#<row>` | the entities of a large event ([`EntityList`]) |
 //!
 //! Invariant: every write is one transaction under the versions of the state and effects rows in it, and writes their divergence
-//! as well. So a state row is at any moment exactly what its contributions come to.
+//! as well. So a state row is at any moment exactly what its contributions come to, and so is its divergence, unless the row says
+//! that it is due; a writer that was not the quickest leaves nothing behind.
 
 use std::collections::HashMap;
 
@@ -18,13 +19,15 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{
-    Delete, DeleteRequest, KeysAndAttributes, Put, PutRequest, TransactWriteItem, WriteRequest,
+    Delete, DeleteRequest, KeysAndAttributes, Put, TransactWriteItem, WriteRequest,
 };
 use serde::{Deserialize, Serialize};
 use sluice_core::id::IngestId;
 use sluice_core::limits::TRANSACTION_ROWS_MAX;
 use sluice_core::port::{CanonicalStore, Snapshot, Written};
-use sluice_core::state::{Change, Contribution, Effects, Entity, EntityChange, EntityList, Source, State};
+use sluice_core::state::{
+    Change, Contribution, Effects, Entity, EntityChange, EntityList, Source, State, StateDivergence,
+};
 use sluice_core::{Code, Fault};
 
 use crate::error::fault;
@@ -186,28 +189,6 @@ impl DynamoCanonical {
         put.chain(delete).collect()
     }
 
-    async fn write_divergence(&self, changes: &[EntityChange]) -> Result<(), Fault> {
-        let mut requests = Vec::new();
-        for change in changes {
-            for row in &change.diverged {
-                let put = PutRequest::builder()
-                    .set_item(Some(to_item(row)?))
-                    .build()
-                    .map_err(|error| malformed("a divergence row").with_source(error))?;
-                requests.push(WriteRequest::builder().put_request(put).build());
-            }
-            for id in &change.undiverged {
-                let delete = DeleteRequest::builder()
-                    .key("subject", text(&change.next.entity))
-                    .key("id", text(id))
-                    .build()
-                    .map_err(|error| malformed("a divergence key").with_source(error))?;
-                requests.push(WriteRequest::builder().delete_request(delete).build());
-            }
-        }
-        self.write_all(&self.divergence_table, &requests).await
-    }
-
     /// Writes rows, each by itself.
     async fn write_all(&self, table: &str, requests: &[WriteRequest]) -> Result<(), Fault> {
         for chunk in requests.chunks(ROWS_PER_BATCH_WRITE) {
@@ -316,6 +297,18 @@ impl CanonicalStore for DynamoCanonical {
         Ok(history)
     }
 
+    async fn divergences(&self, entity: &Entity) -> Result<Vec<StateDivergence>, Fault> {
+        let query = self
+            .client
+            .query()
+            .table_name(&self.divergence_table)
+            .consistent_read(true)
+            .key_condition_expression("subject = :entity")
+            .expression_attribute_values(":entity", text(entity));
+        let items = query.into_paginator().items().send();
+        rows("read the divergence of an entity", &self.divergence_table, items).await
+    }
+
     async fn entities(&self, effects: &Effects) -> Result<Vec<Entity>, Fault> {
         let Some(list) = &effects.listed else { return Ok(effects.entities.iter().cloned().collect()) };
         let mut entities = Vec::new();
@@ -381,6 +374,15 @@ impl CanonicalStore for DynamoCanonical {
     }
 
     async fn commit(&self, change: &Change) -> Result<Written, Fault> {
+        if change.rows() > TRANSACTION_ROWS_MAX {
+            return Err(Fault::new(
+                Code::RowMalformed,
+                format!(
+                    "a change of {} rows was not written: one transaction holds {TRANSACTION_ROWS_MAX}",
+                    change.rows()
+                ),
+            ));
+        }
         let mut rows = Vec::with_capacity(change.rows());
         for effects in &change.effects {
             let mut item = to_item(effects)?;
@@ -391,12 +393,8 @@ impl CanonicalStore for DynamoCanonical {
         for entity in &change.entities {
             rows.extend(self.rows_of(entity)?);
         }
-        if change.rows() <= TRANSACTION_ROWS_MAX {
-            for entity in &change.entities {
-                rows.extend(self.divergence_rows_of(entity)?);
-            }
-        } else {
-            self.write_divergence(&change.entities).await?;
+        for entity in &change.entities {
+            rows.extend(self.divergence_rows_of(entity)?);
         }
         match self.client.transact_write_items().set_transact_items(Some(rows)).send().await {
             Ok(_) => Ok(Written::Written),

@@ -11,11 +11,11 @@ use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::primitives::Blob;
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use sluice_core::drift::{FINDING_SECONDS, Finding, Track, TrackKey};
 use sluice_core::id::{VendorId, rfc3339};
-use sluice_core::port::DriftStore;
+use sluice_core::port::{DriftStore, Recorded};
 use sluice_core::{Code, Fault};
 
 use crate::error::fault;
@@ -23,6 +23,9 @@ use crate::item::{Item, Items, from_item, next, text, to_item, to_value};
 
 const TRACK: &str = "track#";
 const FINDING: &str = "finding#";
+
+/// Of a finding that is not known to be on the bus. A row without it was announced.
+const UNANNOUNCED: &str = "unannounced";
 
 /// The table.
 #[derive(Debug, Clone)]
@@ -149,10 +152,11 @@ impl DriftStore for DynamoDrift {
         }
     }
 
-    async fn record(&self, finding: &Finding) -> Result<bool, Fault> {
+    async fn record(&self, finding: &Finding) -> Result<Recorded, Fault> {
         let record = format!("{FINDING}{}#{}", finding.event_type, finding.id);
         let mut item = to_item(finding)?;
         item.insert("record".into(), text(&record));
+        item.insert(UNANNOUNCED.into(), AttributeValue::Bool(true));
         let expires_at = finding.last_seen_at.as_second() + FINDING_SECONDS;
         item.insert("expiresAt".into(), to_value(&expires_at)?);
         let result = self
@@ -164,7 +168,7 @@ impl DriftStore for DynamoDrift {
             .send()
             .await;
         match result {
-            Ok(_) => return Ok(true),
+            Ok(_) => return Ok(Recorded::New),
             Err(SdkError::ServiceError(service)) if service.err().is_conditional_check_failed_exception() => {
             }
             Err(error) => return Err(fault("record a finding of drift", error)),
@@ -182,8 +186,31 @@ impl DriftStore for DynamoDrift {
             .expression_attribute_values(":objects", to_value(&finding.objects)?)
             .expression_attribute_values(":example", text(finding.example))
             .expression_attribute_values(":bundle", to_value(&finding.bundle)?)
-            .expression_attribute_values(":version", to_value(&finding.schema_version)?);
-        update.send().await.map_err(|error| fault("bring a finding of drift up to date", error))?;
-        Ok(false)
+            .expression_attribute_values(":version", to_value(&finding.schema_version)?)
+            .return_values(ReturnValue::AllNew);
+        let updated =
+            update.send().await.map_err(|error| fault("bring a finding of drift up to date", error))?;
+        let unannounced = updated.attributes.is_some_and(|row| row.contains_key(UNANNOUNCED));
+        Ok(if unannounced { Recorded::Unannounced } else { Recorded::Known })
+    }
+
+    async fn announced(&self, finding: &Finding) -> Result<(), Fault> {
+        let update = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key("vendorId", text(&finding.vendor_id))
+            .key("record", text(format!("{FINDING}{}#{}", finding.event_type, finding.id)))
+            // One that has expired meanwhile is not made again, without its members.
+            .condition_expression("attribute_exists(vendorId)")
+            .update_expression("REMOVE #unannounced")
+            .expression_attribute_names("#unannounced", UNANNOUNCED);
+        match update.send().await {
+            Ok(_) => Ok(()),
+            Err(SdkError::ServiceError(service)) if service.err().is_conditional_check_failed_exception() => {
+                Ok(())
+            }
+            Err(error) => Err(fault("remember that a finding of drift was announced", error)),
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! The bucket of normalized documents. A replay writes the same key again; the bucket keeps versions on AWS.
+//! The bucket of normalized documents. A key has the digest of its document, so an object is written once and never again.
 
 use async_trait::async_trait;
 use aws_config::SdkConfig;
@@ -29,25 +29,8 @@ impl S3NormalizedStore {
 
 #[async_trait]
 impl NormalizedStore for S3NormalizedStore {
-    async fn put(&self, key: &str, bytes: Bytes, sha256: &Sha256Hex) -> Result<ObjectRef, Fault> {
-        self.client
-            .put_object()
-            .bucket(&self.bucket)
-            .key(key)
-            .content_type("application/x-ndjson")
-            .checksum_sha256(checksum(sha256))
-            .body(ByteStream::from(bytes))
-            .send()
-            .await
-            .map_err(|error| fault("write the normalized document", error))?;
-        Ok(ObjectRef { bucket: self.bucket.clone(), key: key.to_owned() })
-    }
-
-    async fn get(&self, at: &ObjectRef) -> Result<Bytes, Fault> {
-        crate::raw::get(&self.client, &at.bucket, &at.key, Code::NormalizedMissing).await
-    }
-
-    async fn put_if_absent(&self, key: &str, bytes: Bytes, sha256: &Sha256Hex) -> Result<(), Fault> {
+    async fn put_if_absent(&self, key: &str, bytes: Bytes, sha256: &Sha256Hex) -> Result<ObjectRef, Fault> {
+        let at = ObjectRef { bucket: self.bucket.clone(), key: key.to_owned() };
         let put = self
             .client
             .put_object()
@@ -60,11 +43,15 @@ impl NormalizedStore for S3NormalizedStore {
             .send()
             .await;
         match put {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(at),
             Err(error) if error.raw_response().is_some_and(|answer| answer.status().as_u16() == 412) => {
-                Ok(())
+                Ok(at)
             }
-            Err(error) => Err(fault("restore the normalized document", error)),
+            Err(error) => Err(fault("write the normalized document", error)),
         }
+    }
+
+    async fn get(&self, at: &ObjectRef) -> Result<Bytes, Fault> {
+        crate::raw::get(&self.client, &at.bucket, &at.key, Code::NormalizedMissing).await
     }
 }

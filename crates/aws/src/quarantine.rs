@@ -227,12 +227,25 @@ impl QuarantineStore for DynamoQuarantine {
                 .expression_attribute_names(format!("#n{index}"), name)
                 .expression_attribute_values(format!(":v{index}"), value);
         }
-        update
+        let result = update
+            // A late copy of an attempt that was released or discarded since does not open the row again.
+            .condition_expression(
+                "attribute_not_exists(vendorId) OR executionArn <> :arn OR attempts < :attempts OR #open = :open",
+            )
+            .expression_attribute_names("#open", "status")
+            .expression_attribute_values(":open", to_value(&QuarantineStatus::Open)?)
+            .expression_attribute_values(":arn", text(&row.execution_arn))
+            .expression_attribute_values(":attempts", to_value(&row.attempts)?)
             .update_expression(format!("SET {}", assignments.join(", ")))
             .send()
-            .await
-            .map_err(|error| fault("write the quarantine row", error))?;
-        Ok(())
+            .await;
+        match result {
+            Ok(_) => Ok(()),
+            Err(SdkError::ServiceError(service)) if service.err().is_conditional_check_failed_exception() => {
+                Ok(())
+            }
+            Err(error) => Err(fault("write the quarantine row", error)),
+        }
     }
 
     async fn find(&self, vendor_id: &VendorId, ingest_id: IngestId) -> Result<Option<QuarantineRow>, Fault> {

@@ -4,13 +4,16 @@
 //! The stored document is one RFC 8785 line per event, so that the same input gives the same bytes
 //! on every replay (B3).
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use sluice_formats::identifier::composed;
 use sluice_formats::{CODE_CHARS_MAX, MESSAGE_BYTES_MAX, PATH_BYTES_MAX};
 
-use crate::contract::CanonicalRef;
+use crate::contract::{CanonicalRef, Contract};
 use crate::fault::{Code, Fault, FieldFault};
 use crate::id::{CanonicalType, SchemaVersion};
 use crate::json::{self, Json, JsonError};
@@ -185,7 +188,8 @@ pub fn judge(output: &[u8], canonical: &CanonicalRef) -> Result<Judged, Fault> {
     if let Json::Object(_) = &document {
         return nothing(&document).map(Judged::Nothing);
     }
-    let events = shape(&document, canonical)?;
+    let mut events = shape(&document, canonical)?;
+    events.iter_mut().for_each(|event| compose(&mut event.data));
     let mut faults: Vec<FieldFault> = Vec::new();
     for (index, event) in events.iter().enumerate() {
         for fault in schema.faults(&event.data) {
@@ -207,6 +211,64 @@ pub fn judge(output: &[u8], canonical: &CanonicalRef) -> Result<Judged, Fault> {
         return Err(Fault::new(Code::CanonicalSchemaViolation, message).with_errors(faults));
     }
     Ok(Judged::Events(events))
+}
+
+/// Members of `data`, however deep, that identify something: they are written in Normalization Form C.
+const IDENTIFIERS: [&str; 4] = ["orderId", "shipmentId", "sku", "warehouseId"];
+
+fn compose(data: &mut Value) {
+    match data {
+        Value::Object(members) => {
+            for (name, value) in members {
+                match value {
+                    Value::String(text) if IDENTIFIERS.contains(&name.as_str()) => {
+                        if let Cow::Owned(one) = composed(text.as_str().into()) {
+                            *text = one;
+                        }
+                    }
+                    value => compose(value),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(compose),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// Whether a vendor may state these events: none lies further ahead of the message's receipt than its contract allows, since what is
+/// from the future holds until then, whatever others say; and of warehouses only those that the contract lists.
+pub fn permit(events: &[CanonicalEvent], contract: &Contract, received_at: Timestamp) -> Result<(), Fault> {
+    let ahead_seconds_max = contract.limits.occurred_at_ahead_seconds;
+    for (index, event) in events.iter().enumerate() {
+        let refuse = |code: Code, pointer: &str, message: String| {
+            let pointer = format!("/{index}/{pointer}");
+            let fault = FieldFault { pointer, code: code.as_str().into(), message: message.clone() };
+            Err(Fault::new(code, format!("event {index}: {message}")).with_errors(vec![fault]))
+        };
+        let ahead_seconds = event
+            .occurred_at
+            .parse::<Timestamp>()
+            .map_or(0, |at| at.as_second().saturating_sub(received_at.as_second()));
+        if ahead_seconds > i64::from(ahead_seconds_max) {
+            let message = format!(
+                "occurredAt lies {ahead_seconds} s ahead of its receipt ({}); the contract allows {ahead_seconds_max} s: check the vendor's clock and time zone",
+                crate::id::rfc3339(received_at)
+            );
+            return refuse(Code::OccurredAtAhead, "occurredAt", message);
+        }
+        let warehouse = event.data.get("warehouseId").and_then(Value::as_str);
+        if let (Some(warehouse), false) = (warehouse, contract.warehouses.is_empty())
+            && !contract.warehouses.iter().any(|own| composed(own.into()) == warehouse)
+        {
+            let message = format!(
+                "{} may not speak of the warehouse {warehouse:?}; its contract lists {}",
+                contract.vendor_id,
+                contract.warehouses.join(", ")
+            );
+            return refuse(Code::WarehouseForeign, "data/warehouseId", message);
+        }
+    }
+    Ok(())
 }
 
 /// The reason of an output that is no array. An empty array is refused, so that a mapper that finds no line by mistake is not
@@ -292,7 +354,7 @@ fn shape(document: &Json, canonical: &CanonicalRef) -> Result<Vec<CanonicalEvent
             }
         }
         let occurred_at = text("occurredAt")?;
-        if occurred_at.len() > 40 || occurred_at.parse::<jiff::Timestamp>().is_err() {
+        if occurred_at.len() > 40 || occurred_at.parse::<Timestamp>().is_err() {
             return refuse(format!("/{index}/occurredAt must be RFC 3339 with an offset"));
         }
         let Some(data) = item.get("data") else { return refuse(format!("/{index}/data is missing")) };

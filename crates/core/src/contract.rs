@@ -13,7 +13,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sluice_formats::x12::Element;
 
 use crate::id::{CanonicalType, EventType, SchemaVersion, VendorId};
-use crate::limits::{ACCEPT_SCHEMAS_BYTES_MAX, IDEMPOTENCY_WINDOW_SECONDS_MAX, INFLATED_BYTES_MAX};
+use crate::limits::{
+    ACCEPT_SCHEMAS_BYTES_MAX, IDEMPOTENCY_WINDOW_SECONDS_MAX, INFLATED_BYTES_MAX,
+    OCCURRED_AT_AHEAD_SECONDS_MAX,
+};
 use crate::signature::HEADER_ID;
 use crate::text::{Text, Zone};
 
@@ -44,6 +47,10 @@ pub struct Contract {
     /// Bounds.
     #[serde(default)]
     pub limits: ContractLimits,
+    /// The warehouses of which its events may speak; empty: of any. Warehouses and articles are shared by the vendors, so what one
+    /// says of another's is believed unless it is not listed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warehouses: Vec<String>,
     /// Whether `event.normalized` tells the vendor's score.
     #[serde(default, skip_serializing_if = "is_default")]
     pub vendor_health: bool,
@@ -504,16 +511,31 @@ pub struct ContractLimits {
     /// Largest body after inflating, in bytes.
     #[serde(default = "payload_bytes_max")]
     pub payload_bytes_max: usize,
+    /// How far ahead of the message's receipt what it states may have occurred, in seconds.
+    #[serde(default = "occurred_at_ahead_seconds", skip_serializing_if = "is_usual_ahead")]
+    pub occurred_at_ahead_seconds: u32,
 }
 
 impl Default for ContractLimits {
     fn default() -> Self {
-        Self { payload_bytes_max: payload_bytes_max() }
+        Self {
+            payload_bytes_max: payload_bytes_max(),
+            occurred_at_ahead_seconds: occurred_at_ahead_seconds(),
+        }
     }
 }
 
 fn payload_bytes_max() -> usize {
     INFLATED_BYTES_MAX
+}
+
+fn occurred_at_ahead_seconds() -> u32 {
+    u32::try_from(OCCURRED_AT_AHEAD_SECONDS_MAX).unwrap_or(u32::MAX)
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_usual_ahead(seconds: &u32) -> bool {
+    *seconds == occurred_at_ahead_seconds()
 }
 
 fn first_version() -> SchemaVersion {

@@ -123,6 +123,10 @@ codes! {
     EventsTooMany = "events_too_many", Rejected;
     /// A canonical event is larger than a row of canonical state may be: an order of too many lines.
     EventTooLarge = "event_too_large", Rejected;
+    /// A canonical event occurs further in the future than its contract allows: it would hold against all that is said until then.
+    OccurredAtAhead = "occurred_at_ahead", Rejected;
+    /// A canonical event speaks of a warehouse that the vendor's contract does not list.
+    WarehouseForeign = "warehouse_foreign", Rejected;
     /// The canonical state of an entity would be larger than a table's item may be.
     StateTooLarge = "state_too_large", Rejected;
 

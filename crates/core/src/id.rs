@@ -177,7 +177,10 @@ fn is_digest(text: &str) -> bool {
 
 impl ExternalEventId {
     /// An id as a vendor states it: never of the form that stands for a digest.
+    ///
+    /// It is kept in Normalization Form C, so that one id is one event, however its sender composes its characters.
     pub fn from_vendor(text: &str) -> Result<Self, InvalidId> {
+        let text = &*sluice_formats::identifier::composed(text.into());
         if text.starts_with(DIGEST_PREFIX) {
             return Err(InvalidId { what: "externalEventId", fault: RESERVED });
         }
@@ -228,6 +231,17 @@ impl ExternalEventId {
 pub struct IngestId(ulid::Ulid);
 
 impl IngestId {
+    /// One of `parts` parts, from 0: as many ids in each, whatever their times are and whichever of their bits are random.
+    pub fn part(self, parts: u8) -> u8 {
+        // The finalizer of SplitMix64 (Steele, Lea, Flood, 2014): every bit of the id changes every bit of the result.
+        let bits = self.0.0;
+        let mut mixed = (bits >> 64) as u64 ^ (bits as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^= mixed >> 31;
+        u8::try_from(mixed % u64::from(parts.max(1))).unwrap_or(0)
+    }
+
     /// Mints the id for an event received at `at`; of `random` the low 80 bits are used.
     pub fn mint(at: Timestamp, random: u128) -> Self {
         Self(ulid::Ulid::from_parts(u64::try_from(at.as_millisecond()).unwrap_or(0), random))
@@ -294,13 +308,27 @@ pub fn raw_key(vendor: &VendorId, received_at: Timestamp, ingest_id: IngestId) -
 
 /// The id that an object key is made of; `None` for a key that Sluice did not make.
 pub fn ingest_id_of_key(key: &str) -> Option<IngestId> {
-    key.rsplit('/').next()?.strip_suffix(".json")?.parse().ok()
+    let mut parts = key.rsplit('/');
+    let name = parts.next()?.strip_suffix(".json")?;
+    // Before 0.2 a normalized document had the event's id for its name.
+    name.parse().ok().or_else(|| parts.next()?.parse().ok())
 }
 
-/// `normalized/<canonical type>/YYYY/MM/DD/<ingestId>.json`, by the UTC day of acceptance, so that a replay writes to the
-/// same key (B1, B3).
-pub fn normalized_key(event_type: &CanonicalType, received_at: Timestamp, ingest_id: IngestId) -> String {
-    format!("normalized/{event_type}/{}/{ingest_id}.json", day(received_at))
+/// `normalized/<canonical type>/YYYY/MM/DD/<ingestId>/<sha256>.json`, by the UTC day of acceptance. The digest is that of the
+/// document: what is under a key never changes, and another mapping of the event writes another key. The ledger names the one
+/// that holds.
+pub fn normalized_key(
+    event_type: &CanonicalType,
+    received_at: Timestamp,
+    ingest_id: IngestId,
+    sha256: &Sha256Hex,
+) -> String {
+    format!("{}/{sha256}.json", normalized_folder(event_type, received_at, ingest_id))
+}
+
+/// What the keys of all documents of an event begin with.
+pub fn normalized_folder(event_type: &CanonicalType, received_at: Timestamp, ingest_id: IngestId) -> String {
+    format!("normalized/{event_type}/{}/{ingest_id}", day(received_at))
 }
 
 fn day(at: Timestamp) -> impl fmt::Display {
@@ -342,6 +370,34 @@ mod tests {
         let vendor: VendorId = "vendorA".parse().unwrap();
         assert_eq!(raw_key(&vendor, at, id), format!("raw/vendorA/2026/11/22/{id}.json"));
         assert_eq!(rfc3339(at), "2026-11-22T04:59:59.900Z");
+        let (kind, sha256) = ("InventoryUpdated".parse().unwrap(), Sha256Hex::of(b"x"));
+        let key = normalized_key(&kind, at, id, &sha256);
+        assert_eq!(key, format!("normalized/InventoryUpdated/2026/11/22/{id}/{sha256}.json"));
+        let before = format!("normalized/InventoryUpdated/2026/11/22/{id}.json");
+        for key in [&key, &before, &raw_key(&vendor, at, id)] {
+            assert_eq!(ingest_id_of_key(key), Some(id), "{key}");
+        }
+        for foreign in ["normalized/x/readme.json", "x.json", "raw/vendorA/2026/11/22/x.json", ""] {
+            assert_eq!(ingest_id_of_key(foreign), None, "{foreign}");
+        }
+    }
+
+    #[test]
+    fn every_part_has_as_many_ids_however_they_were_minted() {
+        let at: Timestamp = "2026-11-21T10:00:00Z".parse().unwrap();
+        let counted = |n: i64| IngestId::mint(at, u128::from(n.unsigned_abs()));
+        let timed = |n: i64| IngestId::mint(at + jiff::SignedDuration::from_millis(n), 7);
+        let shifted = |n: i64| IngestId::mint(at, u128::from(n.unsigned_abs()) << 60);
+        for mint in [&counted as &dyn Fn(i64) -> IngestId, &timed, &shifted] {
+            for parts in [8_u8, 16] {
+                let mut counts = vec![0_u32; usize::from(parts)];
+                (0..16_000).for_each(|n| counts[usize::from(mint(n).part(parts))] += 1);
+                let fair = 16_000 / u32::from(parts);
+                // Six standard deviations of a fair draw.
+                let off = (6.0 * f64::from(fair).sqrt()) as u32;
+                assert!(counts.iter().all(|count| count.abs_diff(fair) <= off), "{counts:?}");
+            }
+        }
     }
 
     #[test]
@@ -354,6 +410,9 @@ mod tests {
             assert!(bad.parse::<ExternalEventId>().is_err(), "{bad:?}");
         }
         assert!("é".repeat(256).parse::<ExternalEventId>().is_ok());
+        let composed = ExternalEventId::from_vendor("caf\u{e9}").unwrap();
+        assert_eq!(ExternalEventId::from_vendor("cafe\u{301}").unwrap(), composed);
+        assert_eq!(ExternalEventId::of_parts(&["cafe\u{301}".into(), "1".into()]).as_str(), "caf\u{e9}|1");
     }
 
     #[test]

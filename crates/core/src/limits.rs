@@ -64,6 +64,13 @@ pub const CLAIM_BYTES_MAX: usize = 2_048;
 /// Rows of one DynamoDB transaction ("TransactWriteItems", API Reference).
 pub const TRANSACTION_ROWS_MAX: usize = 100;
 
+/// Rows that one transaction writes about one entity at most: beside them it writes a row of effects.
+pub const ENTITY_CHANGE_ROWS_MAX: usize = TRANSACTION_ROWS_MAX - 1;
+
+/// Most bytes of divergence of one entity that one transaction writes: with the largest state row and contributions, they fit
+/// [`TRANSACTION_BYTES_MAX`].
+pub const DIVERGENCE_BYTES_PER_CHANGE_MAX: usize = 1_200_000;
+
 /// Bytes of one DynamoDB transaction: 4 MB for all of its items ("TransactWriteItems", API Reference), less what names and numbers take.
 pub const TRANSACTION_BYTES_MAX: usize = 3_500_000;
 

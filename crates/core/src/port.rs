@@ -19,7 +19,7 @@ use crate::record::{
     DetailType, Divergence, EventDetail, LedgerKey, LedgerRow, QuarantineNote, QuarantineRow, Stated,
     VendorProfile,
 };
-use crate::state::{Change, Contribution, Effects, Entity, EntityList, Source, State};
+use crate::state::{Change, Contribution, Effects, Entity, EntityList, Source, State, StateDivergence};
 
 /// Tells the time and mints ids; the one source of both.
 pub trait Clock: Send + Sync {
@@ -76,15 +76,14 @@ pub trait Intake: Send + Sync {
     async fn answer(&self, request: &Request) -> Result<Answer, Fault>;
 }
 
-/// Normalized documents: the same key is written again by a replay.
+/// Normalized documents: each under a key that has its digest ([`crate::id::normalized_key`]), written once and never changed, so
+/// that whoever was told of one finds its very bytes.
 #[async_trait]
 pub trait NormalizedStore: Send + Sync {
-    /// Stores a document.
-    async fn put(&self, key: &str, bytes: Bytes, sha256: &Sha256Hex) -> Result<ObjectRef, Fault>;
+    /// Stores a document unless there is an object of this key, which is then the same one.
+    async fn put_if_absent(&self, key: &str, bytes: Bytes, sha256: &Sha256Hex) -> Result<ObjectRef, Fault>;
     /// The bytes; [`crate::Code::NormalizedMissing`] if there are none.
     async fn get(&self, at: &ObjectRef) -> Result<Bytes, Fault>;
-    /// Stores a document unless there is an object of this key.
-    async fn put_if_absent(&self, key: &str, bytes: Bytes, sha256: &Sha256Hex) -> Result<(), Fault>;
 }
 
 /// Published bundles, by digest.
@@ -210,7 +209,8 @@ pub trait MapperPointers: Send + Sync {
 /// Quarantined events.
 #[async_trait]
 pub trait QuarantineStore: Send + Sync {
-    /// Records a failure: a new OPEN row, or the cause, attempts and last time of the one there is. Idempotent.
+    /// Records a failure: a new OPEN row, or the cause, attempts and last time of the one there is. Idempotent: a late copy of an
+    /// attempt after which the row was released or discarded changes nothing.
     async fn open(&self, row: &QuarantineRow) -> Result<(), Fault>;
     /// The row, read now.
     async fn find(&self, vendor_id: &VendorId, ingest_id: IngestId) -> Result<Option<QuarantineRow>, Fault>;
@@ -245,6 +245,17 @@ pub trait EventBus: Send + Sync {
     async fn publish_drift(&self, finding: &Finding) -> Result<(), Fault>;
 }
 
+/// What recording a finding of drift shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recorded {
+    /// It was not there.
+    New,
+    /// It was there, and whoever recorded it has not announced it.
+    Unannounced,
+    /// It was there, and was announced.
+    Known,
+}
+
 /// What messages look like, and how that changes.
 #[async_trait]
 pub trait DriftStore: Send + Sync {
@@ -252,8 +263,10 @@ pub trait DriftStore: Send + Sync {
     async fn track(&self, of: &TrackKey) -> Result<(Track, u64), Fault>;
     /// Stores a track if it still has the version `seen`. `Ok(false)`: someone else was quicker; read again and add anew.
     async fn put_track(&self, of: &TrackKey, track: &Track, seen: u64) -> Result<bool, Fault>;
-    /// Records a finding. `Ok(true)`: it is new. Else when it was last seen, how often and where are brought up to date.
-    async fn record(&self, finding: &Finding) -> Result<bool, Fault>;
+    /// Records a finding. One that is there already has when it was last seen, how often and where brought up to date.
+    async fn record(&self, finding: &Finding) -> Result<Recorded, Fault>;
+    /// Remembers that a finding was announced: [`DriftStore::record`] says [`Recorded::Known`] from now on.
+    async fn announced(&self, finding: &Finding) -> Result<(), Fault>;
 }
 
 /// Rows of canonical state as they were at one moment.
@@ -281,6 +294,8 @@ pub trait CanonicalStore: Send + Sync {
     async fn read(&self, events: &[IngestId], entities: &[Entity]) -> Result<Snapshot, Fault>;
     /// The contributions to an entity after `after`, or all, in order of acceptance.
     async fn history(&self, entity: &Entity, after: Option<Source>) -> Result<Vec<Contribution>, Fault>;
+    /// The divergence that is written of an entity, in the order of its ids, strongly consistent.
+    async fn divergences(&self, entity: &Entity) -> Result<Vec<StateDivergence>, Fault>;
     /// The entities of an event, in order: those of the row itself, or of the rows that list them.
     async fn entities(&self, effects: &Effects) -> Result<Vec<Entity>, Fault>;
     /// Writes the rows of a list, of which no row of effects knows yet.
@@ -292,8 +307,8 @@ pub trait CanonicalStore: Send + Sync {
     ) -> Result<(), Fault>;
     /// Removes the rows of a list of which no row of effects knows any more. Those that stay for a crash are read by nobody.
     async fn remove_list(&self, ingest_id: IngestId, list: &EntityList) -> Result<(), Fault>;
-    /// Writes all or nothing, if every row has the version before. Divergences that one transaction does not hold are written
-    /// before it: they are computed again, and are the same, if the transaction is not reached.
+    /// Writes all or nothing, divergence included, if every row has the version before. More than
+    /// [`crate::limits::TRANSACTION_ROWS_MAX`] rows are refused, and nothing is written.
     async fn commit(&self, change: &Change) -> Result<Written, Fault>;
 }
 

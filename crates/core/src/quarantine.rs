@@ -15,11 +15,10 @@ use crate::record::{QuarantineRow, QuarantineStatus, Resolution};
 /// Shards of a group in the index of open rows: one DynamoDB partition takes 1,000 writes/s.
 pub const GROUP_SHARDS: u8 = 8;
 
-/// Partition of the index of open rows: `<fingerprint>#<shard>`.
+/// Partition of the index of open rows: `<fingerprint>#<shard>`. As for [`crate::record::Status::shard`], rows of before 0.2 are in
+/// the same partitions by another rule.
 pub fn open_group(fingerprint: &str, ingest_id: IngestId) -> String {
-    // The last characters of a ULID are random.
-    let last = ingest_id.to_string().bytes().next_back().unwrap_or_default();
-    format!("{fingerprint}#{}", last % GROUP_SHARDS)
+    format!("{fingerprint}#{}", ingest_id.part(GROUP_SHARDS))
 }
 
 /// All partitions of the index for a group.

@@ -135,6 +135,8 @@ fn concerns_the_message(code: Code) -> bool {
         | Code::MapperOutputTooLarge
         | Code::EventsTooMany
         | Code::EventTooLarge
+        | Code::OccurredAtAhead
+        | Code::WarehouseForeign
         | Code::MapperRefused => true,
         Code::AwaitingRedrive
         | Code::Throttled

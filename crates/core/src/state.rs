@@ -22,6 +22,7 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use sluice_formats::identifier::composed;
 
 use crate::canonical::{self, SUBJECTS, Statement, Subject, VENDOR};
 use crate::digest::Sha256Hex;
@@ -29,7 +30,8 @@ use crate::fault::{Code, Fault};
 use crate::id::{CanonicalType, IngestId, InvalidId, SchemaVersion, VendorId};
 use crate::limits::{
     CLAIM_BYTES_MAX, CONTRIBUTION_BYTES_PER_CHANGE_MAX, CONTRIBUTIONS_PER_CHANGE_MAX,
-    EFFECTS_SLICE_BYTES_MAX, STATE_BYTES_MAX, UNSETTLED_KEPT,
+    DIVERGENCE_BYTES_PER_CHANGE_MAX, EFFECTS_SLICE_BYTES_MAX, ENTITY_CHANGE_ROWS_MAX, STATE_BYTES_MAX,
+    TRANSACTION_BYTES_MAX, UNSETTLED_KEPT,
 };
 use crate::record::EventDetail;
 
@@ -41,9 +43,11 @@ use crate::record::EventDetail;
 pub struct Entity(String);
 
 impl Entity {
-    /// A subject by what its parts are.
+    /// A subject by what its parts are, in Normalization Form C: one article has one key, however its senders compose its
+    /// characters.
     pub fn of(subject: Subject, parts: [&str; 2]) -> Self {
-        Self(format!("{}#{}#{}", subject.prefix, escape(parts[0]), escape(parts[1])))
+        let [first, second] = parts.map(|part| escape(&composed(part.into())));
+        Self(format!("{}#{first}#{second}", subject.prefix))
     }
 
     /// An article in a warehouse.
@@ -418,6 +422,14 @@ pub struct StateDivergence {
     pub claims: Vec<Claim>,
 }
 
+impl StateDivergence {
+    /// About what its row takes.
+    fn bytes(&self) -> usize {
+        let claim = |claim: &Claim| claim.held.as_ref().map_or(0, String::len) + claim.stated.len() + 200;
+        400 + self.claims.iter().map(claim).sum::<usize>()
+    }
+}
+
 impl View {
     /// Where an order is in its life; `None` for what has no life cycle.
     pub fn life_cycle(&self) -> Option<LifeCycle> {
@@ -560,6 +572,10 @@ pub struct State {
     /// See [`Base`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<Base>,
+    /// The contributions were written, and not all of the divergence that they come to, since one transaction does not hold both.
+    /// The next write about the entity, whoever's it is, brings the divergence up to date first.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub divergence_due: bool,
 }
 
 impl State {
@@ -576,6 +592,7 @@ impl State {
             last: None,
             view: View::default(),
             base: None,
+            divergence_due: false,
         }
     }
 }
@@ -625,14 +642,39 @@ impl EntityChange {
 
     /// About how many bytes it writes.
     pub fn bytes(&self) -> usize {
-        let claims = |row: &StateDivergence| -> usize {
-            let claim = |claim: &Claim| claim.held.as_ref().map_or(0, String::len) + claim.stated.len() + 200;
-            400 + row.claims.iter().map(claim).sum::<usize>()
-        };
         self.next.bytes()
             + self.put.iter().map(Contribution::bytes).sum::<usize>()
-            + self.diverged.iter().map(claims).sum::<usize>()
+            + self.diverged.iter().map(StateDivergence::bytes).sum::<usize>()
             + 200 * (self.remove.len() + self.undiverged.len())
+    }
+
+    /// Within what one transaction takes beside a row of effects. What is left out is gone on with by the same again: first the
+    /// contributions, then the divergence, each under the version of the state. So no divergence is ever written by a writer
+    /// that another one was quicker than.
+    fn bounded(mut self) -> Self {
+        let fits = |change: &Self| {
+            change.rows() <= ENTITY_CHANGE_ROWS_MAX && change.bytes() <= TRANSACTION_BYTES_MAX
+        };
+        if fits(&self) {
+            return self;
+        }
+        self.complete = false;
+        self.next.divergence_due = true;
+        if !self.put.is_empty() || !self.remove.is_empty() {
+            (self.diverged, self.undiverged) = (Vec::new(), Vec::new());
+            return self;
+        }
+        self.undiverged.truncate(ENTITY_CHANGE_ROWS_MAX - 1);
+        let mut bytes = 0;
+        let room = ENTITY_CHANGE_ROWS_MAX - 1 - self.undiverged.len();
+        self.diverged.truncate(room);
+        let fits = |row: &&StateDivergence| {
+            bytes += row.bytes();
+            bytes <= DIVERGENCE_BYTES_PER_CHANGE_MAX
+        };
+        let kept = self.diverged.iter().take_while(fits).count();
+        self.diverged.truncate(kept);
+        self
     }
 
     fn checked(mut self) -> Result<Self, Fault> {
@@ -661,28 +703,41 @@ pub fn can_append(current: Option<&State>, adds: &[Contribution]) -> bool {
         return false;
     }
     let Some(current) = current else { return true };
+    if current.divergence_due {
+        return false;
+    }
     let settled = current.base.as_ref().map_or(0, |base| base.contributions);
     let unsettled = current.contributions - settled + adds.len() as u64;
     adds.first().is_none_or(|first| current.last < Some(first.mark.source))
         && unsettled <= 2 * UNSETTLED_KEPT as u64
 }
 
-/// Adds contributions for which [`can_append`] holds.
+/// Adds contributions for which [`can_append`] holds: all of them, or as many as one transaction takes with their divergence.
 pub fn append(
     entity: &Entity,
     current: Option<State>,
     adds: Vec<Contribution>,
 ) -> Result<EntityChange, Fault> {
     let mut next = current.unwrap_or_else(|| State::empty(entity));
-    let mut diverged = Vec::new();
-    for contribution in &adds {
-        let merged = merge(next, contribution);
+    let (mut diverged, mut put, mut bytes) = (Vec::new(), Vec::new(), 0);
+    let all = adds.len();
+    for contribution in adds {
+        let merged = merge(next.clone(), &contribution);
+        let claims: usize = merged.divergences.iter().map(StateDivergence::bytes).sum();
+        let rows = 1 + put.len() + 1 + diverged.len() + merged.divergences.len();
+        if !put.is_empty()
+            && (rows > ENTITY_CHANGE_ROWS_MAX || bytes + claims > DIVERGENCE_BYTES_PER_CHANGE_MAX)
+        {
+            break;
+        }
+        bytes += claims;
         diverged.extend(merged.divergences);
         next = merged.next;
+        put.push(contribution);
     }
     next.version += 1;
-    EntityChange { next, put: adds, remove: Vec::new(), diverged, undiverged: Vec::new(), complete: true }
-        .checked()
+    let complete = put.len() == all;
+    EntityChange { next, put, remove: Vec::new(), diverged, undiverged: Vec::new(), complete }.checked()
 }
 
 /// After which source the history must be read for a [`rewrite`]; `None`: from the beginning.
@@ -691,7 +746,11 @@ pub fn history_from(
     adds: &[Contribution],
     replaces: &BTreeSet<IngestId>,
 ) -> Option<Source> {
-    let through = current?.base.as_ref()?.through;
+    let current = current?;
+    if current.divergence_due {
+        return None;
+    }
+    let through = current.base.as_ref()?.through;
     let within = adds.iter().any(|add| add.mark.source <= through)
         || replaces.iter().any(|ingest_id| *ingest_id <= through.ingest_id);
     (!within).then_some(through)
@@ -699,18 +758,21 @@ pub fn history_from(
 
 /// Brings the contributions of some events up to date: `adds` are there afterwards, and of the events in `replaces` nothing else is.
 ///
-/// `history` is what [`history_from`] asks for, in order. `None`: all is as it should be. At most
-/// [`CONTRIBUTIONS_PER_CHANGE_MAX`] contributions of [`CONTRIBUTION_BYTES_PER_CHANGE_MAX`] are changed at once.
+/// `history` is what [`history_from`] asks for, in order; `diverged` the divergence that the table has of the entity, if
+/// [`State::divergence_due`]. `None`: all is as it should be. At most [`CONTRIBUTIONS_PER_CHANGE_MAX`] contributions of
+/// [`CONTRIBUTION_BYTES_PER_CHANGE_MAX`] are changed at once.
 pub fn rewrite(
     entity: &Entity,
     current: Option<State>,
     history: Vec<Contribution>,
+    diverged: Option<Vec<StateDivergence>>,
     adds: Vec<Contribution>,
     replaces: &BTreeSet<IngestId>,
 ) -> Result<Option<EntityChange>, Fault> {
     let mut state = current.unwrap_or_else(|| State::empty(entity));
+    let due = state.divergence_due;
     let base = state.base.take().filter(|base| {
-        !adds.iter().any(|add| add.mark.source <= base.through)
+        !due && !adds.iter().any(|add| add.mark.source <= base.through)
             && !replaces.iter().any(|ingest_id| *ingest_id <= base.through.ingest_id)
     });
     let by_source = |rows: Vec<Contribution>| -> BTreeMap<Source, Contribution> {
@@ -722,7 +784,7 @@ pub fn rewrite(
     let mut remove: Vec<Source> = old.keys().filter(obsolete).copied().collect();
     let mut put: Vec<Contribution> =
         adds.values().filter(|add| old.get(&add.mark.source) != Some(*add)).cloned().collect();
-    if remove.is_empty() && put.is_empty() {
+    if remove.is_empty() && put.is_empty() && !due {
         return Ok(None);
     }
     let changes = remove.len() + put.len();
@@ -740,7 +802,11 @@ pub fn rewrite(
     new.extend(put.iter().map(|row| (row.mark.source, row.clone())));
 
     let start = base.as_ref().map_or_else(View::default, |base| base.view.clone());
-    let (_, before, _) = fold(entity, start.clone(), &old, 0);
+    // What is due was not written with the contributions: only the table itself says what of it is there.
+    let before = match diverged.filter(|_| due) {
+        Some(rows) => rows.into_iter().map(|row| (row.id.clone(), row)).collect(),
+        None => fold(entity, start.clone(), &old, 0).1,
+    };
     let settle = if new.len() > 2 * UNSETTLED_KEPT { new.len() - UNSETTLED_KEPT } else { 0 };
     let (view, after, settled) = fold(entity, start, &new, settle);
     let settled_before = base.as_ref().map_or(0, |base| base.contributions);
@@ -756,11 +822,12 @@ pub fn rewrite(
             }
             None => base,
         },
+        divergence_due: false,
     };
     let undiverged = before.keys().filter(|id| !after.contains_key(*id)).cloned().collect();
     let diverged =
         after.into_iter().filter(|(id, row)| before.get(id) != Some(row)).map(|(_, row)| row).collect();
-    EntityChange { next, put, remove, diverged, undiverged, complete }.checked().map(Some)
+    EntityChange { next, put, remove, diverged, undiverged, complete }.bounded().checked().map(Some)
 }
 
 type Folded = (View, BTreeMap<String, StateDivergence>, Option<(Source, View)>);

@@ -141,6 +141,7 @@ fn keys_of_entities_are_unambiguous() {
     assert_eq!(entity.identity(), [("warehouseId", "A#B".to_owned()), ("sku", "50%".to_owned())]);
     assert_ne!(Entity::inventory("A#B", "C"), Entity::inventory("A", "B#C"));
     assert_eq!(entity.as_str().parse::<Entity>().unwrap(), entity);
+    assert_eq!(Entity::inventory("W", "cafe\u{301}"), Entity::inventory("W", "caf\u{e9}"));
     let shipment = Entity::of(canonical::SHIPMENT, ["edi-partner", "S#1"]);
     assert_eq!(shipment.as_str(), "shipment#edi-partner#S%231");
     assert_eq!(shipment.as_str().parse(), Ok(shipment.clone()));
@@ -172,6 +173,8 @@ struct Store {
 impl Store {
     fn write(&mut self, change: EntityChange) {
         assert_eq!(change.next.version, self.state.as_ref().map_or(0, |state| state.version) + 1);
+        assert!(change.rows() <= ENTITY_CHANGE_ROWS_MAX, "{} rows", change.rows());
+        assert!(!(change.complete && change.next.divergence_due));
         self.rows.extend(change.put.into_iter().map(|row| (row.mark.source, row)));
         for source in change.remove {
             self.rows.remove(&source).unwrap();
@@ -187,13 +190,21 @@ impl Store {
         loop {
             let state = self.state.clone();
             if replaces.is_empty() && can_append(state.as_ref(), &adds) {
-                return self.write(append(&entity(), state, adds).unwrap());
+                let change = append(&entity(), state, adds.clone()).unwrap();
+                let complete = change.complete;
+                self.write(change);
+                if complete {
+                    return;
+                }
+                continue;
             }
             let from = history_from(state.as_ref(), &adds, replaces);
             self.whole_histories += usize::from(from.is_none());
             let history: Vec<_> =
                 self.rows.values().filter(|row| Some(row.mark.source) > from).cloned().collect();
-            match rewrite(&entity(), state, history, adds.clone(), replaces).unwrap() {
+            let due = state.as_ref().is_some_and(|state| state.divergence_due);
+            let held = due.then(|| self.divergence.values().cloned().collect());
+            match rewrite(&entity(), state, history, held, adds.clone(), replaces).unwrap() {
                 None => return,
                 Some(change) => {
                     let complete = change.complete;
@@ -318,6 +329,61 @@ fn a_delivery_that_is_a_little_late_reads_a_little() {
     assert_eq!(store.divergence.len(), 0, "in the order of acceptance nothing was ever stale");
 }
 
+/// A store of 150 statements, and one accepted before them that makes each of them stale.
+fn with_a_late_one() -> (Store, Contribution) {
+    let mut store = Store::default();
+    for index in 1..=150 {
+        let value = index.to_string();
+        store.deliver(vec![said(index, LEVEL, i64::from(index), &[("onHand", &value)])], &BTreeSet::new());
+    }
+    (store, said(0, LEVEL, 1_000, &[("onHand", "\"late\"")]))
+}
+
+#[test]
+fn divergence_that_one_transaction_does_not_hold_follows_under_the_versions() {
+    let (mut store, late) = with_a_late_one();
+    let writes = store.state.as_ref().unwrap().version;
+    store.deliver(vec![late], &BTreeSet::new());
+    store.check();
+    assert_eq!((store.divergence.len(), store.state.as_ref().unwrap().divergence_due), (150, false));
+    // The statement, and twice divergence.
+    assert_eq!(store.state.as_ref().unwrap().version, writes + 3);
+}
+
+#[test]
+fn divergence_that_a_crash_left_due_is_brought_in_by_whoever_writes_next() {
+    let (mut store, late) = with_a_late_one();
+    let (state, history) = (store.state.clone(), store.rows.values().cloned().collect());
+    let first = rewrite(&entity(), state, history, None, vec![late.clone()], &BTreeSet::new());
+    let first = first.unwrap().unwrap();
+    assert!(first.next.divergence_due && !first.complete && first.diverged.is_empty());
+    store.write(first);
+    // Whoever wrote that is gone. Another event is not appended as if nothing were due.
+    let other = said(200, LEVEL, 2_000, &[("onHand", "7")]);
+    assert!(!can_append(store.state.as_ref(), std::slice::from_ref(&other)));
+    store.deliver(vec![other], &BTreeSet::new());
+    store.check();
+    assert!(!store.state.as_ref().unwrap().divergence_due);
+    // The redelivery of the first finds that there is nothing left to do.
+    let version = store.state.as_ref().unwrap().version;
+    store.deliver(vec![late], &BTreeSet::new());
+    assert_eq!(store.state.as_ref().unwrap().version, version);
+}
+
+#[test]
+fn many_disagreements_at_once_are_appended_in_parts() {
+    let mut store = Store::default();
+    // Each of them is stale, and of no placed order, and after a cancellation.
+    let first =
+        [said(0, "OrderCancelled", 500, &[]), said(1, "OrderUpdated", 900, &[("a", "0"), ("b", "0")])];
+    store.deliver(first.to_vec(), &BTreeSet::new());
+    let many: Vec<Contribution> =
+        (2..40).map(|index| said(index, "OrderUpdated", 600, &[("a", &index.to_string())])).collect();
+    store.deliver(many, &BTreeSet::new());
+    store.check();
+    assert!(store.divergence.len() > 99, "{}", store.divergence.len());
+}
+
 #[test]
 fn sources_sort_as_text_whatever_the_line() {
     let ingest_id = IngestId::mint(Timestamp::from_second(1_795_255_200).unwrap(), 7);
@@ -353,7 +419,8 @@ fn a_large_order_does_without_its_base_rather_than_not_be_held() {
         let next = if can_append(current.as_ref(), std::slice::from_ref(&add)) {
             append(&entity, current, vec![add.clone()]).unwrap()
         } else {
-            rewrite(&entity, current, history.clone(), vec![add.clone()], &BTreeSet::new()).unwrap().unwrap()
+            let adds = vec![add.clone()];
+            rewrite(&entity, current, history.clone(), None, adds, &BTreeSet::new()).unwrap().unwrap()
         };
         history.push(add);
         assert_eq!((next.next.contributions, next.next.base.is_none()), (number + 1, true));

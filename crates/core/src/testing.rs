@@ -21,11 +21,12 @@ use crate::fault::{Code, Fault};
 use crate::health::{Duplicates, HealthNote};
 use crate::id::{CanonicalType, EventType, IngestId, ObjectRef, VendorId, ingest_id_of_key};
 use crate::intake::Staged;
+use crate::limits::TRANSACTION_ROWS_MAX;
 use crate::operation;
 use crate::port::{
     BundleStore, BusEvent, CanonicalStore, Clock, Commit, DeadLetter, DeadLetters, DivergenceStore,
     DriftStore, EventBus, Freshness, Ledger, MapperPointers, Marked, NormalizedStore, QuarantineStore,
-    RawHeaders, RawStore, Rerun, Reruns, Snapshot, UploadStore, VendorDirectory, Written,
+    RawHeaders, RawStore, Recorded, Rerun, Reruns, Snapshot, UploadStore, VendorDirectory, Written,
 };
 use crate::record::{
     Divergence, EventDetail, LedgerKey, LedgerRow, QuarantineNote, QuarantineRow, QuarantineStatus, Stated,
@@ -91,6 +92,8 @@ pub struct State {
     pub tracks: BTreeMap<TrackKey, (Track, u64)>,
     /// Findings by id.
     pub findings: BTreeMap<(VendorId, EventType, String), Finding>,
+    /// Findings that were announced.
+    pub announced: BTreeSet<(VendorId, EventType, String)>,
     /// Balances, by vendor and hour.
     pub balances: BTreeMap<(VendorId, Hour), BalanceRow>,
     /// Duplicates, by vendor and hour.
@@ -120,6 +123,7 @@ pub struct State {
     /// Tokens of redrives that were taken.
     pub redrive_tokens: BTreeSet<String>,
     failures: VecDeque<Failure>,
+    calls: usize,
     now: Option<Timestamp>,
     minted: u128,
 }
@@ -142,6 +146,16 @@ impl World {
     /// What happens to the next calls, one entry a call; after that they succeed.
     pub fn fail_next(&self, failures: impl IntoIterator<Item = Failure>) {
         self.state().failures.extend(failures);
+    }
+
+    /// Takes back what [`World::fail_next`] arranged and was not reached.
+    pub fn fail_next_no_more(&self) {
+        self.state().failures.clear();
+    }
+
+    /// How many calls there were.
+    pub fn calls(&self) -> usize {
+        self.state().calls
     }
 
     /// Registers a vendor with one API key.
@@ -169,6 +183,7 @@ impl World {
 
     fn call<T>(&self, effect: impl FnOnce(&mut State) -> Result<T, Fault>) -> Result<T, Fault> {
         let mut state = self.state();
+        state.calls += 1;
         match state.failures.pop_front().unwrap_or(Failure::None) {
             Failure::None => effect(&mut state),
             Failure::Before => Err(Fault::new(Code::Unavailable, "arranged by the test, before the effect")),
@@ -221,9 +236,9 @@ impl RawStore for World {
 
 #[async_trait]
 impl NormalizedStore for World {
-    async fn put(&self, key: &str, bytes: Bytes, _sha256: &Sha256Hex) -> Result<ObjectRef, Fault> {
+    async fn put_if_absent(&self, key: &str, bytes: Bytes, _sha256: &Sha256Hex) -> Result<ObjectRef, Fault> {
         self.call(|state| {
-            state.normalized.insert(key.to_owned(), bytes);
+            state.normalized.entry(key.to_owned()).or_insert(bytes);
             Ok(ObjectRef { bucket: "normalized".into(), key: key.into() })
         })
     }
@@ -232,13 +247,6 @@ impl NormalizedStore for World {
         self.call(|state| {
             let held = state.normalized.get(&at.key).cloned();
             held.ok_or_else(|| Fault::new(Code::NormalizedMissing, format!("no object {}", at.key)))
-        })
-    }
-
-    async fn put_if_absent(&self, key: &str, bytes: Bytes, _sha256: &Sha256Hex) -> Result<(), Fault> {
-        self.call(|state| {
-            state.normalized.entry(key.to_owned()).or_insert(bytes);
-            Ok(())
         })
     }
 }
@@ -443,6 +451,14 @@ impl QuarantineStore for World {
     async fn open(&self, row: &QuarantineRow) -> Result<(), Fault> {
         self.call(|state| {
             let key = (row.vendor_id.clone(), row.ingest_id);
+            let late = |held: &QuarantineRow| {
+                held.status != QuarantineStatus::Open
+                    && held.execution_arn == row.execution_arn
+                    && held.attempts >= row.attempts
+            };
+            if state.quarantine.get(&key).is_some_and(late) {
+                return Ok(());
+            }
             let first_seen_at =
                 state.quarantine.get(&key).map_or(row.first_seen_at, |held| held.first_seen_at);
             let resolution = state.quarantine.get(&key).and_then(|held| held.resolution.clone());
@@ -515,12 +531,26 @@ impl DriftStore for World {
         })
     }
 
-    async fn record(&self, finding: &Finding) -> Result<bool, Fault> {
+    async fn record(&self, finding: &Finding) -> Result<Recorded, Fault> {
         self.call(|state| {
             let key = (finding.vendor_id.clone(), finding.event_type.clone(), finding.id.clone());
             let first_seen_at =
                 state.findings.get(&key).map_or(finding.first_seen_at, |held| held.first_seen_at);
-            Ok(state.findings.insert(key, Finding { first_seen_at, ..finding.clone() }).is_none())
+            let is_new =
+                state.findings.insert(key.clone(), Finding { first_seen_at, ..finding.clone() }).is_none();
+            Ok(match state.announced.contains(&key) {
+                _ if is_new => Recorded::New,
+                true => Recorded::Known,
+                false => Recorded::Unannounced,
+            })
+        })
+    }
+
+    async fn announced(&self, finding: &Finding) -> Result<(), Fault> {
+        self.call(|state| {
+            let key = (finding.vendor_id.clone(), finding.event_type.clone(), finding.id.clone());
+            state.announced.insert(key);
+            Ok(())
         })
     }
 }
@@ -546,6 +576,13 @@ impl CanonicalStore for World {
             let rows = world.contributions.range((entity.clone(), after.unwrap_or(first))..);
             let rows = rows.take_while(|((held, _), _)| held == entity);
             Ok(rows.filter(|((_, source), _)| Some(*source) > after).map(|(_, row)| row.clone()).collect())
+        })
+    }
+
+    async fn divergences(&self, entity: &state::Entity) -> Result<Vec<state::StateDivergence>, Fault> {
+        self.call(|world| {
+            let rows = world.state_divergence.range((entity.clone(), String::new())..);
+            Ok(rows.take_while(|((held, _), _)| held == entity).map(|(_, row)| row.clone()).collect())
         })
     }
 
@@ -590,6 +627,9 @@ impl CanonicalStore for World {
             }) && change.entities.iter().all(|change| {
                 version(world.states.get(&change.next.entity).map(|row| row.version)) == change.next.version
             });
+            if change.rows() > TRANSACTION_ROWS_MAX {
+                return Err(Fault::new(Code::RowMalformed, "more rows than one transaction holds"));
+            }
             if !same {
                 return Ok(Written::Conflict);
             }

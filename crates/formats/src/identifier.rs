@@ -22,6 +22,17 @@ pub fn trimmed(text: Cow<'_, str>) -> Cow<'_, str> {
     }
 }
 
+/// In Unicode's Normalization Form C (UAX #15): `é` is one identifier, whether its sender wrote it as one character or as an `e` and
+/// an accent. Whatever becomes a key or is compared with one is written in this form.
+#[cfg(feature = "nfc")]
+#[must_use]
+pub fn composed(text: Cow<'_, str>) -> Cow<'_, str> {
+    if text.is_ascii() || unicode_normalization::is_nfc(&text) {
+        return text;
+    }
+    Cow::Owned(unicode_normalization::UnicodeNormalization::nfc(&*text).collect())
+}
+
 /// Why a text identifies nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Spoilt {
@@ -142,6 +153,23 @@ fn is_invisible(character: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(feature = "nfc")]
+    #[test]
+    fn one_text_however_it_is_composed() {
+        for (written, one) in [
+            ("caf\u{e9}", "caf\u{e9}"),
+            ("cafe\u{301}", "caf\u{e9}"),
+            ("\u{212b}", "\u{c5}"),
+            ("\u{1112}\u{1161}\u{11ab}", "\u{d55c}"),
+            ("SKU-1", "SKU-1"),
+            // Compatibility forms are other texts: NFC keeps them apart.
+            ("\u{ff21}1", "\u{ff21}1"),
+        ] {
+            assert_eq!(composed(written.into()), one, "{written:?}");
+            assert_eq!(composed(one.into()), one);
+        }
+    }
 
     #[test]
     fn numbers_that_a_spreadsheet_rounded_are_no_identifiers() {

@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use std::sync::OnceLock;
 
 use serde::Serialize;
-use sluice_core::canonical::{Judged, Reason, count, document, judge};
+use sluice_core::canonical::{Judged, Reason, count, document, judge, permit};
 use sluice_core::contract::{Contract, Format};
 use sluice_core::digest::Sha256Hex;
 use sluice_core::envelope::{Envelope, Refusal};
@@ -254,10 +254,13 @@ fn satisfies_schema(message: &Message, payload: &[u8], bundle: &Bundle) -> Resul
 pub fn finish(event: &EventDetail, bundle: &Bundle, output: &Output) -> Result<Mapped, Fault> {
     let canonical = &bundle.contract.canonical;
     let outcome = match judge(&output.bytes, canonical)? {
-        Judged::Events(events) => Outcome::Events {
-            bytes: document(&events, canonical, event)?,
-            events: u32::try_from(events.len()).unwrap_or(u32::MAX),
-        },
+        Judged::Events(events) => {
+            permit(&events, &bundle.contract, event.received_at)?;
+            Outcome::Events {
+                bytes: document(&events, canonical, event)?,
+                events: u32::try_from(events.len()).unwrap_or(u32::MAX),
+            }
+        }
         Judged::Nothing(reason) => Outcome::Nothing(reason),
     };
     Ok(Mapped { outcome, fuel: output.fuel })

@@ -274,7 +274,7 @@ async fn slice(deps: &Deps, event: &Event, plan: &mut Option<Plan>) -> Result<St
     for entity in &slice {
         let adds = event.lines.get(entity).cloned().unwrap_or_default();
         if let Some(next) = changed(deps, entity, states.remove(entity), adds, &replaces).await? {
-            // What no transaction holds even alone is the adapter's to split.
+            // Alone, an entity's change is bounded to what a transaction takes.
             if !room.take(&next) && !change.entities.is_empty() {
                 all_of_slice = false;
                 break;
@@ -329,7 +329,11 @@ async fn changed(
     }
     let from = history_from(current.as_ref(), &adds, replaces);
     let history = deps.canonical.history(entity, from).await?;
-    rewrite(entity, current, history, adds, replaces)
+    let diverged = match &current {
+        Some(state) if state.divergence_due => Some(deps.canonical.divergences(entity).await?),
+        _ => None,
+    };
+    rewrite(entity, current, history, diverged, adds, replaces)
 }
 
 fn by_entity(states: Vec<State>) -> BTreeMap<Entity, State> {

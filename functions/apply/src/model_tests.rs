@@ -8,7 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use sluice_core::port::{Snapshot, Written};
-use sluice_core::state::{Change, Contribution, Effects, Entity, EntityList, LifeCycle, Source};
+use sluice_core::state::{
+    Change, Contribution, Effects, Entity, EntityList, LifeCycle, Source, StateDivergence,
+};
 use sluice_core::testing::{Failure, World};
 
 use super::tests::{Line, batch, deps, failures, ingest_id, normalize};
@@ -92,6 +94,11 @@ impl CanonicalStore for Interleaved {
     async fn history(&self, entity: &Entity, after: Option<Source>) -> Result<Vec<Contribution>, Fault> {
         tokio::task::yield_now().await;
         self.0.history(entity, after).await
+    }
+
+    async fn divergences(&self, entity: &Entity) -> Result<Vec<StateDivergence>, Fault> {
+        tokio::task::yield_now().await;
+        self.0.divergences(entity).await
     }
 
     async fn entities(&self, effects: &Effects) -> Result<Vec<Entity>, Fault> {

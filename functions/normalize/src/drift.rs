@@ -15,7 +15,7 @@ use sluice_core::contract::Format;
 use sluice_core::digest::Sha256Hex;
 use sluice_core::drift::{Finding, Observation, Profile, Shape, Subject, TrackKey, folded};
 use sluice_core::id::{EventType, SchemaVersion, VendorId};
-use sluice_core::port::{DriftStore, EventBus};
+use sluice_core::port::{DriftStore, EventBus, Recorded};
 use sluice_core::record::{EventDetail, Form};
 use sluice_core::schema::Schema;
 use sluice_core::{Code, Fault};
@@ -33,6 +33,8 @@ const FLUSH_SOON: Duration = Duration::from_millis(500);
 const FLUSH_LATE: Duration = Duration::from_secs(10);
 /// How often a profile is written against others that write it at the same time. Then its samples are given up.
 const TRIES_MAX: u32 = 4;
+/// Most findings that wait to be announced again.
+const UNREPORTED_MAX: usize = 64;
 
 /// Learns. Cheap to clone.
 #[derive(Clone)]
@@ -52,6 +54,9 @@ struct Pending {
     flush_late: bool,
     /// Types that have been flushed once: the first events of a type are news.
     known: HashMap<(VendorId, EventType), ()>,
+    /// Findings that could not be reported: the next flush tries again. A process that ends before it leaves them to the next
+    /// one that sees the same.
+    unreported: Vec<Finding>,
 }
 
 #[derive(Default)]
@@ -126,20 +131,19 @@ impl Observer {
             _ => return,
         };
         drop(pending);
-        let observer = self.clone();
-        tokio::spawn(async move {
-            tokio::time::sleep(delay).await;
-            observer.flush().await;
-        });
+        self.flush_after(delay);
     }
 
     /// Adds what was noted to the profiles, and records what differs.
     pub async fn flush(&self) {
-        let samples = {
+        let (samples, unreported) = {
             let mut pending = self.pending();
             (pending.flush_soon, pending.flush_late, pending.bytes) = (false, false, 0);
-            std::mem::take(&mut pending.samples)
+            (std::mem::take(&mut pending.samples), std::mem::take(&mut pending.unreported))
         };
+        for finding in unreported {
+            self.report_or_keep(finding).await;
+        }
         for ((vendor_id, event_type), samples) in samples {
             if samples.kept.is_empty() {
                 continue;
@@ -174,7 +178,7 @@ impl Observer {
             let subject = Subject { of, bundle: last.digest.clone() };
             let findings = self.update(&subject, &window, shape, last).await?;
             for finding in findings {
-                self.report(&finding).await?;
+                self.report_or_keep(finding).await;
             }
         }
         Ok(())
@@ -202,22 +206,54 @@ impl Observer {
         ))
     }
 
-    /// Once a finding: on the bus, as a metric and as a log line.
-    async fn report(&self, finding: &Finding) -> Result<(), Fault> {
-        if !self.0.store.record(finding).await? {
-            return Ok(());
-        }
-        let (vendor, kind) = (finding.vendor_id.as_str(), finding.kind.as_str());
-        metric::count("drift.detected", 1.0, &[("vendorId", vendor), ("kind", kind)]);
+    async fn report_or_keep(&self, finding: Finding) {
+        let Err(fault) = self.report(&finding).await else { return };
         tracing::warn!(
-            vendor_id = vendor,
-            event_type = finding.event_type.as_str(),
-            breaking = finding.breaking,
-            example = %finding.example,
-            "drift: {}",
-            finding.sentence()
+            vendor_id = %finding.vendor_id,
+            event_type = %finding.event_type,
+            code = %fault.code,
+            "drift was not announced yet: {fault}"
         );
-        self.0.bus.publish_drift(finding).await
+        let mut pending = self.pending();
+        if pending.unreported.len() >= UNREPORTED_MAX {
+            return;
+        }
+        pending.unreported.push(finding);
+        if std::mem::replace(&mut pending.flush_late, true) {
+            return;
+        }
+        drop(pending);
+        self.flush_after(FLUSH_LATE);
+    }
+
+    fn flush_after(&self, delay: Duration) {
+        let observer = self.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(delay).await;
+            observer.flush().await;
+        });
+    }
+
+    /// Once a finding, as a metric and as a log line; on the bus until the store knows that it took it.
+    async fn report(&self, finding: &Finding) -> Result<(), Fault> {
+        let (vendor, kind) = (finding.vendor_id.as_str(), finding.kind.as_str());
+        match self.0.store.record(finding).await? {
+            Recorded::Known => return Ok(()),
+            Recorded::Unannounced => {}
+            Recorded::New => {
+                metric::count("drift.detected", 1.0, &[("vendorId", vendor), ("kind", kind)]);
+                tracing::warn!(
+                    vendor_id = vendor,
+                    event_type = finding.event_type.as_str(),
+                    breaking = finding.breaking,
+                    example = %finding.example,
+                    "drift: {}",
+                    finding.sentence()
+                );
+            }
+        }
+        self.0.bus.publish_drift(finding).await?;
+        self.0.store.announced(finding).await
     }
 }
 

@@ -3,8 +3,9 @@
 //!
 //! An event that is held waits in quarantine until a person lets it go on (`sluice conflicts accept`), however often it is run.
 //!
-//! Deterministic: the document depends on the raw object and the bundle alone, so a replay writes the same bytes (B3). Whatever
-//! fails is a classified [`Fault`]; the raw object stays, so every failure can be run again.
+//! Deterministic: the document depends on the raw object and the bundle alone, so a replay gives the same bytes. A document is
+//! written once, under its digest, and then the ledger names it: another mapping writes another one and leaves the first to
+//! whoever was told of it. Whatever fails is a classified [`Fault`]; the raw object stays, so every failure can be run again.
 
 mod canary;
 mod config;
@@ -212,7 +213,9 @@ async fn normalize_with(
 
     let canonical = &bundle.contract.canonical;
     let sha256 = Sha256Hex::of(&bytes);
-    let key = normalized_key(&canonical.r#type, event.received_at, event.ingest_id);
+    let key = normalized_key(&canonical.r#type, event.received_at, event.ingest_id, &sha256);
+    // Before the ledger names it: whoever hears of the document finds it, and what was told before is still there.
+    let at = deps.normalized.put_if_absent(&key, Bytes::from(bytes), &sha256).await?;
     if let Some(row) = &before
         && row.ingest_id == event.ingest_id
         && row.status == Status::Normalized
@@ -220,11 +223,9 @@ async fn normalize_with(
         && held.sha256 == sha256
         && held.r#ref.key == key
     {
-        // Nothing to tell anyone. The object is put back should it be gone, and is not touched if it is there.
-        deps.normalized.put_if_absent(&key, Bytes::from(bytes), &sha256).await?;
+        // Nothing to tell anyone.
         return Ok((Stated::Document(held.clone()), before));
     }
-    let at = deps.normalized.put(&key, Bytes::from(bytes), &sha256).await?;
     let vendor_health = if bundle.contract.vendor_health { health(deps, event).await } else { None };
     let stated = Stated::Document(Normalized {
         r#ref: at,

@@ -101,10 +101,15 @@ impl Setup {
     }
 
     fn publish_as(&self, native: &[u8], wasm: &[u8], vendor_health: bool) -> Sha256Hex {
-        let contract: Contract = serde_json::from_value(json!({"vendorId": "vendorA", "eventType": "inventory_update",
-            "payload": {"defaultVersion": "1", "versions": {"1": "schema/1.schema.json"}}, "vendorHealth": vendor_health,
+        self.publish_contract(native, wasm, |contract| contract.vendor_health = vendor_health)
+    }
+
+    fn publish_contract(&self, native: &[u8], wasm: &[u8], alter: impl FnOnce(&mut Contract)) -> Sha256Hex {
+        let mut contract: Contract = serde_json::from_value(json!({"vendorId": "vendorA", "eventType": "inventory_update",
+            "payload": {"defaultVersion": "1", "versions": {"1": "schema/1.schema.json"}},
             "canonical": {"type": "InventoryUpdated", "version": "1.0"}, "limits": {"payloadBytesMax": 4_000}}))
         .unwrap();
+        alter(&mut contract);
         let manifest = Manifest {
             contract: contract.clone(),
             files: BTreeMap::from([
@@ -213,7 +218,8 @@ async fn the_document_is_canonical_deterministic_and_recorded() {
     assert_eq!(output["status"], "NORMALIZED");
     let (key, first) =
         setup.world.state().normalized.iter().next().map(|(k, v)| (k.clone(), v.clone())).unwrap();
-    assert_eq!(key, format!("normalized/InventoryUpdated/2026/11/21/{}.json", event.ingest_id));
+    let sha256 = Sha256Hex::of(&first);
+    assert_eq!(key, format!("normalized/InventoryUpdated/2026/11/21/{}/{sha256}.json", event.ingest_id));
     let expected = format!(
         r#"{{"data":{{"quantityOnHand":12,"sku":"ABC-001","warehouseId":"ROA"}},"eventType":"InventoryUpdated","externalEventId":"{}","ingestId":"{}","occurredAt":"2026-11-21T10:00:00Z","rawRef":{{"bucket":"raw","key":"{}"}},"schemaVersion":"1.0","vendorId":"vendorA"}}"#,
         event.key.external_event_id, event.ingest_id, event.raw_ref.key
@@ -301,8 +307,14 @@ async fn a_replay_writes_only_what_has_changed() {
     setup.publish(&answering(0, GOOD.replace("12", "13").as_bytes()));
     let output = setup.run(&replay).await.unwrap();
     assert_eq!((&output["changed"], &output["previous"]), (&json!(true), &json!("NORMALIZED")));
-    let changed = setup.world.state().ledger[&event.key].clone();
-    assert_ne!(changed.normalized.unwrap().sha256, row.normalized.unwrap().sha256);
+    let changed = setup.world.state().ledger[&event.key].clone().normalized.unwrap();
+    let first = row.normalized.unwrap();
+    assert_ne!(changed.sha256, first.sha256);
+    // Whoever was told of the first document still finds its bytes.
+    let state = setup.world.state().clone();
+    for told in [&first, &changed] {
+        assert_eq!(Sha256Hex::of(&state.normalized[&told.r#ref.key]), told.sha256);
+    }
 
     // It fails now: what was normalized stays as it is.
     let held = setup.world.state().ledger[&event.key].clone();
@@ -514,19 +526,33 @@ async fn what_a_person_must_mend_is_misconfigured() {
 
 #[tokio::test]
 async fn a_store_that_fails_is_retryable_at_every_step() {
-    let setup = Setup::new();
+    let mut setup = Setup::new();
     setup.publish(&answering(0, GOOD.as_bytes()));
     let event = setup.good();
-    // Pointer, manifest, native code, schema, raw, document, ledger: each fails once, before or after its effect.
-    for failure in [Failure::Before, Failure::After] {
-        for calls_before in 0..4 {
+    // Each call fails once, before or after its effect: with a bundle that is not loaded yet, and of a replay.
+    let replay = EventDetail { replay: 1, ..event.clone() };
+    for (failure, event) in [(Failure::Before, &event), (Failure::After, &event), (Failure::After, &replay)] {
+        let mut calls_before = 0;
+        loop {
+            setup.deps.bundles = Bundles::new(Arc::new(setup.world.clone()), trust(&key(1))).unwrap();
+            let begun = setup.world.calls();
             setup.world.fail_next(std::iter::repeat_n(Failure::None, calls_before).chain([failure]));
-            let fault = setup.run(&event).await.unwrap_err();
-            assert_eq!(fault.error_type(), "Retryable");
+            let result = setup.run(event).await;
+            let calls = setup.world.calls() - begun;
+            setup.world.fail_next_no_more();
+            if calls <= calls_before {
+                result.unwrap();
+                break;
+            }
+            assert_eq!(calls, calls_before + 1, "nothing is asked after a failure");
+            assert_eq!(result.unwrap_err().error_type(), "Retryable", "call {calls}");
+            calls_before += 1;
         }
+        // Pointer, statements, manifest, native code, schema, raw, document, ledger; a replay's row before.
+        assert!(calls_before >= 8, "{calls_before} calls");
+        assert_eq!(setup.world.state().ledger[&event.key].status, Status::Normalized);
+        assert_eq!(setup.world.state().normalized.len(), 1, "one document, however often it was tried");
     }
-    setup.run(&event).await.unwrap();
-    assert_eq!(setup.world.state().ledger[&event.key].status, Status::Normalized);
 }
 
 #[tokio::test]
@@ -716,4 +742,85 @@ async fn learning_never_fails_an_event() {
     let events: u64 =
         learned.state().tracks.values().map(|(track, _)| track.past.events + track.recent.events).sum();
     assert_eq!(events, 2, "what could not be stored is given up");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_finding_that_the_bus_did_not_take_is_announced_later() {
+    let mut setup = Setup::new();
+    let learned = World::new();
+    setup.deps.drift = Observer::new(Arc::new(learned.clone()), Arc::new(learned.clone()));
+    setup.publish(&answering(0, GOOD.as_bytes()));
+    for _ in 0..30 {
+        setup.run(&setup.good()).await.unwrap();
+    }
+    setup.deps.drift.flush().await;
+    let drifted = async |setup: &Setup| {
+        for quantity in 0..3 {
+            let event = setup.store(&envelope(json!({"quantity": quantity})), |_| {});
+            setup.run(&event).await.unwrap_err();
+        }
+    };
+    drifted(&setup).await;
+    // Track, track, finding, bus: the bus is not there.
+    learned.fail_next([Failure::None, Failure::None, Failure::None, Failure::Before]);
+    setup.deps.drift.flush().await;
+    let announced = || learned.state().drift_on_bus.len();
+    assert_eq!((learned.state().findings.len(), announced()), (1, 0));
+    // No further event: the process itself tries again.
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(announced(), 1);
+
+    // A process that ended before it tried again leaves it to the next one that sees the same.
+    learned.state().announced.clear();
+    setup.deps.drift = Observer::new(Arc::new(learned.clone()), Arc::new(learned.clone()));
+    drifted(&setup).await;
+    setup.deps.drift.flush().await;
+    assert_eq!(announced(), 2);
+    drifted(&setup).await;
+    setup.deps.drift.flush().await;
+    assert_eq!(announced(), 2, "what was announced is not announced again");
+}
+
+#[tokio::test]
+async fn a_statement_from_the_future_and_of_anothers_warehouse_is_quarantined_by_name() {
+    let setup = Setup::new();
+    let stating = |occurred_at: &str, warehouse: &str| {
+        answering(0, GOOD.replace("2026-11-21T10:00:00Z", occurred_at).replace("ROA", warehouse).as_bytes())
+    };
+    let run = async |wasm: &[u8], alter: fn(&mut Contract)| {
+        setup.publish_contract(&compile(wasm, &TargetSpec::host()).unwrap().bytes, wasm, alter);
+        let event = setup.good();
+        setup.run(&event).await.map_err(|fault| (fault.code, fault.errors[0].pointer.clone()))
+    };
+    let usual: fn(&mut Contract) = |_| {};
+    // It is 10:00 on the 21st.
+    run(&stating("2026-11-22T10:00:00Z", "ROA"), usual).await.unwrap();
+    let ahead = (Code::OccurredAtAhead, "/0/occurredAt".to_owned());
+    assert_eq!(run(&stating("2026-11-22T10:00:01Z", "ROA"), usual).await.unwrap_err(), ahead);
+    assert_eq!(run(&stating("9999-01-01T00:00:00Z", "ROA"), usual).await.unwrap_err(), ahead);
+    let hour: fn(&mut Contract) = |contract| contract.limits.occurred_at_ahead_seconds = 3_600;
+    assert_eq!(run(&stating("2026-11-21T11:00:01Z", "ROA"), hour).await.unwrap_err(), ahead);
+
+    let listed: fn(&mut Contract) = |contract| contract.warehouses = vec!["ROA".into(), "caf\u{e9}".into()];
+    run(&stating("2026-11-21T10:00:00Z", "ROA"), listed).await.unwrap();
+    run(&stating("2026-11-21T10:00:00Z", "cafe\u{301}"), listed).await.unwrap();
+    let foreign = (Code::WarehouseForeign, "/0/data/warehouseId".to_owned());
+    assert_eq!(run(&stating("2026-11-21T10:00:00Z", "ROB"), listed).await.unwrap_err(), foreign);
+}
+
+#[tokio::test]
+async fn one_identifier_however_its_characters_are_composed() {
+    let setup = Setup::new();
+    let mut documents = Vec::new();
+    for sku in ["caf\u{e9}", "cafe\u{301}"] {
+        setup.publish(&answering(0, GOOD.replace("ABC-001", sku).as_bytes()));
+        let event = setup.good();
+        setup.run(&event).await.unwrap();
+        let state = setup.world.state();
+        let key = state.ledger[&event.key].normalized.clone().unwrap().r#ref.key;
+        let line: Value = serde_json::from_slice(&state.normalized[&key]).unwrap();
+        documents.push(line["data"].clone());
+    }
+    assert_eq!(documents[0]["sku"], "caf\u{e9}");
+    assert_eq!(documents[0], documents[1]);
 }

@@ -51,7 +51,8 @@ fn event(world: &World, number: u128, seconds: i64, status: Status) -> LedgerRow
     let mut state = world.state();
     state.raw.insert(row.raw_ref.key.clone(), (Bytes::from(envelope), headers));
     if status == Status::Normalized {
-        let key = normalized_key(&"InventoryUpdated".parse().unwrap(), at, id);
+        let key =
+            normalized_key(&"InventoryUpdated".parse().unwrap(), at, id, &"2".repeat(64).try_into().unwrap());
         state.normalized.insert(key.clone(), Bytes::from_static(b"{}\n"));
         row.normalized = Some(
             serde_json::from_value(json!({"ref": {"bucket": "normalized", "key": key}, "sha256": "2".repeat(64),
