@@ -11,6 +11,7 @@
 //! row of effects: a second delivery changes nothing.
 
 mod config;
+mod histories;
 mod merge;
 
 use std::collections::BTreeMap;
@@ -32,6 +33,7 @@ use sluice_core::record::{EventDetail, Normalized, Nothing};
 use sluice_core::{Class, Code, Fault};
 
 pub use config::Config;
+pub use histories::Histories;
 
 use merge::Event;
 
@@ -55,6 +57,8 @@ pub struct Deps {
     pub ledger: Arc<dyn Ledger>,
     /// Where messages go that cannot succeed.
     pub dead_letters: Arc<dyn DeadLetters>,
+    /// What was read of entities and still holds.
+    pub histories: Histories,
 }
 
 impl Deps {
@@ -72,6 +76,7 @@ impl Deps {
             )),
             ledger: Arc::new(sluice_aws::ledger::DynamoLedger::new(sdk, config.ledger_table)),
             dead_letters: Arc::new(sluice_aws::dead_letters::SqsDeadLetters::new(sdk)),
+            histories: Histories::default(),
         }
     }
 

@@ -144,8 +144,11 @@ async fn together(deps: &Deps, events: &[Event]) -> Result<Option<Vec<Outcome>>,
             change.entities.push(next);
         }
     }
-    let written = deps.canonical.commit(&change).await?;
-    Ok((written == Written::Written).then_some(outcomes))
+    if deps.canonical.commit(&change).await? == Written::Conflict {
+        return Ok(None);
+    }
+    change.entities.iter().for_each(|change| deps.histories.written(change));
+    Ok(Some(outcomes))
 }
 
 /// One event by itself, slice by slice.
@@ -308,6 +311,7 @@ async fn slice(deps: &Deps, event: &Event, plan: &mut Option<Plan>) -> Result<St
     if deps.canonical.commit(&change).await? == Written::Conflict {
         return Ok(Step::Conflict);
     }
+    change.entities.iter().for_each(|change| deps.histories.written(change));
     if let Some(obsolete) = plan.obsolete.take() {
         deps.canonical.remove_list(event.ingest_id, &obsolete).await?;
     }
@@ -328,7 +332,17 @@ async fn changed(
         return append(entity, current, adds).map(Some);
     }
     let from = history_from(current.as_ref(), &adds, replaces);
-    let history = deps.canonical.history(entity, from).await?;
+    let version = current.as_ref().map_or(0, |state| state.version);
+    let history = match deps.histories.of(entity, version, from) {
+        Some(history) => history,
+        None => {
+            let history = deps.canonical.history(entity, from).await?;
+            if from.is_none() {
+                deps.histories.keep(entity, version, &history);
+            }
+            history
+        }
+    };
     let diverged = match &current {
         Some(state) if state.divergence_due => Some(deps.canonical.divergences(entity).await?),
         _ => None,

@@ -14,7 +14,13 @@ pub(crate) type Line = (&'static str, i64, Value);
 
 pub(crate) fn deps(world: &World) -> Deps {
     let world = Arc::new(world.clone());
-    Deps { normalized: world.clone(), canonical: world.clone(), ledger: world.clone(), dead_letters: world }
+    Deps {
+        normalized: world.clone(),
+        canonical: world.clone(),
+        ledger: world.clone(),
+        dead_letters: world,
+        histories: Histories::default(),
+    }
 }
 
 pub(crate) fn ingest_id(accepted: u64) -> IngestId {
