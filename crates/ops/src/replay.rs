@@ -38,6 +38,10 @@ const MANIFEST_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// How long between two looks at a Map Run.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
+/// How often a part of a replay is asked to start, and how long after the first time it is asked again.
+const STARTS_MAX: u32 = 5;
+const START_AGAIN: Duration = Duration::from_millis(500);
+
 /// Kinds of failure that are told apart.
 const FAILURES_MAX: usize = 20;
 
@@ -148,6 +152,20 @@ pub struct Run {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
 }
+/// A part of a replay whose events are listed, and whose execution could not be started.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Unstarted {
+    /// The name that its execution is to have: under one name it is started once, whoever asks.
+    pub name: String,
+    /// Events of its manifest.
+    pub events: u64,
+    /// The input that its execution is to have.
+    pub input: Value,
+    /// Why not.
+    pub reason: String,
+}
+
 /// A replay, or the prediction of one.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -164,6 +182,9 @@ pub struct Replay {
     /// The executions.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub executions: Vec<Run>,
+    /// What of it was not started.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unstarted: Vec<Unstarted>,
     /// What is predicted, or was brought about; `None` if nobody waited for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
@@ -224,7 +245,15 @@ pub async fn predicted(
     let mut rows = Rows::new(cloud, selection, window);
     let outcome = predict::map(cloud, &mut rows, trust, progress).await?;
     let events = outcome.succeeded + outcome.failed;
-    Ok(Replay { name: None, window, dry_run: true, events, executions: Vec::new(), outcome: Some(outcome) })
+    Ok(Replay {
+        name: None,
+        window,
+        dry_run: true,
+        events,
+        executions: Vec::new(),
+        unstarted: Vec::new(),
+        outcome: Some(outcome),
+    })
 }
 
 /// Replays the events of a window.
@@ -243,10 +272,16 @@ pub async fn run(
     let name = name_of(&window, number);
     let manifests = write_manifests(cloud, &mut rows, &name, number, usize::MAX).await?;
     let events = manifests.iter().map(|manifest| manifest.1).sum();
-    let mut executions = Vec::with_capacity(manifests.len());
-    for (part, (manifest, events)) in manifests.into_iter().enumerate() {
+    let parts = manifests.into_iter().enumerate().map(|(part, (manifest, events))| {
         let name = if part == 0 { name.clone() } else { format!("{name}-{}", part + 1) };
-        executions.push(start(cloud, settings, &name, manifest, events).await?);
+        Part { name, manifest, events }
+    });
+    let (mut executions, unstarted) =
+        start_all(parts, async |part: &Part| start(cloud, settings, part).await).await;
+    if executions.is_empty()
+        && let Some(first) = unstarted.first()
+    {
+        return Err(OpsError::Failed(format!("no part of the replay was started: {}", first.reason)));
     }
     let mut outcome = None;
     if settings.wait && !executions.is_empty() {
@@ -254,7 +289,7 @@ pub async fn run(
         progress.say("reading the results");
         outcome = Some(results::read_all(cloud, &mut executions, &rows.seen).await?);
     }
-    Ok(Replay { name: Some(name), window, dry_run: false, events, executions, outcome })
+    Ok(Replay { name: Some(name), window, dry_run: false, events, executions, unstarted, outcome })
 }
 
 /// Tells the window, and the moment, since a name is taken for 90 days.
@@ -312,38 +347,72 @@ async fn write_manifests(
     Ok(written)
 }
 
-async fn start(
-    cloud: &Cloud,
-    settings: &Settings,
-    name: &str,
+/// What one execution is to replay.
+struct Part {
+    name: String,
     manifest: ObjectRef,
     events: u64,
-) -> Result<Run, OpsError> {
+}
+
+/// Starts every part, each again after a while if it may succeed later. A part that cannot be started takes nothing from the others:
+/// what was started is known, and so is what is left to start.
+async fn start_all(
+    parts: impl Iterator<Item = Part>,
+    start: impl AsyncFn(&Part) -> Result<Run, (Value, OpsError)>,
+) -> (Vec<Run>, Vec<Unstarted>) {
+    let (mut started, mut unstarted) = (Vec::new(), Vec::new());
+    for part in parts {
+        let mut pause = START_AGAIN;
+        for tries in 1_u32.. {
+            match start(&part).await {
+                Ok(run) => {
+                    started.push(run);
+                    break;
+                }
+                Err((input, error)) if tries == STARTS_MAX => {
+                    let reason = error.to_string();
+                    unstarted.push(Unstarted { name: part.name, events: part.events, input, reason });
+                    break;
+                }
+                // Under its name it is started once, even if an answer was lost.
+                Err(_) => tokio::time::sleep(pause).await,
+            }
+            pause *= 2;
+        }
+    }
+    (started, unstarted)
+}
+
+async fn start(cloud: &Cloud, settings: &Settings, part: &Part) -> Result<Run, (Value, OpsError)> {
+    let Part { name, manifest, events } = part;
     let input = json!({
         "manifest": manifest,
         "results": {"bucket": cloud.names().replays, "prefix": "results"},
         "maxConcurrency": settings.concurrency,
         "toleratedFailurePercentage": settings.tolerated_percent,
     });
-    let machine = cloud.names().replay.as_str();
-    let machine = cloud.state_machine_arn(machine).await?.ok_or_else(|| {
-        OpsError::not_found(format!("Step Functions has no state machine {machine}"))
-            .with_hint("deploy the stack, or start `sluice dev` anew")
-    })?;
-    let started = cloud
-        .stepfunctions()
-        .start_execution()
-        .state_machine_arn(machine)
-        .name(name)
-        .input(input.to_string())
-        .send()
-        .await
-        .map_err(|error| fault("start the replay", error))?;
+    let started = async {
+        let machine = cloud.names().replay.as_str();
+        let machine = cloud.state_machine_arn(machine).await?.ok_or_else(|| {
+            OpsError::not_found(format!("Step Functions has no state machine {machine}"))
+                .with_hint("deploy the stack, or start `sluice dev` anew")
+        })?;
+        let started = cloud
+            .stepfunctions()
+            .start_execution()
+            .state_machine_arn(machine)
+            .name(name)
+            .input(input.to_string())
+            .send()
+            .await;
+        Ok::<_, OpsError>(started.map_err(|error| fault("start the replay", error))?)
+    };
+    let started = started.await.map_err(|error| (input, error))?;
     Ok(Run {
         execution_arn: started.execution_arn,
         status: "RUNNING".to_owned(),
-        events,
-        manifest,
+        events: *events,
+        manifest: manifest.clone(),
         map_run_arn: None,
         results: None,
         error: None,
@@ -423,6 +492,17 @@ impl Replay {
     /// # Errors
     /// What failed, in words.
     pub fn verdict(&self) -> Result<(), OpsError> {
+        if let Some(part) = self.unstarted.first() {
+            let started: Vec<&str> = self.executions.iter().map(|run| run.execution_arn.as_str()).collect();
+            let (left, all) = (self.unstarted.len(), self.unstarted.len() + self.executions.len());
+            return Err(OpsError::Failed(format!(
+                "{left} of {all} parts of the replay were not started ({}); started are {}. Go on with each part by \
+                 `aws stepfunctions start-execution` with the name and input under `unstarted` of --json: a part that runs \
+                 already is not started twice",
+                part.reason,
+                started.join(", ")
+            )));
+        }
         if let Some(run) =
             self.executions.iter().find(|run| !matches!(run.status.as_str(), "RUNNING" | "SUCCEEDED"))
         {
@@ -468,6 +548,7 @@ mod tests {
             dry_run,
             events: 5,
             executions: Vec::new(),
+            unstarted: Vec::new(),
             outcome: Some(outcome.sorted()),
         }
     }
@@ -487,6 +568,45 @@ mod tests {
             cause: None,
         });
         assert!(aborted.verdict().unwrap_err().to_string().contains("redrive arn:x"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_part_that_cannot_be_started_takes_nothing_from_the_others() {
+        let part = |number: u32| Part {
+            name: format!("replay-{number}"),
+            manifest: ObjectRef { bucket: "b".into(), key: number.to_string() },
+            events: u64::from(number),
+        };
+        let asked = std::sync::Mutex::new(Vec::new());
+        let start = async |part: &Part| {
+            let mut asked = asked.lock().unwrap();
+            asked.push(part.name.clone());
+            let times = asked.iter().filter(|name| **name == part.name).count();
+            let run = Run {
+                execution_arn: format!("arn:{}", part.name),
+                status: "RUNNING".into(),
+                events: part.events,
+                manifest: part.manifest.clone(),
+                map_run_arn: None,
+                results: None,
+                error: None,
+                cause: None,
+            };
+            match part.events {
+                // Throttled for a while.
+                2 if times < 3 => Err((json!({}), OpsError::Failed("throttled".into()))),
+                3 => Err((json!({"manifest": part.manifest}), OpsError::Failed("refused".into()))),
+                _ => Ok(run),
+            }
+        };
+        let (started, unstarted) = start_all((1..=4).map(part), start).await;
+        let arns: Vec<&str> = started.iter().map(|run| run.execution_arn.as_str()).collect();
+        assert_eq!(arns, ["arn:replay-1", "arn:replay-2", "arn:replay-4"]);
+        assert_eq!((unstarted.len(), unstarted[0].name.as_str(), unstarted[0].events), (1, "replay-3", 3));
+        assert_eq!(unstarted[0].input["manifest"]["key"], "3");
+        let partly = Replay { executions: started, unstarted, ..replay(false) };
+        let error = partly.verdict().unwrap_err().to_string();
+        assert!(error.contains("1 of 4 parts") && error.contains("arn:replay-4"), "{error}");
     }
 
     #[test]

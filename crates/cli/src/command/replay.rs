@@ -124,6 +124,7 @@ mod tests {
             dry_run,
             events: 5,
             executions: Vec::new(),
+            unstarted: Vec::new(),
             outcome: Some(outcome),
         }
     }

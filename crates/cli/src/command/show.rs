@@ -96,7 +96,9 @@ impl View for EventLife {
             list.extend(execution.redrive_reason.clone().map(|reason| ("redrive", printable(&reason))));
             list.extend(execution.link.clone().map(|link| ("console", link)));
             text.push_str(&section("Recovery", &fields(list)));
-            if page.terminal && execution.redrivable {
+            // Of a row that was released or discarded a redrive brings nothing about.
+            let waits = self.quarantine.as_ref().is_some_and(|row| row.status == QuarantineStatus::Open);
+            if page.terminal && execution.redrivable && waits {
                 let local = if self.local { " --local" } else { "" };
                 let next = paint(Tone::Dim, "next:");
                 let id = self.ingest_id;
@@ -371,6 +373,18 @@ mod tests {
           }
         }
         "#);
+        for settled in ["RELEASED", "DISCARDED"] {
+            let row = Some(quarantine_row(settled, 1));
+            let life = assemble(
+                ledger_row("QUARANTINED"),
+                bytes(RAW),
+                None,
+                row,
+                Some(execution("FAILED", 0)),
+                true,
+            );
+            assert!(!on_terminal(&life).contains("next:"), "a redrive would bring nothing about");
+        }
     }
 
     #[test]

@@ -95,29 +95,37 @@ enum Begun {
 
 async fn begin(cloud: &Cloud, entry: &Entry, deadline: Option<Instant>) -> Result<Begun, OpsError> {
     let arn = &entry.row.execution_arn;
-    let Some(refusal) = start(cloud, arn).await? else {
-        return Ok(Begun::Redriven { before: entry.redrive_count });
-    };
-    let Some(mut execution) = Execution::describe(cloud, arn).await? else { return Ok(Begun::Impossible) };
-    if execution.is_running() {
-        // It may have been quarantined this moment and be on its way to AwaitRedrive, or be running
-        // for someone else: once it has failed, it can be redriven. Nothing is run beside it.
-        let Some(deadline) = deadline else {
-            return Ok(Begun::Refused(format!("{refusal}; it is running now: wait for it")));
+    let mut before = entry.redrive_count;
+    let mut refused_at_its_end: Option<i32> = None;
+    loop {
+        let Some(refusal) = start(cloud, arn).await? else { return Ok(Begun::Redriven { before }) };
+        let Some(mut execution) = Execution::describe(cloud, arn).await? else {
+            return Ok(Begun::Impossible);
         };
-        let any = Pursued { arn: arn.clone(), redrives_before: None };
-        execution = match ended(cloud, &any, deadline).await? {
-            Some(execution) => execution,
-            None => return Ok(Begun::TooLong),
-        };
-        if !execution.has_succeeded() {
-            return Ok(match start(cloud, arn).await? {
-                None => Begun::Redriven { before: execution.redrive_count },
-                Some(_) => Begun::Impossible,
-            });
+        let was_running = execution.is_running();
+        if was_running {
+            // It may have been quarantined this moment and be on its way to AwaitRedrive, or be running
+            // for someone else: once it has failed, it can be redriven. Nothing is run beside it.
+            let Some(deadline) = deadline else {
+                return Ok(Begun::Refused(format!("{refusal}; it is running now: wait for it")));
+            };
+            let any = Pursued { arn: arn.clone(), redrives_before: None };
+            execution = match ended(cloud, &any, deadline).await? {
+                Some(execution) => execution,
+                None => return Ok(Begun::TooLong),
+            };
         }
+        if execution.has_succeeded() {
+            return Ok(Begun::Released);
+        }
+        // It may have ended, or been redriven by someone else, between the refusal and the look: only a refusal of one and the
+        // same end is its last word.
+        if !was_running && refused_at_its_end == Some(execution.redrive_count) {
+            return Ok(Begun::Impossible);
+        }
+        refused_at_its_end = (!was_running).then_some(execution.redrive_count);
+        before = execution.redrive_count;
     }
-    Ok(if execution.has_succeeded() { Begun::Released } else { Begun::Impossible })
 }
 
 async fn follow(
