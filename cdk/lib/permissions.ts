@@ -78,7 +78,8 @@ export const PERMISSIONS: Record<string, Permission[]> = {
   Reconcile: [
     { table: "Ledger", index: "by-status", actions: ["Query"], why: "what is stuck, and the books by the hour" },
     { table: "Ledger", index: "by-ingest-id", actions: ["Query"], why: "whose an object is" },
-    { table: "Ledger", actions: ["GetItem"], why: "the row itself, where the index may lag" },
+    { table: "Ledger", actions: ["GetItem", "UpdateItem"], why: "the row itself, where the index may lag; tell again" },
+    { table: "CanonicalState", actions: ["BatchGetItem"], why: "is what is normalized applied?" },
     { table: "Quarantine", actions: ["GetItem", "Query", "UpdateItem"], why: "count; close what is normalized" },
     { table: "Balance", actions: ["GetItem", "Query", "PutItem", "DeleteItem"], why: "the balance of each hour" },
     { bucket: "Raw", actions: ["ListBucket"], why: "count what was sent" },

@@ -15,10 +15,12 @@ use jiff::Timestamp;
 use sluice_core::books::{Books, canonical_types};
 use sluice_core::id::{CanonicalType, IngestId, ObjectRef, VendorId, normalized_folder, raw_key, rfc3339};
 use sluice_core::limits::STATUS_SHARDS;
-use sluice_core::port::Ledger as _;
+use sluice_core::port::{CanonicalStore as _, Ledger as _};
 use sluice_core::record::{LedgerKey, LedgerRow, QuarantineRow, Status, recovery_name};
+use sluice_core::state::Effects;
 use sluice_core::{Code, Fault};
 
+use crate::canonical::DynamoCanonical;
 use crate::error::fault;
 use crate::item::{from_item, next, text};
 use crate::ledger::{BY_STATUS, DynamoLedger};
@@ -44,6 +46,8 @@ pub struct Names {
     pub raw: String,
     /// Bucket of normalized documents.
     pub normalized: String,
+    /// Table of canonical state.
+    pub canonical_state: String,
 }
 
 /// The books.
@@ -53,6 +57,7 @@ pub struct AwsBooks {
     s3: S3,
     ledger: DynamoLedger,
     quarantine: DynamoQuarantine,
+    canonical: DynamoCanonical,
     names: Names,
     recoveries: Option<(Sfn, String)>,
 }
@@ -65,6 +70,8 @@ impl AwsBooks {
             s3: crate::client::s3(sdk),
             ledger: DynamoLedger::new(sdk, &names.ledger),
             quarantine: DynamoQuarantine::new(sdk, &names.quarantine),
+            // Nothing here reads divergence.
+            canonical: DynamoCanonical::new(sdk, &names.canonical_state, ""),
             names,
             recoveries: None,
         }
@@ -240,6 +247,10 @@ impl Books for AwsBooks {
             Err(fault) if fault.code == Code::RawMissing => Ok(None),
             Err(fault) => Err(fault),
         }
+    }
+
+    async fn effects(&self, events: &[IngestId]) -> Result<Vec<Effects>, Fault> {
+        Ok(self.canonical.read(events, &[]).await?.effects)
     }
 
     async fn trace(&self, vendor_id: &VendorId, ingest_id: IngestId) -> Result<Option<String>, Fault> {

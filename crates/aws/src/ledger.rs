@@ -10,9 +10,10 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::operation::update_item::{UpdateItemError, UpdateItemOutput};
 use aws_sdk_dynamodb::types::{ReturnValuesOnConditionCheckFailure, Select};
+use jiff::Timestamp;
 use sluice_core::id::{IngestId, rfc3339};
 use sluice_core::port::{Commit, Ledger, Marked};
-use sluice_core::record::{LedgerKey, LedgerRow, QuarantineNote, Resolution, Stated, Status};
+use sluice_core::record::{LedgerKey, LedgerRow, QuarantineNote, Resolution, Stated, Status, ToldAgain};
 use sluice_core::{Code, Fault};
 
 use crate::error::fault;
@@ -237,6 +238,35 @@ impl Ledger for DynamoLedger {
             .send()
             .await;
         condition_failed(result)?.map_err(|_| missing(key, ingest_id))
+    }
+
+    async fn tell_again(&self, row: &LedgerRow, at: Timestamp) -> Result<bool, Fault> {
+        let Some(sha256) = row.document_sha256().filter(|_| row.normalized.is_some()) else {
+            return Ok(false);
+        };
+        let times = row.told_again.as_ref().filter(|told| told.sha256 == sha256).map_or(0, |told| told.times);
+        let told = ToldAgain { sha256: sha256.clone(), times: times + 1, at };
+        let seen = match &row.told_again {
+            None => "attribute_not_exists(toldAgain)",
+            Some(_) => "toldAgain = :seen",
+        };
+        let mut update = self
+            .update(&row.key)
+            .condition_expression(format!(
+                "ingestId = :id AND #status = :normalized AND #document.#sha256 = :sha256 AND {seen}"
+            ))
+            .update_expression("SET toldAgain = :told")
+            .expression_attribute_names("#status", "status")
+            .expression_attribute_names("#document", "normalized")
+            .expression_attribute_names("#sha256", "sha256")
+            .expression_attribute_values(":id", text(row.ingest_id))
+            .expression_attribute_values(":normalized", text(Status::Normalized.as_str()))
+            .expression_attribute_values(":sha256", text(sha256))
+            .expression_attribute_values(":told", to_value(&told)?);
+        if let Some(seen) = &row.told_again {
+            update = update.expression_attribute_values(":seen", to_value(seen)?);
+        }
+        Ok(condition_failed(update.send().await)?.is_ok())
     }
 
     async fn mark_quarantined(

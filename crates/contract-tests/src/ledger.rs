@@ -135,6 +135,31 @@ pub async fn life_cycle(ledger: &dyn Ledger) {
     assert_eq!(find(ledger, key).await.nothing, None);
 }
 
+/// [`Ledger::tell_again`]: counted once, of the document that holds.
+pub async fn telling_again(ledger: &dyn Ledger) {
+    let accepted = row("a", 1, &json!({}));
+    ledger.commit(&accepted).await.unwrap();
+    assert!(
+        !ledger.tell_again(&accepted, at(1)).await.unwrap_or(false) || accepted.document_sha256().is_none()
+    );
+    ledger.mark_normalized(&accepted.key, accepted.ingest_id, &document("d", 5)).await.unwrap();
+    let read = find(ledger, &accepted.key).await;
+    let results = join_all((0..4).map(|_| ledger.tell_again(&read, at(6)))).await;
+    assert_eq!(results.into_iter().filter(|told| *told.as_ref().unwrap()).count(), 1);
+    let held = find(ledger, &accepted.key).await;
+    let told = held.told_again.clone().unwrap();
+    assert_eq!((told.times, told.at, &told.sha256), (1, at(6), &digest("d")));
+    assert!(ledger.tell_again(&held, at(7)).await.unwrap());
+    assert_eq!(find(ledger, &accepted.key).await.told_again.unwrap().times, 2);
+    // Of a document that has been replaced nobody is told.
+    let old = find(ledger, &accepted.key).await;
+    ledger.mark_normalized(&accepted.key, accepted.ingest_id, &document("other", 8)).await.unwrap();
+    assert!(!ledger.tell_again(&old, at(9)).await.unwrap());
+    let held = find(ledger, &accepted.key).await;
+    assert!(ledger.tell_again(&held, at(9)).await.unwrap());
+    assert_eq!(find(ledger, &accepted.key).await.told_again.unwrap().times, 1, "of this document");
+}
+
 fn failed(attempts: u64, execution: &str, seconds: i64) -> QuarantineRow {
     let event = detail(1);
     serde_json::from_value(json!({

@@ -63,6 +63,7 @@ suites! {
     commits_of_the_ledger: ledger::commits, ledger_table;
     generations: ledger::generations, ledger_table;
     life_cycle: ledger::life_cycle, ledger_table;
+    telling_again: ledger::telling_again, ledger_table;
     conflicts: ledger::conflicts, |sdk| sluice_aws::divergence::DynamoDivergence::new(sdk, "sluice-divergence");
     commits_of_canonical_state: canonical::commits, canonical_store;
     rivals: canonical::rivals, canonical_store;
@@ -155,7 +156,8 @@ mod edits {
         let (others, handle) = (vendors_table(&sdk), tokio::runtime::Handle::current());
         let edit = |held: Option<VendorProfile>| {
             if std::mem::take(&mut first) {
-                let disable = others.edit_vendor(&"v".parse().unwrap(), |held| {
+                let vendor = "v".parse().unwrap();
+                let disable = others.edit_vendor(&vendor, |held| {
                     let mut profile = held.unwrap();
                     profile.enabled = false;
                     profile.api_key_sha256.retain(|key| *key != digest("old"));

@@ -105,6 +105,11 @@ pub struct Count {
     pub quarantined: u64,
     /// Of those, discarded: they stay.
     pub discarded: u64,
+    /// Of the normalized, those that canonical state does not have as they were normalized last: on their way, or
+    /// [`Count::unapplied`].
+    pub applying: u64,
+    /// Of those, the ones that were normalized longer than [`crate::limits::APPLY_SECONDS_MAX`] ago.
+    pub unapplied: u64,
     /// RECEIVED, with raw object.
     pub in_flight: u64,
     /// Raw objects in the bucket.
@@ -132,7 +137,10 @@ impl Count {
 
     /// In balance, and nothing will change it any more.
     pub fn is_settled(&self) -> bool {
-        self.unaccounted() == 0 && self.in_flight == 0 && self.quarantined == self.discarded
+        self.unaccounted() == 0
+            && self.in_flight == 0
+            && self.applying == 0
+            && self.quarantined == self.discarded
     }
 
     /// Adds another's.
@@ -142,6 +150,8 @@ impl Count {
         self.nothing_to_state += other.nothing_to_state;
         self.quarantined += other.quarantined;
         self.discarded += other.discarded;
+        self.applying += other.applying;
+        self.unapplied += other.unapplied;
         self.in_flight += other.in_flight;
         self.raw_objects += other.raw_objects;
         self.orphans += other.orphans;
@@ -263,6 +273,7 @@ mod tests {
         assert!(whole.unaccounted() == 0 && !whole.is_settled());
         let silent = Count { accepted: 3, normalized: 2, nothing_to_state: 1, ..Count::default() };
         assert!(silent.is_settled());
+        assert!(!Count { applying: 1, ..silent }.is_settled(), "it is not in canonical state yet");
         assert!(Count { accepted: 3, normalized: 3, ..Count::default() }.is_settled());
         let waiting = Count { accepted: 2, quarantined: 2, discarded: 1, ..Count::default() };
         assert!(!waiting.is_settled() && Count { discarded: 2, ..waiting }.is_settled());

@@ -12,17 +12,23 @@ use serde::{Deserialize, Serialize};
 
 use crate::balance::{Count, LATE_SECONDS};
 use crate::canonical::SCHEMAS;
+use crate::digest::Sha256Hex;
 use crate::envelope::Envelope;
 use crate::fault::{Code, Fault};
 use crate::id::{CanonicalType, IngestId, ObjectRef, VendorId, ingest_id_of_key};
+use crate::limits::APPLY_SECONDS_MAX;
 use crate::payload::inflate;
 use crate::record::{LedgerKey, LedgerRow, QuarantineRow, QuarantineStatus, Status};
+use crate::state::{Effects, is_mergeable};
 
 /// Most rows held at once: a span that has more is halved.
 pub const ROWS_MAX: usize = 20_000;
 
 /// Most orphans of a span that are read to say what they are.
 pub const ORPHANS_READ_MAX: usize = 200;
+
+/// Events whose effects are read at once.
+const EFFECTS_PER_READ: usize = 100;
 
 /// Shortest span that is halved, in seconds.
 const SPAN_SECONDS_MIN: i64 = 1;
@@ -73,6 +79,8 @@ pub trait Books: Send + Sync {
     async fn object(&self, at: &ObjectRef) -> Result<Option<Bytes>, Fault>;
     /// The oldest rows of a shard that are RECEIVED, received after `after`, at most `limit`.
     async fn received(&self, shard: u8, after: Timestamp, limit: usize) -> Result<Vec<LedgerRow>, Fault>;
+    /// What canonical state has of events: the rows that there are.
+    async fn effects(&self, events: &[IngestId]) -> Result<Vec<Effects>, Fault>;
     /// What shows, beside ledger, objects and quarantine, that an event was worked on; `None` if nothing does, or cannot be asked.
     async fn trace(&self, vendor_id: &VendorId, ingest_id: IngestId) -> Result<Option<String>, Fault>;
     /// When the first event of all was received, or the first raw object written.
@@ -207,6 +215,7 @@ pub struct Examination<'a> {
     vendors: &'a [VendorId],
     only: Option<&'a VendorId>,
     spans: Vec<(Timestamp, Timestamp)>,
+    applied_by: Option<Timestamp>,
 }
 
 impl<'a> Examination<'a> {
@@ -218,7 +227,13 @@ impl<'a> Examination<'a> {
         from: Timestamp,
         to: Timestamp,
     ) -> Self {
-        Self { books, vendors, only, spans: vec![(from, to)] }
+        Self { books, vendors, only, spans: vec![(from, to)], applied_by: None }
+    }
+
+    /// Also compares what is normalized with what canonical state has of it, `now`.
+    #[must_use]
+    pub fn with_state(self, now: Timestamp) -> Self {
+        Self { applied_by: Some(now - SignedDuration::from_secs(APPLY_SECONDS_MAX)), ..self }
     }
 
     /// The next piece; `None` at the end.
@@ -228,7 +243,11 @@ impl<'a> Examination<'a> {
             let rows_max = if seconds > SPAN_SECONDS_MIN { ROWS_MAX } else { usize::MAX };
             match self.books.rows(from, to, rows_max).await? {
                 Some(rows) => {
-                    return span(self.books, self.vendors, self.only, rows, from, to).await.map(Some);
+                    let mut examined = span(self.books, self.vendors, self.only, rows, from, to).await?;
+                    if let Some(applied_by) = self.applied_by {
+                        unapplied(self.books, applied_by, &mut examined).await?;
+                    }
+                    return Ok(Some(examined));
                 }
                 None => {
                     let middle = from + SignedDuration::from_secs(seconds / 2);
@@ -369,6 +388,47 @@ async fn span(
     examined.rows = rows.into_values().collect();
     examined.rows.sort_by_key(|row| row.ingest_id);
     Ok(examined)
+}
+
+/// What canonical state must have of an event: the digest of its document, when it was made, and whether it says nothing. `None`:
+/// it need have nothing.
+pub fn expected(row: &LedgerRow) -> Option<(Sha256Hex, Timestamp, bool)> {
+    let sha256 = row.document_sha256()?;
+    match (&row.normalized, &row.nothing) {
+        (Some(normalized), _) if is_mergeable(&normalized.event_type) => Some((sha256, normalized.at, false)),
+        (None, Some(nothing)) => Some((sha256, nothing.at, true)),
+        _ => None,
+    }
+}
+
+/// Looks for what is normalized and not applied.
+async fn unapplied(books: &dyn Books, applied_by: Timestamp, examined: &mut Examined) -> Result<(), Fault> {
+    let wanted: Vec<(&LedgerRow, (Sha256Hex, Timestamp, bool))> =
+        examined.rows.iter().filter_map(|row| expected(row).map(|wanted| (row, wanted))).collect();
+    for chunk in wanted.chunks(EFFECTS_PER_READ) {
+        let ids: Vec<IngestId> = chunk.iter().map(|(row, _)| row.ingest_id).collect();
+        let held: HashMap<IngestId, Effects> =
+            books.effects(&ids).await?.into_iter().map(|row| (row.ingest_id, row)).collect();
+        for (row, (sha256, at, nothing)) in chunk {
+            let applied = match held.get(&row.ingest_id) {
+                Some(effects) => effects.done && effects.sha256 == *sha256,
+                // An event that never said anything has no row of effects.
+                None => *nothing,
+            };
+            if applied {
+                continue;
+            }
+            let count = examined.counts.entry(row.key.vendor_id.clone()).or_default();
+            count.applying += 1;
+            if *at <= applied_by {
+                count.unapplied += 1;
+                let detail = "the event is normalized, and canonical state does not have this document of it";
+                let subject = Effects::key(row.ingest_id);
+                examined.findings.push(Finding::of(Kind::StateMissing, row, subject, detail));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn quarantine_subject(row: &LedgerRow) -> String {

@@ -37,6 +37,15 @@ pub const HEADERS_BYTES_MAX: usize = 6_000;
 /// How many shards the index of the ledger by status has: one DynamoDB partition takes 1,000 writes/s.
 pub const STATUS_SHARDS: u8 = 16;
 
+/// How long a normalized event may be on its way to canonical state before something is wrong, in seconds.
+pub const APPLY_SECONDS_MAX: i64 = 900;
+
+/// How often downstream is told again of a document that canonical state does not have.
+pub const TOLD_AGAIN_MAX: u32 = 5;
+
+/// How long after the first time it is told once more, in seconds; each wait is twice the one before.
+pub const TOLD_AGAIN_SECONDS: i64 = 3_600;
+
 /// Most canonical events that one vendor message may carry: a stock file of 20,000 lines, with room. Canonical state takes them in
 /// some 500 transactions.
 pub const EVENTS_PER_MESSAGE_MAX: usize = 25_000;

@@ -134,6 +134,9 @@ pub trait Ledger: Send + Sync {
         ingest_id: IngestId,
         stated: &Stated,
     ) -> Result<(), Fault>;
+    /// Counts in the row that downstream is told again of its document, which its stream then does. `Ok(false)`: the row has
+    /// another document by now, or somebody counted first; nothing is changed.
+    async fn tell_again(&self, row: &LedgerRow, at: Timestamp) -> Result<bool, Fault>;
     /// Sets QUARANTINED, unless it is NORMALIZED.
     async fn mark_quarantined(
         &self,

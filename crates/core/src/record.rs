@@ -9,7 +9,7 @@ use crate::fault::{Cause, Code, Fault, FieldFault};
 use crate::health::HealthNote;
 use crate::id::{CanonicalType, EventType, ExternalEventId, IngestId, ObjectRef, SchemaVersion, VendorId};
 use crate::intake::Accepted;
-use crate::limits::STATUS_SHARDS;
+use crate::limits::{STATUS_SHARDS, TOLD_AGAIN_MAX, TOLD_AGAIN_SECONDS};
 use crate::state::StateDivergence;
 use crate::text::charset;
 
@@ -159,9 +159,25 @@ pub struct LedgerRow {
     /// Why it is quarantined, or was last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quarantine: Option<QuarantineNote>,
+    /// How often whoever applies documents was told again of this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told_again: Option<ToldAgain>,
     /// Last change.
     #[serde(with = "crate::id::millis")]
     pub updated_at: Timestamp,
+}
+
+/// A document that canonical state did not have long after it was normalized.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ToldAgain {
+    /// The document.
+    pub sha256: Sha256Hex,
+    /// How often `event.normalized` was sent again for it.
+    pub times: u32,
+    /// When it was last.
+    #[serde(with = "crate::id::millis")]
+    pub at: Timestamp,
 }
 
 impl LedgerRow {
@@ -188,6 +204,7 @@ impl LedgerRow {
             normalized: None,
             nothing: None,
             quarantine: None,
+            told_again: None,
             updated_at: accepted.received_at,
         }
     }
@@ -233,6 +250,21 @@ impl LedgerRow {
         }
         let document = self.normalized.as_ref().map(|normalized| normalized.sha256.clone());
         document.or_else(|| self.nothing.as_ref().map(|_| Nothing::sha256()))
+    }
+
+    /// Whether downstream is to be told again of a document that canonical state does not have, and how often it was told so far:
+    /// at first at once, then after an hour, two, four and so on, [`TOLD_AGAIN_MAX`] times in all. What cannot be applied is in a
+    /// dead-letter queue, and each time there once more.
+    pub fn is_to_be_told_again(&self, now: Timestamp) -> bool {
+        if self.status != Status::Normalized || self.normalized.is_none() {
+            return false;
+        }
+        let told =
+            self.told_again.as_ref().filter(|told| Some(&told.sha256) == self.document_sha256().as_ref());
+        told.is_none_or(|told| {
+            let wait_seconds = TOLD_AGAIN_SECONDS << (told.times.clamp(1, TOLD_AGAIN_MAX) - 1);
+            told.times < TOLD_AGAIN_MAX && now.as_second() - told.at.as_second() >= wait_seconds
+        })
     }
 
     /// The input of another run of `Normalize`, which is not told what came of the last one.

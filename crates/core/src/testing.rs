@@ -30,7 +30,7 @@ use crate::port::{
 };
 use crate::record::{
     Divergence, EventDetail, LedgerKey, LedgerRow, QuarantineNote, QuarantineRow, QuarantineStatus, Stated,
-    Status, VendorProfile, recovery_name,
+    Status, ToldAgain, VendorProfile, recovery_name,
 };
 use crate::state;
 
@@ -318,6 +318,22 @@ impl Ledger for World {
                 Stated::Nothing(nothing) => (None, Some(nothing)),
             };
             Ok(())
+        })
+    }
+
+    async fn tell_again(&self, row: &LedgerRow, at: Timestamp) -> Result<bool, Fault> {
+        self.call(|state| {
+            let Some(held) = state.ledger.get_mut(&row.key).filter(|held| held.ingest_id == row.ingest_id)
+            else {
+                return Ok(false);
+            };
+            let same = held.document_sha256() == row.document_sha256() && held.told_again == row.told_again;
+            if let (true, Some(sha256)) = (same, row.document_sha256()) {
+                let times =
+                    row.told_again.as_ref().filter(|told| told.sha256 == sha256).map_or(0, |told| told.times);
+                held.told_again = Some(ToldAgain { sha256, times: times + 1, at });
+            }
+            Ok(same)
         })
     }
 
@@ -857,6 +873,10 @@ impl Books for World {
             let rows = state.quarantine.values().filter(|row| row.vendor_id == *vendor);
             Ok(rows.filter(|row| within(Some(row.ingest_id), from, to)).cloned().collect())
         })
+    }
+
+    async fn effects(&self, events: &[IngestId]) -> Result<Vec<state::Effects>, Fault> {
+        self.call(|state| Ok(events.iter().filter_map(|id| state.effects.get(id)).cloned().collect()))
     }
 
     async fn trace(&self, _vendor: &VendorId, ingest_id: IngestId) -> Result<Option<String>, Fault> {

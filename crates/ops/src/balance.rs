@@ -169,6 +169,11 @@ impl Hours {
             let what = format!("{} unaccounted for: `sluice audit` names them", events(self.unaccounted));
             return Err(OpsError::Failed(what));
         }
+        let unapplied: u64 = self.hours.iter().map(|line| line.count.unapplied).sum();
+        if unapplied > 0 {
+            let what = format!("{} normalized and not applied: `sluice audit` names them", events(unapplied));
+            return Err(OpsError::Failed(what));
+        }
         match self.hours.iter().find(|line| line.changed_after_closing) {
             Some(line) => Err(OpsError::Failed(format!(
                 "{} of {} was closed with another count than it has now",
@@ -194,7 +199,7 @@ pub fn line(vendor_id: VendorId, hour: Hour, count: Count, stored: Option<Balanc
         vendor_id,
         hour,
         unaccounted: count.unaccounted(),
-        balanced: count.unaccounted() == 0,
+        balanced: count.unaccounted() == 0 && count.unapplied == 0,
         count,
         stored: stored.filter(|_| differs),
         changed_after_closing,
@@ -233,7 +238,8 @@ pub async fn by_hour(cloud: &Cloud, query: &HoursQuery) -> Result<Hours, OpsErro
     let balances = cloud.balances();
     let mut lines = Vec::new();
     while hour <= last {
-        let examination = Examination::new(&books, &vendors, query.vendor.as_ref(), hour.start(), hour.end());
+        let examination = Examination::new(&books, &vendors, query.vendor.as_ref(), hour.start(), hour.end())
+            .with_state(now);
         let mut counts = examination.counts(&mut |_| {}).await?;
         for vendor in &vendors {
             let stored = balances.rows(vendor, hour, hour).await?.into_iter().next();

@@ -124,6 +124,7 @@ impl Cloud {
             quarantine: names.quarantine.clone(),
             raw: names.raw.clone(),
             normalized: names.normalized.clone(),
+            canonical_state: names.canonical_state.clone(),
         };
         AwsBooks::new(&self.sdk, names)
     }

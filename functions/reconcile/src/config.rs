@@ -9,6 +9,8 @@ pub struct Config {
     pub ledger_table: String,
     /// `QUARANTINE_TABLE`
     pub quarantine_table: String,
+    /// `CANONICAL_STATE_TABLE`
+    pub canonical_state_table: String,
     /// `BALANCE_TABLE`
     pub balance_table: String,
     /// `RAW_BUCKET`
@@ -28,6 +30,11 @@ impl Config {
                 lookup,
                 "QUARANTINE_TABLE",
                 "the DynamoDB table of quarantined events",
+            )?,
+            canonical_state_table: required(
+                lookup,
+                "CANONICAL_STATE_TABLE",
+                "the DynamoDB table of canonical state",
             )?,
             balance_table: required(lookup, "BALANCE_TABLE", "the DynamoDB table of balances")?,
             raw_bucket: required(lookup, "RAW_BUCKET", "the bucket of verbatim requests")?,

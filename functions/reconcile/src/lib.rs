@@ -1,4 +1,5 @@
-//! `reconcile`: runs on a schedule, runs stuck events again, and keeps the balance (G2).
+//! `reconcile`: runs on a schedule, runs stuck events again, has downstream told again of documents that canonical state does not
+//! have, and keeps the balance (G2).
 //!
 //! Every run is bounded, in reruns and in time, and goes on where the last one stopped. Nothing it does is wrong when two runs
 //! overlap: a rerun's name is that of its window, an hour's row is replaced by a newer count, and closing twice is closing once.
@@ -15,10 +16,10 @@ use sluice_aws::config::ConfigError;
 use sluice_core::balance::{BalanceRow, BalanceStore, Count, Hour, OpenHour, Progress, StuckCursor};
 use sluice_core::books::{Books, Examination, Kind};
 use sluice_core::health::{Health, HealthNote, day_of};
-use sluice_core::id::VendorId;
+use sluice_core::id::{IngestId, VendorId};
 use sluice_core::jiff::{SignedDuration, Timestamp};
 use sluice_core::limits::STATUS_SHARDS;
-use sluice_core::port::{Clock, QuarantineStore, Rerun, Reruns};
+use sluice_core::port::{Clock, Ledger, QuarantineStore, Rerun, Reruns};
 use sluice_core::{Code, Fault};
 
 pub use config::Config;
@@ -28,6 +29,9 @@ pub const STUCK_SECONDS: u32 = 900;
 
 /// Most reruns that one run starts.
 pub const RERUNS_MAX: usize = 500;
+
+/// Most documents of which one run has downstream told again.
+pub const TOLD_AGAIN_PER_RUN_MAX: usize = 500;
 
 /// Rows of one shard read at once.
 const ROWS_PER_READ: usize = 100;
@@ -47,8 +51,10 @@ const WORK_TIME_MAX: Duration = Duration::from_secs(120);
 /// What the function needs of the world.
 #[derive(Clone)]
 pub struct Deps {
-    /// Ledger, objects and quarantine, to be examined.
+    /// Ledger, objects, quarantine and canonical state, to be examined.
     pub books: Arc<dyn Books>,
+    /// To have downstream told again of what it did not apply.
+    pub ledger: Arc<dyn Ledger>,
     /// Balances.
     pub balances: Arc<dyn BalanceStore>,
     /// To close rows of events that are normalized.
@@ -63,12 +69,14 @@ impl Deps {
     /// On AWS, or on the local cloud if the configuration points there.
     pub fn new(sdk: &SdkConfig, config: Config) -> Self {
         let names = sluice_aws::books::Names {
-            ledger: config.ledger_table,
+            ledger: config.ledger_table.clone(),
             quarantine: config.quarantine_table.clone(),
+            canonical_state: config.canonical_state_table,
             raw: config.raw_bucket,
             normalized: config.normalized_bucket,
         };
         Self {
+            ledger: Arc::new(sluice_aws::ledger::DynamoLedger::new(sdk, config.ledger_table)),
             books: Arc::new(sluice_aws::books::AwsBooks::new(sdk, names)),
             balances: Arc::new(sluice_aws::balance::DynamoBalance::new(sdk, config.balance_table)),
             quarantine: Arc::new(sluice_aws::quarantine::DynamoQuarantine::new(sdk, config.quarantine_table)),
@@ -104,7 +112,8 @@ impl Default for Input {
     }
 }
 
-/// One run; gives `{"reruns", "oldestReceivedAgeSeconds", "hours", "closed", "unaccounted", "released", "scores"}`.
+/// One run; gives `{"reruns", "oldestReceivedAgeSeconds", "hours", "closed", "unaccounted", "released", "unapplied", "toldAgain",
+/// "scores"}`.
 pub async fn handle(deps: &Deps, input: Value) -> Result<Value, Fault> {
     let started = Instant::now();
     let input: Input = match input {
@@ -126,6 +135,7 @@ pub async fn handle(deps: &Deps, input: Value) -> Result<Value, Fault> {
     deps.balances.set_progress(&progress).await?;
     let hours = count_hours(deps, &input, now, started).await?;
     sluice_aws::metric::count("balance.unaccounted", hours.unaccounted as f64, &[]);
+    sluice_aws::metric::count("balance.unapplied", hours.unapplied as f64, &[]);
     let scores = score(deps, now, started).await?;
 
     tracing::info!(
@@ -145,6 +155,8 @@ pub async fn handle(deps: &Deps, input: Value) -> Result<Value, Fault> {
         "closed": hours.closed,
         "unaccounted": hours.unaccounted,
         "released": hours.released,
+        "unapplied": hours.unapplied,
+        "toldAgain": hours.told_again,
         "scores": scores,
     }))
 }
@@ -243,6 +255,8 @@ struct Hours {
     closed: u64,
     unaccounted: u64,
     released: u64,
+    unapplied: u64,
+    told_again: u64,
 }
 
 /// Counts open hours: the current and the last one always, those that lie back when they were never counted or not for a while.
@@ -260,12 +274,13 @@ async fn count_hours(deps: &Deps, input: &Input, now: Timestamp, started: Instan
         if started.elapsed() > WORK_TIME_MAX {
             break;
         }
-        let mut stale = Vec::new();
+        let (mut stale, mut unapplied) = (Vec::new(), Vec::new());
         let (from, to) = (entry.hour.start(), entry.hour.end());
-        let examination = Examination::new(&*deps.books, &vendors, None, from, to);
+        let examination = Examination::new(&*deps.books, &vendors, None, from, to).with_state(now);
         let counts = examination
             .counts(&mut |finding| match (finding.kind, finding.vendor_id, finding.ingest_id) {
                 (Kind::QuarantineStale, Some(vendor), Some(id)) => stale.push((vendor, id)),
+                (Kind::StateMissing, _, Some(id)) => unapplied.push(id),
                 (kind, vendor, _) if kind.is_loss() => tracing::error!(
                     kind = kind.as_str(),
                     vendorId = vendor.as_ref().map(ToString::to_string).unwrap_or_default(),
@@ -280,8 +295,14 @@ async fn count_hours(deps: &Deps, input: &Input, now: Timestamp, started: Instan
             deps.quarantine.release(&vendor, id, now).await?;
             hours.released += 1;
         }
+        for id in unapplied {
+            if hours.told_again < TOLD_AGAIN_PER_RUN_MAX as u64 && tell_again(deps, id, now).await? {
+                hours.told_again += 1;
+            }
+        }
         let mut sum = Count::default();
         counts.values().for_each(|count| sum.add(count));
+        hours.unapplied += sum.unapplied;
         let closed = entry.hour.is_over(now, GRACE_SECONDS) && sum.is_settled();
         let rows: Vec<BalanceRow> = counts
             .into_iter()
@@ -304,6 +325,25 @@ async fn count_hours(deps: &Deps, input: &Input, now: Timestamp, started: Instan
         hours.unaccounted += sum.unaccounted();
     }
     Ok(hours)
+}
+
+/// Has the ledger's stream tell again of a document that canonical state does not have; whether it does.
+async fn tell_again(deps: &Deps, id: IngestId, now: Timestamp) -> Result<bool, Fault> {
+    let Some(row) = deps.books.row(id).await? else { return Ok(false) };
+    // The index may lag behind the row.
+    let Some(row) = deps.books.row_at(&row.key).await?.filter(|now| now.ingest_id == id) else {
+        return Ok(false);
+    };
+    if !row.is_to_be_told_again(now) {
+        return Ok(false);
+    }
+    tracing::warn!(
+        ingestId = %row.ingest_id,
+        vendorId = %row.key.vendor_id,
+        externalEventId = %row.key.external_event_id,
+        "an event is normalized and was not applied: event.normalized is sent again"
+    );
+    deps.ledger.tell_again(&row, now).await
 }
 
 /// Renews each vendor's score: of today, or of yesterday while today has no events. Gives how many there are.

@@ -15,6 +15,7 @@ use super::*;
 fn deps(world: &World) -> Deps {
     Deps {
         books: Arc::new(world.clone()),
+        ledger: Arc::new(world.clone()),
         balances: Arc::new(world.clone()),
         quarantine: Arc::new(world.clone()),
         reruns: Arc::new(world.clone()),
@@ -60,6 +61,12 @@ fn event(world: &World, number: u128, seconds: i64, status: Status) -> LedgerRow
                 "at": sluice_core::id::rfc3339(at)}))
             .unwrap(),
         );
+    }
+    if let Some(sha256) = row.document_sha256() {
+        let effects = serde_json::from_value(json!({"ingestId": id, "version": 1, "sha256": sha256,
+            "normalizedAt": sluice_core::id::rfc3339(at), "entities": [], "done": true}))
+        .unwrap();
+        state.effects.insert(id, effects);
     }
     if status == Status::Quarantined {
         let held: QuarantineRow = serde_json::from_value(json!({
@@ -272,6 +279,57 @@ async fn a_quarantine_row_whose_event_is_normalized_is_closed() {
     let state = world.state();
     assert_eq!(state.quarantine[&(vendor(), row.ingest_id)].status, QuarantineStatus::Released);
     assert_eq!(state.quarantine[&(vendor(), held.ingest_id)].status, QuarantineStatus::Open);
+}
+
+#[tokio::test]
+async fn what_was_normalized_and_never_applied_is_told_again_until_it_is() {
+    let world = World::new();
+    let row = event(&world, 1, OLD, Status::Normalized);
+    event(&world, 2, OLD, Status::Normalized);
+    let effects = world.state().effects.remove(&row.ingest_id).unwrap();
+    let told = || world.state().ledger[&row.key].told_again.as_ref().map_or(0, |told| told.times);
+    let run = async || handle(&deps(&world), json!({"recountSeconds": 0})).await.unwrap();
+    let answer = run().await;
+    assert_eq!(
+        (&answer["unapplied"], &answer["toldAgain"], &answer["closed"]),
+        (&json!(1), &json!(1), &json!(0))
+    );
+    let hour = Hour::of(row.received_at);
+    let stored = world.state().balances[&(vendor(), hour)].clone();
+    assert_eq!((stored.count.applying, stored.count.unapplied, stored.closed), (1, 1, false));
+    assert_eq!(stored.count.unaccounted(), 0, "nothing is missing, and yet the hour stays open");
+
+    // Not at every run, and not for ever.
+    assert_eq!((run().await["toldAgain"].clone(), told()), (json!(0), 1));
+    for expected in [2, 3, 4, 5, 5, 5] {
+        world.advance(3_600 * 16);
+        run().await;
+        assert_eq!(told(), expected);
+    }
+    // Another document is another matter.
+    let mut changed = row.clone();
+    changed.normalized.as_mut().unwrap().sha256 = "4".repeat(64).try_into().unwrap();
+    changed.told_again = world.state().ledger[&row.key].told_again.clone();
+    world.state().ledger.insert(row.key.clone(), changed.clone());
+    run().await;
+    assert_eq!(told(), 1);
+    world.state().ledger.insert(row.key.clone(), LedgerRow { told_again: None, ..row.clone() });
+
+    world.state().effects.insert(row.ingest_id, effects);
+    let answer = run().await;
+    assert_eq!((&answer["unapplied"], &answer["closed"]), (&json!(0), &json!(1)), "{answer}");
+}
+
+#[tokio::test]
+async fn what_is_on_its_way_to_canonical_state_is_not_told_again_and_keeps_its_hour_open() {
+    let world = World::new();
+    let row = event(&world, 1, 600, Status::Normalized);
+    world.state().effects.get_mut(&row.ingest_id).unwrap().done = false;
+    let answer = handle(&deps(&world), Value::Null).await.unwrap();
+    assert_eq!((&answer["unapplied"], &answer["toldAgain"]), (&json!(0), &json!(0)));
+    let state = world.state();
+    let count = state.balances.values().map(|row| row.count.applying).sum::<u64>();
+    assert_eq!((count, state.ledger[&row.key].told_again.is_none()), (1, true));
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! `relay`: the ledger's stream becomes events on the bus. The ledger is the outbox: there is no dual write anywhere.
 //!
-//! An insert is `ingest.accepted`; a change of status is `event.normalized` or `event.quarantined`; anything else is silent. So is
+//! An insert is `ingest.accepted`; a change of status is `event.normalized` or `event.quarantined`, and so is a document that
+//! canonical state did not get, when Reconcile says so in the row; anything else is silent. So is
 //! an event that states nothing, unless it had a document before: then `event.normalized` takes that back. The answer lists the
 //! records that the bus did not take, so that the stream gives them again: at least once, in order.
 
@@ -114,6 +115,9 @@ fn read(record: Value) -> Result<Option<(BusEvent, String)>, Fault> {
     // A replay may give another document: downstream must hear of it. The same one again is no news.
     let document = |row: &LedgerRow| row.normalized.as_ref().map(|normalized| normalized.sha256.clone());
     let has_changed = old.as_ref().is_some_and(|old| document(old) != document(&new));
+    // Reconcile found that nobody applied it.
+    let told = |row: &LedgerRow| row.told_again.as_ref().map(|told| (told.sha256.clone(), told.times));
+    let has_changed = has_changed || old.as_ref().is_some_and(|old| told(old) != told(&new));
     let silent = new.nothing.is_some();
     let detail_type = match (old.as_ref().map(|old| old.status), new.status) {
         (None, _) => DetailType::IngestAccepted,

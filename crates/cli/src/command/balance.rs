@@ -60,6 +60,7 @@ impl View for Hours {
                 number(line.count.quarantined),
                 number(line.count.in_flight),
                 Cell::new(tone, line.unaccounted.to_string()),
+                Cell::new(tone, line.count.unapplied.to_string()),
                 number(line.count.orphans),
                 stored,
             ]
@@ -74,6 +75,7 @@ impl View for Hours {
                 "QUARANTINED",
                 "IN FLIGHT",
                 "UNACCOUNTED",
+                "NOT APPLIED",
                 "ORPHANS",
                 "STORED",
             ],
@@ -179,8 +181,8 @@ mod tests {
         let lost = line(Count { accepted: 6, ..count }, None);
         assert!(lost.verdict().is_err_and(|error| error.to_string().contains("1 event unaccounted for")));
         insta::assert_snapshot!(in_pipe(&lost), @"
-        hour	vendor	accepted	normalized	nothing to state	quarantined	in flight	unaccounted	orphans	stored
-        2026-11-21T10	vendorA	6	4	0	1	0	1	0	
+        hour	vendor	accepted	normalized	nothing to state	quarantined	in flight	unaccounted	not applied	orphans	stored
+        2026-11-21T10	vendorA	6	4	0	1	0	1	0	0	
         ");
         let document = json(&line(count, Some(stored(before, true))));
         let document: serde_json::Value = serde_json::from_str(&document).unwrap_or_default();

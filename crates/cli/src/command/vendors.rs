@@ -74,8 +74,7 @@ impl View for Added {
             text.push_str(&format!("\n{}\n", paint(Tone::Warn, keep)));
         }
         if page.terminal && self.webhook_secret.is_some() {
-            let keep =
-                "Keep the secret now. It is stored as it is, since signatures are checked with it, and is not shown again.";
+            let keep = "Keep the secret now. It is stored as it is, since signatures are checked with it, and is not shown again.";
             text.push_str(&format!("\n{}\n", paint(Tone::Warn, keep)));
         }
         text

@@ -513,6 +513,10 @@ impl Ledger for Offline {
         Err(read_only())
     }
 
+    async fn tell_again(&self, _row: &LedgerRow, _at: Timestamp) -> Result<bool, Fault> {
+        Err(read_only())
+    }
+
     async fn mark_quarantined(
         &self,
         _key: &LedgerKey,
