@@ -11,8 +11,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde::Serialize;
 use sluice_core::bundle::{
-    Build, ChangeKind, Decision, FileRef, MODULE_FILE, Manifest, SignedBuild, blob_key, build_key,
-    manifest_key,
+    Build, ChangeKind, Decision, FileRef, MODULE_FILE, SignedBuild, blob_key, build_key, manifest_key,
 };
 use sluice_core::contract::CanonicalRef;
 use sluice_core::digest::Sha256Hex;
@@ -421,7 +420,7 @@ mod tests {
         let state = world.state();
         let encoded = &state.bundles[&manifest_key(&done.bundle)];
         assert_eq!(Sha256Hex::of(encoded), done.bundle);
-        let manifest: Manifest = serde_json::from_slice(encoded).unwrap();
+        let manifest: sluice_core::bundle::Manifest = serde_json::from_slice(encoded).unwrap();
         let files: Vec<&str> = manifest.files.keys().map(String::as_str).collect();
         assert_eq!(files, [MODULE_FILE, "schema/1.json"]);
         for file in manifest.files.values() {
