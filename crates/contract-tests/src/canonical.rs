@@ -90,7 +90,7 @@ fn only(change: EntityChange) -> Change {
 /// [`CanonicalStore::commit`]: all or nothing under every version, and what is read afterwards.
 pub async fn commits(store: &dyn CanonicalStore) {
     let (a, b) = (entity("a"), entity("b"));
-    let nothing = store.read(&[ingest_id(1)], &[a.clone()]).await.unwrap();
+    let nothing = store.read(&[ingest_id(1)], std::slice::from_ref(&a)).await.unwrap();
     assert!(nothing.effects.is_empty() && nothing.states.is_empty());
     let mut first = change(&a, 1, vec![contribution(1, 0)]);
     first.diverged.push(divergence(&a, 1));
@@ -130,7 +130,7 @@ pub async fn commits(store: &dyn CanonicalStore) {
     assert_eq!(store.commit(&only(next)).await.unwrap(), Written::Written);
     assert_eq!(store.history(&a, None).await.unwrap(), [contribution(2, 0)]);
     assert_eq!(store.divergences(&a).await.unwrap(), [divergence(&a, 2)]);
-    assert_eq!(store.read(&[], &[a.clone()]).await.unwrap().states, [state(&a, 2)]);
+    assert_eq!(store.read(&[], std::slice::from_ref(&a)).await.unwrap().states, [state(&a, 2)]);
 }
 
 /// [`CanonicalStore::commit`] of two writers: one of them wins, and the other leaves nothing behind, however much it had to write.
@@ -156,7 +156,7 @@ pub async fn rivals(store: &dyn CanonicalStore) {
     large.diverged = (0..150).map(|number| divergence(&a, number)).collect();
     assert_eq!(store.commit(&only(large)).await.unwrap_err().code, Code::RowMalformed);
     assert_eq!(store.divergences(&a).await.unwrap(), []);
-    assert_eq!(store.read(&[], &[a.clone()]).await.unwrap().states, [state(&a, 1)]);
+    assert_eq!(store.read(&[], std::slice::from_ref(&a)).await.unwrap().states, [state(&a, 1)]);
 
     // The most that one transaction holds.
     let mut most = change(&a, 2, vec![contribution(9, 0)]);

@@ -186,6 +186,7 @@ impl Store {
         self.state = Some(change.next);
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "a test states the contributions in place")]
     fn deliver(&mut self, adds: Vec<Contribution>, replaces: &BTreeSet<IngestId>) {
         loop {
             let state = self.state.clone();

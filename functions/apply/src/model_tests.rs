@@ -361,13 +361,11 @@ async fn a_replay_of_a_hot_entity_reads_its_history_once() {
     }
     let read = read.load(Ordering::SeqCst);
     assert!(read <= 2 * usize::try_from(EVENTS).unwrap(), "{read} contributions for {EVENTS} events");
-    let state = world.state();
-    let held = &state.states[&"inventory#W#hot".parse::<Entity>().unwrap()];
+    let held = world.state().states[&"inventory#W#hot".parse::<Entity>().unwrap()].clone();
     assert_eq!(held.view.fields["quantityReserved"].value, (EVENTS - 1).to_string());
     assert_eq!(held.contributions, EVENTS);
 
     // Another writer's change is never overlooked: a function with an empty memory comes to the same.
-    drop(state);
     let other = Deps { canonical: Arc::new(world.clone()), ..tests::deps(&world) };
     for (deps, number, made) in [(&other, 5, 2), (&deps, 7, 2), (&other, 9, 2), (&deps, 5, 3)] {
         let body = normalize(&world, number, "vendorA", made, &line(number + u64::from(made), false));
