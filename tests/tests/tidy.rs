@@ -70,6 +70,8 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
                 "sluice-mapper-host",
                 "sluice-mapping",
                 "sluice-ops",
+                "sluice-console",
+                "sluice-loopback",
                 "sluice-local",
             ],
         ),
@@ -82,8 +84,14 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
     }
     allowed.get_mut("sluice-accept").expect("it is a function").push("sluice-acceptance");
     allowed.get_mut("sluice-normalize").expect("it is a function").push("sluice-mapping");
-    let mut local =
-        vec!["sluice-core", "sluice-asl", "sluice-stepfunctions", "sluice-aws", "sluice-mapper-host"];
+    let mut local = vec![
+        "sluice-core",
+        "sluice-loopback",
+        "sluice-asl",
+        "sluice-stepfunctions",
+        "sluice-aws",
+        "sluice-mapper-host",
+    ];
     local.extend(FUNCTIONS);
     allowed.insert("sluice-local", local);
     allowed

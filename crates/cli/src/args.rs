@@ -91,6 +91,8 @@ pub struct LocalSetting(pub Option<Url>);
 pub enum Command {
     /// Run the local cloud: the same state machines and handlers as on AWS, in one process.
     Dev(DevArgs),
+    /// Serve the ops console on 127.0.0.1, for AWS with your own credentials or for the local cloud.
+    Console(ConsoleArgs),
     /// Print the environment that makes AWS's own tools use the local cloud: eval "$(sluice --local env)".
     Env,
     /// Post a file to the ingest API, exactly as it is.
@@ -147,6 +149,12 @@ pub struct DevArgs {
     /// Port of the AWS endpoint on 127.0.0.1; 0 takes a free one.
     #[arg(long, value_name = "PORT", default_value_t = 8788)]
     pub aws_port: u16,
+    /// Port of the console on 127.0.0.1; 0 takes a free one [default: 8789, or a free one if that is taken].
+    #[arg(long, value_name = "PORT")]
+    pub console_port: Option<u16>,
+    /// Do not serve the console.
+    #[arg(long, conflicts_with = "console_port")]
+    pub no_console: bool,
     /// A further host that both listeners answer for, as its Host header says it: a tunnel's name, or HOST:PORT. May be repeated.
     #[arg(long = "allow-host", value_name = "HOST")]
     pub allowed_hosts: Vec<String>,
@@ -162,6 +170,20 @@ pub struct DevArgs {
     /// Folder that holds vendors.json; looked for from here upwards, and in SLUICE_HOME, unless given.
     #[arg(long, value_name = "DIR", requires = "examples")]
     pub examples_dir: Option<PathBuf>,
+}
+
+/// `sluice console`.
+#[derive(Debug, Args)]
+pub struct ConsoleArgs {
+    /// The AWS profile whose credentials are used [default: the ordinary configuration].
+    #[arg(long)]
+    pub profile: Option<String>,
+    /// Port on 127.0.0.1; 0 takes a free one [default: 8789, or a free one if that is taken].
+    #[arg(long)]
+    pub port: Option<u16>,
+    /// Change nothing: the routes that change something are not there.
+    #[arg(long)]
+    pub read_only: bool,
 }
 
 /// How `sluice send` signs.

@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod balance;
 pub mod conflicts;
+pub mod console;
 pub mod dev;
 pub mod divergence;
 pub mod dlq;
@@ -35,6 +36,7 @@ use crate::output::{Cell, Output, Page, Tone, fields, paint, printable};
 pub async fn run(command: Command, global: &Global, output: &Output) -> Result<(), CliError> {
     match command {
         Command::Dev(args) => dev::run(&args, output).await,
+        Command::Console(args) => console::run(&args, global, output).await,
         Command::Env => env::run(global, output).await,
         Command::Send(args) => send::run(&args, &api_url(global)?, global, output).await,
         Command::Show(args) => show::run(&args, &cloud::connect(global).await?, output).await,

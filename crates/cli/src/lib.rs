@@ -7,6 +7,7 @@
 pub mod args;
 pub mod cloud;
 pub mod command;
+pub mod desk;
 pub mod error;
 pub mod output;
 pub mod publish;

@@ -207,11 +207,6 @@ pub enum Act {
         /// Whether.
         enabled: bool,
     },
-    /// A second key beside the first.
-    RotateKey {
-        /// Whose.
-        vendor: VendorId,
-    },
     /// A move of dead letters stops.
     CancelMove {
         /// From where.

@@ -11,10 +11,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HOST, ORIGIN};
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
+use http::header::CONTENT_TYPE;
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
 use s3s::Body;
 use serde_json::json;
+pub(crate) use sluice_loopback::page;
 
 use crate::credentials::{self, AccessKey};
 use crate::sigv4::{Refused, Signed};
@@ -29,10 +30,10 @@ const SYNC_PREFIX: &str = "sync-";
 const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
 const TARGET: HeaderName = HeaderName::from_static("x-amz-target");
 
-/// The hosts that a listener answers for, as the `Host` header says them.
+/// The hosts that a listener answers for: those of [`sluice_loopback`], and buckets before the name.
 #[derive(Debug, Clone)]
 pub(crate) struct Hosts {
-    names: BTreeSet<String>,
+    names: sluice_loopback::Hosts,
     buckets: String,
 }
 
@@ -46,26 +47,15 @@ pub(crate) struct Host {
 impl Hosts {
     /// Those of a listener on the loopback interface, and further ones, each as the header says it.
     pub(crate) fn of(listener: SocketAddr, further: &BTreeSet<String>) -> Self {
-        let port = listener.port();
-        let own = ["127.0.0.1", "localhost", "[::1]"].map(|name| format!("{name}:{port}"));
-        let further = further.iter().map(|name| name.to_ascii_lowercase());
-        Self { names: own.into_iter().chain(further).collect(), buckets: format!(".localhost:{port}") }
+        let names = sluice_loopback::Hosts::of(listener, further);
+        Self { names, buckets: format!(".localhost:{}", listener.port()) }
     }
 
     /// The host of a request; what is wrong with it, if it is not one of these.
     pub(crate) fn check<B>(&self, request: &Request<B>) -> Result<Host, &'static str> {
-        let mut named = request.headers().get_all(HOST).iter().map(HeaderValue::to_str);
-        let named = match (named.next(), named.next()) {
-            (Some(Ok(name)), None) => name.to_ascii_lowercase(),
-            _ => return Err("exactly one Host header is expected"),
-        };
-        // A target in absolute form overrides the header (RFC 9112, section 3.2.2).
-        let target = request.uri().authority().map(|authority| authority.as_str().to_ascii_lowercase());
-        if target.is_some_and(|target| target != named) {
-            return Err("the request's target and its Host header name two hosts");
-        }
+        let named = sluice_loopback::named(request)?;
         let name = named.strip_prefix(SYNC_PREFIX).unwrap_or(&named);
-        if self.names.contains(name) {
+        if self.names.has(name) {
             return Ok(Host { bucket: None });
         }
         match name.strip_suffix(&self.buckets) {
@@ -82,15 +72,6 @@ impl Hosts {
 fn is_bucket(name: &str) -> bool {
     (3..=63).contains(&name.len())
         && name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.'))
-}
-
-/// The header by which a browser says that a page has made this request.
-///
-/// A lone `Sec-Fetch-Mode` is no such sign: Node's own `fetch` sends it. A browser adds `Sec-Fetch-Site` and `-Dest`.
-pub(crate) fn page(headers: &HeaderMap) -> Option<&HeaderName> {
-    headers.keys().find(|name| {
-        **name == ORIGIN || (name.as_str().starts_with("sec-fetch-") && name.as_str() != "sec-fetch-mode")
-    })
 }
 
 /// The answer to a page.
@@ -312,20 +293,5 @@ mod tests {
         }
         let uri = "/raw/a%20b?versions".parse().unwrap();
         assert_eq!(path_style("sluice-raw", &uri).unwrap(), "/sluice-raw/raw/a%20b?versions");
-    }
-
-    #[test]
-    fn a_page_is_told_by_its_browser_and_a_server_is_none() {
-        let of = |names: &[&'static str]| {
-            let headers =
-                names.iter().map(|name| (HeaderName::from_static(name), HeaderValue::from_static("x")));
-            page(&headers.collect()).map(ToString::to_string)
-        };
-        for name in ["origin", "sec-fetch-site", "sec-fetch-dest", "sec-fetch-user"] {
-            assert_eq!(of(&["content-type", "sec-fetch-mode", name]).as_deref(), Some(name));
-        }
-        // What Node's `fetch` sends of its own.
-        assert_eq!(of(&["sec-fetch-mode", "accept-language", "user-agent"]), None);
-        assert_eq!(of(&["referer", "x-shopify-topic"]), None);
     }
 }

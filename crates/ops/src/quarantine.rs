@@ -151,11 +151,15 @@ pub(crate) async fn rows_of(cloud: &Cloud, fingerprint: &str) -> Result<Vec<Quar
 
 pub(crate) async fn grouped(cloud: &Cloud, rows: &[QuarantineRow]) -> Result<Vec<Group>, OpsError> {
     let quarantine = cloud.quarantine();
-    let fingerprints: BTreeSet<&str> = rows.iter().map(|row| row.fingerprint.as_str()).collect();
+    // Owned, since a future that borrows them is not `Send` for every lifetime.
+    let fingerprints: BTreeSet<String> = rows.iter().map(|row| row.fingerprint.clone()).collect();
     let notes: Vec<(String, Option<Resolution>)> = futures::stream::iter(fingerprints)
         .map(|fingerprint| {
             let quarantine = &quarantine;
-            async move { Ok::<_, Fault>((fingerprint.to_owned(), quarantine.note(fingerprint).await?)) }
+            async move {
+                let note = quarantine.note(&fingerprint).await?;
+                Ok::<_, Fault>((fingerprint, note))
+            }
         })
         .buffer_unordered(READS_AT_ONCE)
         .try_collect()

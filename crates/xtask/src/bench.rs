@@ -17,6 +17,7 @@ use crate::load::{self, Load};
 use crate::package;
 use crate::project::Project;
 use crate::steps::{self, Steps};
+use crate::tools::PYTHON_TOOLS;
 use crate::wasm;
 
 /// What to measure.
@@ -30,6 +31,8 @@ pub(crate) enum Subject {
     Functions,
     /// Events a second through the local cloud and through MiniStack, by the same definitions and functions
     Emulator,
+    /// Pages of the console over 100,000 events, 10,000 of them quarantined in 12 groups: server time and bytes
+    Console,
 }
 
 /// Events of the run as fast as possible.
@@ -57,7 +60,7 @@ const REST_INTERVAL: Duration = Duration::from_millis(250);
 const REST_TIME_MAX: Duration = Duration::from_secs(600);
 
 pub(crate) fn run(project: &Project, subject: Option<Subject>) -> Result<()> {
-    let all = [Subject::Mapper, Subject::Local, Subject::Functions, Subject::Emulator];
+    let all = [Subject::Mapper, Subject::Local, Subject::Functions, Subject::Emulator, Subject::Console];
     let one = subject.map(|subject| [subject]);
     for subject in one.as_ref().map_or(all.as_slice(), |one| one.as_slice()) {
         match subject {
@@ -65,6 +68,7 @@ pub(crate) fn run(project: &Project, subject: Option<Subject>) -> Result<()> {
             Subject::Local => local(project)?,
             Subject::Functions => functions::measure(project)?,
             Subject::Emulator => emulator(project)?,
+            Subject::Console => console(project)?,
         }
     }
     Ok(())
@@ -160,6 +164,18 @@ fn local(project: &Project) -> Result<()> {
     }
     row("data on disk", &format!("{} MiB", disk >> 20), "", "");
     Ok(())
+}
+
+/// Rows are written through the local DynamoDB: by the pipeline it would take the better part of an hour.
+fn console(project: &Project) -> Result<()> {
+    let mut steps = Steps::new(4);
+    let python = steps.run("Tools from PyPI", || PYTHON_TOOLS.bin(project))?;
+    crate::build(project, &mut steps, false)?;
+    steps.run("The console over 100,000 events", || {
+        let mut bench = std::process::Command::new(python.join("python"));
+        bench.current_dir(&project.root).arg("tests/console/bench.py").arg(project.sluice("release"));
+        steps::run(&mut bench)
+    })
 }
 
 fn emulator(project: &Project) -> Result<()> {

@@ -8,6 +8,7 @@
 mod aws;
 mod bench;
 mod cloud;
+mod console;
 mod cost;
 mod demo;
 mod functions;
@@ -86,6 +87,8 @@ enum Task {
         #[arg(long, value_name = "N", default_value_t = 60)]
         seconds: u32,
     },
+    /// Writes the screenshots of docs/console.md
+    Screenshots,
     /// Computes what a million events cost on AWS
     Cost(cost::Options),
     /// Simulates load on AWS, with AWS's quotas and the deployed definitions: all scenarios, or one
@@ -135,6 +138,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Demo => demo::run(&project)?,
         Task::Bench { subject } => bench::run(&project, subject)?,
         Task::Fuzz { target, seconds } => fuzz::run(&project, target.as_deref(), seconds)?,
+        Task::Screenshots => console::screenshots(&project)?,
         Task::Cost(options) => cost::run(&project, &options)?,
         Task::Simulate { arguments } => return simulate(&project, &arguments),
         Task::Codes { check } => codes(&project, check)?,

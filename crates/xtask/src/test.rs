@@ -4,6 +4,7 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Result, bail};
 
+use crate::console;
 use crate::project::Project;
 use crate::steps::{self, Steps};
 use crate::tools::{self, CARGO_DENY, CARGO_MACHETE};
@@ -21,8 +22,17 @@ struct Count {
 }
 
 impl Count {
-    /// Adds a summary line of libtest: `test result: ok. 5 passed; 0 failed; 1 ignored; …`. Other lines add nothing.
+    /// Adds a summary line of node's test runner: `# pass 5`; or of libtest: `test result: ok. 5 passed; 0 failed; 1 ignored; …`. Other lines add nothing.
     fn add(&mut self, line: &str) {
+        if let Some((name, number)) = line.strip_prefix("# ").and_then(|rest| rest.split_once(' ')) {
+            let number = number.parse().unwrap_or(0);
+            match name {
+                "pass" => self.passed += number,
+                "fail" => self.failed += number,
+                "skipped" => self.skipped += number,
+                _ => {}
+            }
+        }
         let Some(summary) = line.trim_start().strip_prefix("test result: ") else { return };
         let numbers = summary.split_once(". ").map_or("", |(_, numbers)| numbers);
         for part in numbers.split("; ") {
@@ -38,7 +48,7 @@ impl Count {
 
 /// Everything, or with a filter only the tests that match it.
 pub(crate) fn run(project: &Project, filter: Option<&str>) -> Result<ExitCode> {
-    let mut steps = Steps::new(if filter.is_some() { 5 } else { 14 });
+    let mut steps = Steps::new(if filter.is_some() { 6 } else { 15 });
     let python_bin = steps.run("Tools from PyPI: typos, openapi-spec-validator, boto3, awscli", || {
         tools::PYTHON_TOOLS.bin(project)
     })?;
@@ -60,6 +70,13 @@ pub(crate) fn run(project: &Project, filter: Option<&str>) -> Result<ExitCode> {
     steps.run("Tests of the mappers, natively", || {
         let mut test = mappers_cargo(project, &["test", "--locked", "--workspace", "--no-fail-fast"]);
         counted(test.args(filter), &mut count, &mut failures)
+    })?;
+    steps.run("The console, in Chromium", || {
+        let mut arguments = vec!["--test", "--test-reporter=tap", "--test-concurrency=1"];
+        let pattern = filter.map(|filter| format!("--test-name-pattern={filter}"));
+        arguments.extend(pattern.as_deref());
+        arguments.extend(["journeys.test.mjs", "pages.test.mjs"]);
+        counted(&mut console::node(project, &arguments)?, &mut count, &mut failures)
     })?;
 
     println!("\nall steps ended after {}", steps::human(steps.elapsed()));
@@ -159,6 +176,10 @@ fn counted(command: &mut Command, count: &mut Count, failures: &mut Vec<String>)
         if let Some(name) = line.strip_prefix("test ").and_then(|rest| rest.strip_suffix(" ... FAILED")) {
             failures.push(name.to_owned());
         }
+        // Of node: `not ok 3 - every page`, without what is within it.
+        if let Some((_, name)) = line.strip_prefix("not ok ").and_then(|rest| rest.split_once(" - ")) {
+            failures.push(format!("console: {name}"));
+        }
     })?;
     if !status.success() && count.failed == failed_before {
         bail!("{} ended with {status} although no test failed", steps::shown(command));
@@ -178,7 +199,10 @@ mod tests {
         );
         count.add("test result: FAILED. 7 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out");
         count.add("test a ... ok");
+        count.add("# pass 3");
+        count.add("# fail 1");
+        count.add("# tests 4");
         count.add("error: 3 passed; 3 failed");
-        assert_eq!(count, Count { passed: 12, failed: 2, skipped: 1 });
+        assert_eq!(count, Count { passed: 15, failed: 3, skipped: 1 });
     }
 }

@@ -4,12 +4,16 @@ mod examples;
 mod log;
 
 use std::path::Path;
+use std::time::Duration;
 
 use serde::Serialize;
 use sluice_core::digest::Sha256Hex;
 use sluice_core::id::{EventType, VendorId};
 use sluice_local::{Data, Options};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
+use super::console;
 use crate::args::DevArgs;
 use crate::cloud::Cloud;
 use crate::error::CliError;
@@ -17,12 +21,18 @@ use crate::output::{Output, Page, Tone, paint, printable};
 use examples::Examples;
 use log::Log;
 
+/// How long the console may take to end at a shutdown.
+const CONSOLE_END: Duration = Duration::from_secs(2);
+
 /// What runs, as the first JSON line says it.
 #[derive(Debug, Serialize)]
 struct Ready {
     event: &'static str,
     api: String,
     aws: String,
+    /// The address that opens the console, once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    console: Option<String>,
     /// The file with the access key of the AWS endpoint.
     credentials: String,
     data: Option<String>,
@@ -77,10 +87,13 @@ pub async fn run(args: &DevArgs, output: &Output) -> Result<(), CliError> {
     if let Some(examples) = &examples {
         examples.install(&cloud, |what| progress.say(what)).await?;
     }
+    let stop = CancellationToken::new();
+    let console = serve_console(args, &cloud, &log, readable, &stop).await?;
     let ready = Ready {
         event: "ready",
         api: local.ingest_url(),
         aws: local.aws_url(),
+        console: console.as_ref().map(|(address, _)| address.clone()),
         credentials: absolute(&local.credentials_file()),
         data: (!args.ephemeral).then(|| absolute(local.data_folder())),
         examples: examples.as_ref().map(|examples| examples.vendors_file().display().to_string()),
@@ -108,13 +121,66 @@ pub async fn run(args: &DevArgs, output: &Output) -> Result<(), CliError> {
             paint(Tone::Dim, "stopping: answering what is under way (Ctrl-C again to leave now)")
         ));
     }
+    stop.cancel();
+    if let Some((_, serving)) = console {
+        // A browser that keeps a connection does not keep the process.
+        let _ = tokio::time::timeout(CONSOLE_END, serving).await;
+    }
     local.shutdown().await;
     log.close();
     Ok(())
 }
 
+/// Serves the console, and gives the first address that opens it. Later ones are lines of the log.
+async fn serve_console(
+    args: &DevArgs,
+    cloud: &Cloud,
+    log: &Log,
+    readable: bool,
+    stop: &CancellationToken,
+) -> Result<Option<(String, JoinHandle<()>)>, CliError> {
+    if args.no_console {
+        return Ok(None);
+    }
+    let listener = console::listen(args.console_port).await?;
+    let setup = console::Setup {
+        read_only: false,
+        allowed_hosts: args.allowed_hosts.clone(),
+        // In a container nobody may have a name; what is done there is recorded all the same.
+        person: console::person().unwrap_or_else(|_| "local user".into()),
+        cloud: "Local cloud".into(),
+    };
+    let (first, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let app = console::app(&listener, setup, cloud, move |url| {
+        // Nobody listens any more once the process ends.
+        let _ = first.send(url.to_owned());
+    })?;
+    let serving = sluice_console::serve(listener, app, stop.clone());
+    let serving = tokio::spawn(async move {
+        if let Err(error) = serving.await {
+            tracing::error!(%error, "the console ended");
+        }
+    });
+    let Some(address) = told.recv().await else { return Ok(None) };
+    let write = log.writer();
+    tokio::spawn(async move {
+        while let Some(url) = told.recv().await {
+            write(if readable {
+                format!(
+                    "  {} {}\n",
+                    paint(Tone::Dim, "console, for another browser:"),
+                    paint(Tone::Good, url)
+                )
+            } else {
+                format!("{}\n", serde_json::json!({"event": "console", "url": url}))
+            });
+        }
+    });
+    Ok(Some((address, serving)))
+}
+
 /// Resolves at Ctrl-C or SIGTERM.
-async fn signal() -> Result<(), CliError> {
+pub(crate) async fn signal() -> Result<(), CliError> {
     let failed = |source: std::io::Error| CliError::Local {
         message: "signals cannot be listened for".into(),
         hint: None,
@@ -180,6 +246,15 @@ fn banner(ready: &Ready, page: &Page, args: &DevArgs, examples: Option<&Examples
         paint(Tone::Good, &ready.aws),
         paint(Tone::Dim, "eval \"$(sluice --local env)\" makes aws, boto3 and the SDKs use it")
     ));
+    if let Some(console) = &ready.console {
+        let what = "opens it once; the next address is printed when it was used";
+        text.push_str(&format!(
+            "  {}{}  {}\n",
+            name("console"),
+            paint(Tone::Good, console),
+            paint(Tone::Dim, what)
+        ));
+    }
     let data = ready.data.as_deref().unwrap_or("temporary, goes away with this process");
     text.push_str(&format!("  {}{}\n", name("data"), printable(data)));
 
@@ -264,6 +339,7 @@ mod tests {
             event: "ready",
             api: "http://127.0.0.1:8787".into(),
             aws: "http://127.0.0.1:8788".into(),
+            console: Some("http://127.0.0.1:8789/start/0123".into()),
             credentials: "/home/ada/sluice/.sluice/aws-credentials".into(),
             data: Some("/home/ada/sluice/.sluice".into()),
             examples: Some("examples/vendors.json".into()),
@@ -288,6 +364,7 @@ mod tests {
 
         ingest API   http://127.0.0.1:8787
         AWS endpoint http://127.0.0.1:8788  eval "$(sluice --local env)" makes aws, boto3 and the SDKs use it
+        console      http://127.0.0.1:8789/start/0123  opens it once; the next address is printed when it was used
         data         /home/ada/sluice/.sluice
         vendors      acme     
                      vendorA  inventory_update
@@ -317,6 +394,7 @@ mod tests {
           "event": "ready",
           "api": "http://127.0.0.1:8787",
           "aws": "http://127.0.0.1:8788",
+          "console": "http://127.0.0.1:8789/start/0123",
           "credentials": "/home/ada/sluice/.sluice/aws-credentials",
           "data": "/home/ada/sluice/.sluice",
           "examples": "examples/vendors.json",

@@ -87,6 +87,14 @@ impl Log {
         let _ = self.lines.try_send(Message::Line(text));
     }
 
+    /// Writes lines from elsewhere, for as long as the log is there.
+    pub(super) fn writer(&self) -> impl Fn(String) + Send + Sync + 'static {
+        let lines = self.lines.clone();
+        move |text| {
+            let _ = lines.try_send(Message::Line(text));
+        }
+    }
+
     /// Writes what waits, unless the reader takes too long.
     pub(super) fn close(self) {
         let _ = self.lines.try_send(Message::Close);
