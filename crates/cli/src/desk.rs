@@ -141,7 +141,12 @@ impl Ops for Desk {
     }
 
     async fn act(&self, act: &Act, because: &Because) -> Result<Value, Failure> {
-        acts::act(&self.cloud, act, because).await
+        // The use cases borrow across their awaits, so that their futures are not `Send` for every lifetime:
+        // they run on a thread of their own, on this runtime.
+        let (cloud, act, because) = (self.cloud.clone(), act.clone(), because.clone());
+        let runtime = tokio::runtime::Handle::current();
+        let done = tokio::task::spawn_blocking(move || runtime.block_on(acts::act(&cloud, &act, &because)));
+        done.await.unwrap_or_else(|error| Err(Failure::new("failed", format!("the act ended: {error}"))))
     }
 }
 
