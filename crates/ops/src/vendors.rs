@@ -300,12 +300,18 @@ pub struct Switched {
     pub in_effect_within_seconds: u64,
 }
 
-/// Lets a vendor send, or answers it 403 from now on; records who did. Nothing of its history is
-/// lost.
+/// Lets a vendor send, or answers it 403 from now on; records who did, and why if that is said.
+/// Nothing of its history is lost.
 ///
 /// # Errors
 /// When there is no such vendor, and when the table does not answer.
-pub async fn switch(cloud: &Cloud, id: &VendorId, enabled: bool, by: String) -> Result<Switched, OpsError> {
+pub async fn switch(
+    cloud: &Cloud,
+    id: &VendorId,
+    enabled: bool,
+    by: String,
+    reason: Option<&str>,
+) -> Result<Switched, OpsError> {
     let edit = |held: Option<VendorProfile>| -> Result<Option<VendorEdit>, OpsError> {
         let mut profile = held.ok_or_else(|| no_vendor(id))?;
         if profile.enabled == enabled {
@@ -313,7 +319,8 @@ pub async fn switch(cloud: &Cloud, id: &VendorId, enabled: bool, by: String) -> 
         }
         profile.enabled = enabled;
         let what = if enabled { "enabled" } else { "disabled" };
-        let change = VendorChange::new(what.to_owned(), by.clone());
+        let what = reason.map_or_else(|| what.to_owned(), |reason| format!("{what}: {reason}"));
+        let change = VendorChange::new(what, by.clone());
         Ok(Some(VendorEdit { profile, change: Some(change) }))
     };
     let changed = cloud.vendors().edit_vendor(id, edit).await?.is_some();

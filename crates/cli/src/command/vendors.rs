@@ -24,10 +24,10 @@ pub async fn run(command: VendorsCommand, cloud: &Cloud, output: &Output) -> Res
         VendorsCommand::RotateKey(args) => rotate(args, Credential::Key, cloud, output).await,
         VendorsCommand::RotateSecret(args) => rotate(args, Credential::Secret, cloud, output).await,
         VendorsCommand::Disable { id, by } => {
-            output.document(&vendors::switch(cloud, &id, false, by.who()?).await?)
+            output.document(&vendors::switch(cloud, &id, false, by.who()?, None).await?)
         }
         VendorsCommand::Enable { id, by } => {
-            output.document(&vendors::switch(cloud, &id, true, by.who()?).await?)
+            output.document(&vendors::switch(cloud, &id, true, by.who()?, None).await?)
         }
         VendorsCommand::Health { id, day } => super::health::run(id.as_ref(), day, cloud, output).await,
     }

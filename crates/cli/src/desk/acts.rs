@@ -2,7 +2,6 @@
 //! is stored before what it explains.
 
 use serde_json::Value;
-use sluice_aws::vendors::VendorChange;
 use sluice_console::ops::{Act, Because, Failure, OperationChange, Selection};
 use sluice_core::bundle::Percent;
 use sluice_ops::cloud::Cloud;
@@ -73,12 +72,7 @@ pub(super) async fn act(cloud: &Cloud, act: &Act, because: &Because) -> Result<V
             whole(mappers::rollback(&cloud.bundles(), &cloud.vendors(), &request, by)).await
         }
         Act::SetEnabled { vendor, enabled } => {
-            let what = format!("{}: {reason}", if *enabled { "to be enabled" } else { "to be disabled" });
-            let noted = async {
-                cloud.vendors().note_change(vendor, &VendorChange::new(what, by.to_owned())).await?;
-                vendors::switch(cloud, vendor, *enabled, by.to_owned()).await
-            };
-            whole(noted).await
+            whole(vendors::switch(cloud, vendor, *enabled, by.to_owned(), Some(reason))).await
         }
         Act::CancelMove { queue } => whole(dlq::cancel(cloud, queue)).await,
         Act::AcceptConflict { id } => whole(conflicts::accept(cloud, &[*id], &resolution())).await,
