@@ -783,7 +783,7 @@ async fn a_finding_that_the_bus_did_not_take_is_announced_later() {
 }
 
 #[tokio::test]
-async fn a_statement_from_the_future_and_of_anothers_warehouse_is_quarantined_by_name() {
+async fn a_statement_from_the_future_and_of_the_warehouse_of_another_is_quarantined_by_name() {
     let setup = Setup::new();
     let stating = |occurred_at: &str, warehouse: &str| {
         answering(0, GOOD.replace("2026-11-21T10:00:00Z", occurred_at).replace("ROA", warehouse).as_bytes())
