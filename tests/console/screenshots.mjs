@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { enter, open, start } from "./browser.mjs";
 
 const [sluice, root, target] = [process.env.SLUICE_BIN, process.env.SLUICE_HOME, process.argv[2]];
-const BYTES_MAX = 150_000;
+const BYTES_MAX = 250_000;
 const folder = await mkdtemp(join(tmpdir(), "sluice-screenshots-"));
 const args = ["--json", "dev", "--port", "0", "--aws-port", "0", "--console-port", "0", "--data", folder, "--examples", "--examples-dir", join(root, "examples")];
 const cloud = start(sluice, args, (line) => line.startsWith("{") && JSON.parse(line).event === "ready" && JSON.parse(line));

@@ -281,7 +281,10 @@ async fn the_endpoint_answers_lambda_and_sts_and_names_what_it_does_not_have() {
         serde_json::from_str(&signed(&cloud, "states", response).await.text().await.unwrap()).unwrap();
     let names: Vec<_> =
         machines["stateMachines"].as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["sluice-intake", "sluice-normalize", "sluice-recover", "sluice-replay"]);
+    assert_eq!(
+        names,
+        ["sluice-intake", "sluice-normalize", "sluice-operate", "sluice-recover", "sluice-replay"]
+    );
 }
 
 /// Requests whose bodies never come to their end, each on a connection of its own.
