@@ -81,13 +81,14 @@ test("a broken vendor is one group, and a fixed mapper releases it", async () =>
   const cause = await visit.page.locator(".hero").innerText();
   assert.match(cause, new RegExp(`${events} events of vendorA cannot be mapped`));
   assert.match(await visit.page.locator("main").innerText(), /Beside the last good message/);
-  await visit.page.getByRole("link", { name: "Example after" }).click();
+  await visit.page.getByRole("link", { name: "Example before" }).click();
   await visit.page.waitForURL(/example=/);
-  assert.match(await visit.page.locator("#example").innerText(), /Example 2 of/);
+  assert.match(await visit.page.locator("#example").innerText(), new RegExp(`Example ${events - 1} of`));
 
   // A person acknowledges it, and others see so.
   await visit.page.getByLabel("Why it may wait").fill("OPS-1");
   await visit.page.getByRole("button", { name: "Acknowledge" }).click();
+  await visit.page.getByText("The group is acknowledged.").waitFor();
   await until(group, /Acknowledged by .*OPS-1/);
 
   // Publish, prove, promote.
