@@ -115,7 +115,9 @@ test("a broken vendor is one group, and a fixed mapper releases it", async () =>
   assert.match(await visit.page.locator("main").innerText(), /nothing has been run yet/);
   assert.deepEqual(await violations(visit.page), []);
   await visit.page.getByLabel("Reason").fill("OPS-1: fixed");
+  const started = visit.page.waitForResponse((response) => response.request().method() === "POST");
   await visit.page.getByRole("button", { name: new RegExp(`^Start: ${events} items`) }).click();
+  await started;
   await until(operation, new RegExp(`Done: ${events} items came to their end, none failed`));
   await until("/quarantine", /Nothing is in quarantine/);
   await until("/", /0 quarantined \+ 0 in flight; nothing unaccounted for/);
