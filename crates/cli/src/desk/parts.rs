@@ -190,7 +190,7 @@ pub(super) async fn audit(cloud: &Cloud, by: Option<&str>) -> Result<Value, Fail
     let mut acts = answer["acts"].as_array().cloned().unwrap_or_default();
     match operations {
         Ok(operations) => {
-            acts.extend(operations.into_iter().filter(|act| by.is_none_or(|by| act["by"] == json!(by))))
+            acts.extend(operations.into_iter().filter(|act| by.is_none_or(|by| act["by"] == json!(by))));
         }
         Err(error) => answer["unknown"]["operation"] = json!(failure(&error)),
     }
