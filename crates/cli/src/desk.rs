@@ -154,7 +154,7 @@ impl Desk {
     async fn hours(&self, vendor: Option<&VendorId>, hour: Option<&str>) -> Result<Value, Failure> {
         let hour = match hour.map(str::parse::<Hour>).transpose() {
             Ok(hour) => hour,
-            Err(error) => return Err(Failure::new("invalid", error.to_string())),
+            Err(error) => return Err(Failure::new("invalid", error)),
         };
         let query =
             sluice_ops::balance::HoursQuery { vendor: vendor.cloned(), hour, since: Timestamp::now() };
