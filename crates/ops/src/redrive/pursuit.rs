@@ -160,7 +160,11 @@ async fn follow(
                 return Ok(released(base, "normalized and out of quarantine"));
             }
             Some(now) if now.status == QuarantineStatus::Open && changed(&now) => {
-                return Ok(failed_again(base, now));
+                // One that failed in `Quarantine` itself records its first cause before it tries again.
+                let execution = Execution::describe(cloud, &pursued.arn).await?;
+                if !execution.is_some_and(|execution| execution.is_running()) {
+                    return Ok(failed_again(base, now));
+                }
             }
             _ => {}
         }
