@@ -51,7 +51,7 @@ export async function enter(browser, address, options = {}) {
   const faults = [];
   page.on("pageerror", (error) => faults.push(`script: ${error.message}`));
   page.on("console", (message) => {
-    if (message.type() === "error" || /Content Security Policy/.test(message.text())) faults.push(`console: ${message.text()}`);
+    if (message.type() === "error" || /Content Security Policy/.test(message.text())) faults.push(`console: ${message.text()} ${message.location().url}`);
   });
   page.on("dialog", (dialog) => {
     faults.push(`dialog: ${dialog.message()}`);

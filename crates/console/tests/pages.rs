@@ -340,7 +340,7 @@ async fn nobody_comes_in_from_elsewhere() {
     assert!(!policy.contains("unsafe"), "{policy}");
     assert_eq!(
         (&headers["x-content-type-options"], &headers["referrer-policy"]),
-        (&"nosniff".parse().unwrap(), &"no-referrer".parse().unwrap())
+        (&"nosniff".parse().unwrap(), &"same-origin".parse().unwrap())
     );
     assert!(!text(answer).await.contains("12,480"));
     for json in ["/index.json", "/events.json"] {
