@@ -54,11 +54,15 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("sluice-simulate", vec!["sluice-asl"]),
         ("sluice-mapper-host", vec!["sluice-core"]),
         ("sluice-mapping", vec!["sluice-core", "sluice-mapper-host"]),
+        ("sluice-lineage", vec!["sluice-core", "sluice-formats", "sluice-mapping"]),
         ("sluice-acceptance", vec!["sluice-core"]),
         ("sluice-aws", vec!["sluice-core"]),
         // The use cases of operations: a command line, a console and a function are built on them.
-        // The last two are behind its feature `mapping`.
-        ("sluice-ops", vec!["sluice-core", "sluice-aws", "sluice-mapper-host", "sluice-mapping"]),
+        // The last three are behind its feature `mapping`.
+        (
+            "sluice-ops",
+            vec!["sluice-core", "sluice-aws", "sluice-mapper-host", "sluice-mapping", "sluice-lineage"],
+        ),
         // Publishing compiles a mapper; `dev` is the local cloud.
         (
             "sluice-cli",
@@ -69,6 +73,7 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
                 "sluice-aws",
                 "sluice-mapper-host",
                 "sluice-mapping",
+                "sluice-lineage",
                 "sluice-ops",
                 "sluice-console",
                 "sluice-loopback",
@@ -104,7 +109,7 @@ fn allowed_for_tests(name: &str, dependency: &str) -> bool {
         // The suites are run against the adapters on the local cloud.
         || (name == "sluice-contract-tests" && ["sluice-aws", "sluice-local"].contains(&dependency))
         // Its tests compile the modules that they run.
-        || (name == "sluice-normalize" && dependency == "sluice-mapper-host")
+        || (["sluice-normalize", "sluice-lineage"].contains(&name) && dependency == "sluice-mapper-host")
 }
 
 #[test]

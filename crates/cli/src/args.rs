@@ -25,7 +25,7 @@ pub use mapper::{
 pub use operations::{ActArgs, OperationsCommand, ValidFor};
 pub use workshop::{
     BenchArgs, BuildArgs, CheckArgs, FixtureArgs, ModuleArgs, NewArgs, RunArgs, ShadowArgs, TestArgs,
-    TryArgs, TypegenArgs,
+    TraceArgs, TryArgs, TypegenArgs,
 };
 
 /// The local cloud's AWS endpoint, unless told otherwise.

@@ -78,6 +78,8 @@ pub struct Message {
     body_bytes: usize,
     /// What it came as; unknown of a message that was never sent, which is then taken as its contract says.
     form: Option<Form>,
+    /// The payload is in UTF-8 already, whatever the contract and the sender say.
+    decoded: bool,
     /// The payload for its schema, read when a contract wants it.
     value: OnceLock<serde_json::Value>,
 }
@@ -117,16 +119,43 @@ impl Message {
             payload,
             charset: None,
             form: None,
+            decoded: false,
             value: OnceLock::new(),
         })
     }
 
+    /// The same message with its payload in UTF-8, as a mapper is given it: places in it are places in what the mapper reads.
+    ///
+    /// # Errors
+    /// [`Code::PayloadUndecodable`].
+    pub fn decoded(&self, contract: &Contract) -> Result<Self, Fault> {
+        let (_, payload) = self.input(contract)?;
+        Ok(Self { decoded: true, ..self.with(self.meta.clone(), payload.into_owned()) })
+    }
+
+    /// The same message with other metadata and another payload: what would have come of it.
+    #[must_use]
+    pub fn with(&self, meta: Meta, payload: Vec<u8>) -> Self {
+        Self {
+            body_bytes: (self.body_bytes + payload.len()).saturating_sub(self.payload.len()),
+            meta,
+            payload,
+            charset: self.charset.clone(),
+            form: self.form,
+            decoded: self.decoded,
+            value: OnceLock::new(),
+        }
+    }
+
     /// What the mapper is given: the metadata, with how the vendor writes text, and the payload in UTF-8.
     pub fn input(&self, contract: &Contract) -> Result<(Vec<u8>, Cow<'_, [u8]>), Fault> {
-        let payload = contract
-            .text
-            .utf8(contract.payload.format, &self.payload, self.charset.as_deref())
-            .map_err(|error| Fault::new(Code::PayloadUndecodable, error.to_string()))?;
+        let payload = match self.decoded {
+            true => Cow::Borrowed(self.payload.as_slice()),
+            false => contract
+                .text
+                .utf8(contract.payload.format, &self.payload, self.charset.as_deref())
+                .map_err(|error| Fault::new(Code::PayloadUndecodable, error.to_string()))?,
+        };
         Ok((self.meta.to_json(contract)?, payload))
     }
 
@@ -387,6 +416,9 @@ mod tests {
             let (_, given) = message.input(&contract(format, text)).unwrap();
             assert_eq!(&*given, expected.as_bytes(), "{format} {text} {charset:?}");
         }
+        // Decoded once, it is not decoded again.
+        let decoded = message(b"T\xdcR", None).decoded(&contract("csv", &latin)).unwrap();
+        assert_eq!(&*decoded.input(&contract("csv", &latin)).unwrap().1, "T\u{dc}R".as_bytes());
         // What is to be UTF-8 and is not is the mapper's to refuse: it knows the line.
         let bad = message(b"T\xdcR", None);
         assert_eq!(&*bad.input(&contract("csv", &none)).unwrap().1, b"T\xdcR");

@@ -23,6 +23,8 @@ pub mod event;
 pub mod events;
 pub mod execution;
 pub mod executions;
+#[cfg(feature = "mapping")]
+pub mod fixtures;
 pub mod group_detail;
 pub mod health;
 pub mod identity;
@@ -47,4 +49,6 @@ pub mod shadow;
 pub mod state;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+#[cfg(feature = "mapping")]
+pub mod trace;
 pub mod vendors;

@@ -22,6 +22,18 @@ use crate::error::OpsError;
 /// # Errors
 /// A bundle that is not there or was altered, or one that this version cannot run.
 pub async fn published(host: &Host, store: &dyn BundleStore, digest: &Sha256Hex) -> Result<Bundle, OpsError> {
+    let (manifest, files) = files(store, digest).await?;
+    compiled(host, manifest.contract, &files)
+}
+
+/// The manifest and every file of a published bundle, fetched and checked.
+///
+/// # Errors
+/// A bundle that is not there or was altered, or one that this version cannot read.
+pub async fn files(
+    store: &dyn BundleStore,
+    digest: &Sha256Hex,
+) -> Result<(Manifest, BTreeMap<String, Bytes>), OpsError> {
     let bytes = whole(store, &manifest_key(digest), digest).await?;
     let manifest: Manifest = serde_json::from_slice(&bytes).map_err(|error| {
         let message = format!("the manifest of the bundle {digest} is not one that this version reads");
@@ -31,7 +43,7 @@ pub async fn published(host: &Host, store: &dyn BundleStore, digest: &Sha256Hex)
     for (name, FileRef { sha256, .. }) in &manifest.files {
         files.insert(name.clone(), whole(store, &blob_key(sha256), sha256).await?);
     }
-    compiled(host, manifest.contract, &files)
+    Ok((manifest, files))
 }
 
 async fn whole(store: &dyn BundleStore, key: &str, digest: &Sha256Hex) -> Result<Bytes, Fault> {

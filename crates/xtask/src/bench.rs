@@ -25,6 +25,8 @@ use crate::wasm;
 pub(crate) enum Subject {
     /// Fresh instances, loading and compiling, and whole mappings beside native code, VRL, jaq, JSONata and QuickJS
     Mapper,
+    /// The lineage of messages of about 3 KB, found by experiment
+    Trace,
     /// Events a second through the local cloud, and how soon each is acknowledged
     Local,
     /// Each packaged function: start to first response, peak memory, size
@@ -60,11 +62,19 @@ const REST_INTERVAL: Duration = Duration::from_millis(250);
 const REST_TIME_MAX: Duration = Duration::from_secs(600);
 
 pub(crate) fn run(project: &Project, subject: Option<Subject>) -> Result<()> {
-    let all = [Subject::Mapper, Subject::Local, Subject::Functions, Subject::Emulator, Subject::Console];
+    let all = [
+        Subject::Mapper,
+        Subject::Trace,
+        Subject::Local,
+        Subject::Functions,
+        Subject::Emulator,
+        Subject::Console,
+    ];
     let one = subject.map(|subject| [subject]);
     for subject in one.as_ref().map_or(all.as_slice(), |one| one.as_slice()) {
         match subject {
             Subject::Mapper => mapper(project)?,
+            Subject::Trace => trace(project)?,
             Subject::Local => local(project)?,
             Subject::Functions => functions::measure(project)?,
             Subject::Emulator => emulator(project)?,
@@ -81,6 +91,25 @@ fn mapper(project: &Project) -> Result<()> {
         let mut bench =
             project.cargo(&["run", "--locked", "--release", "--manifest-path", "benches/Cargo.toml"]);
         steps::run(bench.arg("--target-dir").arg(project.target.join("benches")))
+    })
+}
+
+fn trace(project: &Project) -> Result<()> {
+    let mut steps = Steps::new(2);
+    steps.run("Mappers, for WebAssembly", || wasm::build_mappers(project))?;
+    steps.run("Lineage of one message", || {
+        let mut bench = project.cargo(&[
+            "run",
+            "--locked",
+            "--release",
+            "--package",
+            "sluice-lineage",
+            "--example",
+            "bench",
+            "--",
+            "mappers-wasm",
+        ]);
+        steps::run(bench.arg(project.target.join("mappers")))
     })
 }
 

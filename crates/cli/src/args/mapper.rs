@@ -11,7 +11,7 @@ use crate::signing::{KEY_DEFAULT, KeySource};
 
 use super::workshop::{
     BenchArgs, BuildArgs, CheckArgs, FixtureArgs, ModuleArgs, NewArgs, RunArgs, ShadowArgs, TestArgs,
-    TryArgs, TypegenArgs,
+    TraceArgs, TryArgs, TypegenArgs,
 };
 
 /// `sluice mapper`.
@@ -33,6 +33,9 @@ pub enum MapperCommand {
     Bench(BenchArgs),
     /// Write the types of the bundle's canonical schema.
     Typegen(TypegenArgs),
+    /// Find which input each member of the canonical events comes from, by changing one input at a time: of a stored event, or of a
+    /// bundle over all its fixtures.
+    Trace(TraceArgs),
     /// Run a candidate over a vendor's stored events, beside the active mapper, writing nothing.
     Shadow(ShadowArgs),
     /// Make a redacted fixture of a stored or quarantined event: a test that fails until the mapper is mended.

@@ -163,6 +163,24 @@ pub struct TypegenArgs {
     pub check: bool,
 }
 
+/// `sluice mapper trace`.
+#[derive(Debug, Args)]
+pub struct TraceArgs {
+    /// An event, or a bundle: a folder, a name in mappers-wasm/ of Sluice's repository, VENDOR/EVENT_TYPE for the active one, or the
+    /// digest of a published one (or its first 8 digits or more).
+    #[arg(value_name = "INGEST_ID|BUNDLE")]
+    pub target: String,
+    /// Only this member, of the canonical events or of the message: a JSON pointer such as /data/lines/*/sku, or a name.
+    #[arg(long, value_name = "POINTER")]
+    pub member: Option<String>,
+    /// Of a folder: only this fixture, named without its ending. May be repeated.
+    #[arg(long = "fixture", value_name = "CASE")]
+    pub fixtures: Vec<String>,
+    /// Of a folder: which module.
+    #[command(flatten)]
+    pub module: ModuleArgs,
+}
+
 /// `sluice mapper shadow`.
 #[derive(Debug, Args)]
 pub struct ShadowArgs {

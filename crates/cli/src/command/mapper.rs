@@ -16,6 +16,7 @@ mod rollback;
 mod run;
 mod shadow;
 mod test;
+mod trace;
 mod trial;
 mod typegen;
 
@@ -35,6 +36,7 @@ pub async fn run(command: MapperCommand, global: &Global, output: &Output) -> Re
         MapperCommand::Try(args) => trial::run(&args, output).await,
         MapperCommand::Bench(args) => bench::run(&args, output),
         MapperCommand::Typegen(args) => typegen::run(&args, output),
+        MapperCommand::Trace(args) => trace::run(&args, global, output).await,
         MapperCommand::Shadow(args) => shadow::run(&args, &cloud::connect(global).await?, output).await,
         MapperCommand::Fixture(args) => fixture::run(&args, &cloud::connect(global).await?, output).await,
         MapperCommand::Publish(args) => publish::run(&args, &cloud::connect(global).await?, output).await,

@@ -8,7 +8,6 @@
 //! A case with neither expectation must be mapped, unless its name starts with `refused`: it is a message that the mapper is yet to
 //! be made for, and fails until it is.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -24,6 +23,8 @@ use super::diff::{Difference, differences};
 use crate::error::CliError;
 use crate::output::{Tone, paint, printable};
 use crate::publish;
+
+pub use sluice_ops::fixtures::{meta, overlaid};
 
 /// Folder of the fixtures in a bundle.
 pub const FIXTURES_FOLDER: &str = "fixtures";
@@ -53,37 +54,6 @@ pub struct Case {
     /// What the files say must come of it.
     pub expected: Expected,
     stem: PathBuf,
-}
-
-/// The metadata of a message of this contract, unless a case says otherwise.
-pub fn meta(contract: &Contract) -> Meta {
-    Meta {
-        vendor_id: contract.vendor_id.to_string(),
-        external_event_id: "fixture-1".into(),
-        event_type: contract.event_type.to_string(),
-        schema_version: contract.payload.default_version.to_string(),
-        occurred_at: "2026-01-02T03:04:05Z".into(),
-        received_at: "2026-01-02T03:04:06.789Z".into(),
-    }
-}
-
-/// `meta` with the members that a JSON object replaces.
-pub fn overlaid(mut meta: Meta, text: &[u8]) -> Result<Meta, String> {
-    let members: BTreeMap<String, String> = serde_json::from_slice(text)
-        .map_err(|error| format!("is not an object of texts, as metadata is: {error}"))?;
-    for (name, value) in members {
-        let member = match name.as_str() {
-            "vendorId" => &mut meta.vendor_id,
-            "externalEventId" => &mut meta.external_event_id,
-            "eventType" => &mut meta.event_type,
-            "schemaVersion" => &mut meta.schema_version,
-            "occurredAt" => &mut meta.occurred_at,
-            "receivedAt" => &mut meta.received_at,
-            _ => return Err(format!("has the member {name:?}, which metadata has not")),
-        };
-        *member = value;
-    }
-    Ok(meta)
 }
 
 /// The cases of a bundle's folder, by name.
