@@ -1,6 +1,7 @@
 //! The command line, by clap. What clap can judge alone is judged here; each argument documents itself in `--help`.
 
 mod by;
+mod case;
 mod mapper;
 mod operations;
 mod workshop;
@@ -18,6 +19,7 @@ use sluice_core::state::Entity;
 use sluice_ops::quarantine::Target;
 
 pub use by::{By, who};
+pub use case::{CaseCommand, CaseExportArgs, CaseVerifyArgs};
 pub use mapper::{
     DiffArgs, HistoryArgs, KeyArgs, MapperCommand, PromoteArgs, PublishArgs, RecompileArgs, RollbackArgs,
     SigningArgs,
@@ -40,7 +42,8 @@ Exit codes:
   2  the command line, the configuration, or a file that it names is not valid
   3  there is no such event, vendor, bundle or object
   4  the service refused: any 4xx of the ingest API, or AWS said no
-  5  no answer, a time-out, a throttle or a 5xx: it may succeed later";
+  5  no answer, a time-out, a throttle or a 5xx: it may succeed later
+  6  a case that this host or this version cannot judge";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -135,6 +138,9 @@ pub enum Command {
     /// Mappers: what turns a vendor's message into canonical events.
     #[command(subcommand)]
     Mapper(MapperCommand),
+    /// One event as a file: everything that its outcome follows from, to be proved elsewhere.
+    #[command(subcommand)]
+    Case(CaseCommand),
     /// What an exit code means.
     #[command(after_help = EXIT_CODES)]
     ExitCodes,

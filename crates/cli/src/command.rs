@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod balance;
+pub mod case;
 pub mod conflicts;
 pub mod console;
 pub mod dev;
@@ -60,6 +61,7 @@ pub async fn run(command: Command, global: &Global, output: &Output) -> Result<(
         Command::Audit(args) => audit::run(&args, &cloud::connect(global).await?, output).await,
         Command::Vendors(command) => vendors::run(command, &cloud::connect(global).await?, output).await,
         Command::Mapper(command) => mapper::run(command, global, output).await,
+        Command::Case(command) => case::run(command, global, output).await,
         Command::ExitCodes => exit_codes::run(output),
     }
 }

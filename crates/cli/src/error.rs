@@ -22,11 +22,14 @@ pub enum ExitKind {
     Refused,
     /// No answer: the same command may succeed later.
     Unavailable,
+    /// This version, or this host, cannot judge what it was given.
+    Unsupported,
 }
 
 impl ExitKind {
     /// All of them, in the order of their codes.
-    pub const ALL: [Self; 5] = [Self::Failed, Self::Usage, Self::NotFound, Self::Refused, Self::Unavailable];
+    pub const ALL: [Self; 6] =
+        [Self::Failed, Self::Usage, Self::NotFound, Self::Refused, Self::Unavailable, Self::Unsupported];
 
     /// The process's exit code.
     pub fn code(self) -> u8 {
@@ -36,6 +39,7 @@ impl ExitKind {
             Self::NotFound => 3,
             Self::Refused => 4,
             Self::Unavailable => 5,
+            Self::Unsupported => 6,
         }
     }
 
@@ -47,6 +51,7 @@ impl ExitKind {
             Self::NotFound => "not_found",
             Self::Refused => "refused",
             Self::Unavailable => "unavailable",
+            Self::Unsupported => "unsupported",
         }
     }
 
@@ -58,6 +63,7 @@ impl ExitKind {
             Self::NotFound => "there is no such event, vendor, bundle or object",
             Self::Refused => "the service refused: any 4xx of the ingest API, or AWS said no",
             Self::Unavailable => "no answer, a time-out, a throttle or a 5xx: it may succeed later",
+            Self::Unsupported => "a case that this host or this version cannot judge",
         }
     }
 }
@@ -152,6 +158,9 @@ pub enum CliError {
     /// The command ran and its answer is not what one wants.
     #[error("{0}")]
     Failed(String),
+    /// What this version, or this host, cannot judge.
+    #[error("{0}")]
+    Unsupported(String),
     /// The local cloud did not start, or stopped.
     #[error("{message}")]
     Local {
@@ -194,6 +203,7 @@ impl CliError {
             | Self::Api { .. }
             | Self::Answered { .. }
             | Self::Failed(_)
+            | Self::Unsupported(_)
             | Self::Output(_) => {}
         }
         self
@@ -208,6 +218,7 @@ impl CliError {
             | Self::InvalidFile { .. } => ExitKind::Usage,
             Self::NotFound { .. } => ExitKind::NotFound,
             Self::Refused { .. } => ExitKind::Refused,
+            Self::Unsupported(_) => ExitKind::Unsupported,
             Self::Fault(fault) => Kind::of(fault.code).into(),
             Self::Load(error) => Kind::of_load(error).into(),
             Self::Api { source, .. } if source.is_builder() => ExitKind::Usage,
@@ -235,6 +246,7 @@ impl CliError {
             | Self::Api { .. }
             | Self::Answered { .. }
             | Self::Failed(_)
+            | Self::Unsupported(_)
             | Self::Output(_) => None,
         }
     }
@@ -308,7 +320,7 @@ mod tests {
     #[test]
     fn each_kind_has_a_code_of_its_own_and_none_is_zero() {
         let codes: Vec<u8> = ExitKind::ALL.iter().map(|kind| kind.code()).collect();
-        assert_eq!(codes, [1, 2, 3, 4, 5]);
+        assert_eq!(codes, [1, 2, 3, 4, 5, 6]);
     }
 
     #[test]
@@ -336,6 +348,7 @@ mod tests {
             (fault(Code::Unavailable), 5),
             (fault(Code::Throttled), 5),
             (fault(Code::TimedOut), 5),
+            (CliError::Unsupported("x".into()), 6),
         ];
         for (error, code) in table {
             assert_eq!(error.kind().code(), code, "{error:?}");

@@ -11,6 +11,8 @@
 pub mod audit;
 pub mod balance;
 pub mod bundles;
+#[cfg(feature = "mapping")]
+pub mod case;
 pub mod cloud;
 pub mod conflicts;
 pub mod diff;

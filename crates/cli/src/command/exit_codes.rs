@@ -54,6 +54,7 @@ mod tests {
         3     not_found    there is no such event, vendor, bundle or object
         4     refused      the service refused: any 4xx of the ingest API, or AWS said no
         5     unavailable  no answer, a time-out, a throttle or a 5xx: it may succeed later
+        6     unsupported  a case that this host or this version cannot judge
         ");
     }
 }
