@@ -97,6 +97,8 @@ impl Ops for Desk {
             Question::Hours { vendor, hour } => self.hours(vendor.as_ref(), hour.as_deref()).await,
             Question::Events(filter) => self.events(filter).await,
             Question::Event { id } => self.event(*id).await,
+            Question::Trace { id } => parts::trace(cloud, *id).await,
+            Question::Lineage { vendor, event_type } => parts::lineage(cloud, vendor, event_type).await,
             Question::Groups { all } => whole(parts::groups(cloud, *all)).await,
             Question::Group { fingerprint, example } => self.group(fingerprint, *example).await,
             Question::Shadow { vendor, event_type, candidate } => {
@@ -136,6 +138,7 @@ impl Ops for Desk {
         let bytes = match stored {
             Stored::Raw => event::raw_bytes(&self.cloud, id).await,
             Stored::Normalized => event::normalized_bytes(&self.cloud, id).await,
+            Stored::Case => parts::case(&self.cloud, id).await,
         };
         bytes.map_err(|error| failure(&error))
     }

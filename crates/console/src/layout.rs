@@ -65,6 +65,8 @@ pub struct Page {
     pub actions: Markup,
     /// What is asked for again by itself. No form is in it.
     pub live: Markup,
+    /// Whether the live part is asked for only once: it costs too much to be asked for again by itself.
+    pub once: bool,
     /// What stays as it is.
     pub still: Markup,
 }
@@ -80,6 +82,7 @@ impl Page {
             lede: component::nothing(),
             actions: component::nothing(),
             live: component::nothing(),
+            once: false,
             still: component::nothing(),
         }
     }
@@ -110,6 +113,13 @@ impl Page {
     pub fn live(mut self, live: Markup) -> Self {
         self.live = live;
         self
+    }
+
+    /// Its live part, which another page may have in it and which is not asked for again by itself.
+    #[must_use]
+    pub fn once(mut self, live: Markup) -> Self {
+        self.once = true;
+        self.live(live)
     }
 
     /// The rest.
@@ -146,7 +156,9 @@ pub fn document(page: &Page, context: &Context, etag: &str) -> Markup {
                                 @if !page.actions.0.is_empty() { div.actions { (page.actions) } }
                             }
                             @if let Some(notice) = &context.notice { (component::alert(Tone::Good, "Done", html! { p { (text::long(notice)) } })) }
-                            @if live {
+                            @if live && page.once {
+                                section.card aria-label=(page.title) { div.body { (page.live) } }
+                            } @else if live {
                                 div.region {
                                     div.fresh role="status" {}
                                     sl-live.live hx-get=(context.here()) hx-trigger="sl:poll" hx-swap="innerHTML" etag=(etag) { (page.live) }

@@ -33,6 +33,11 @@ pub enum Question {
         /// Which.
         id: IngestId,
     },
+    /// Where each member of an event's canonical events comes from.
+    Trace {
+        /// Which.
+        id: IngestId,
+    },
     /// Quarantined events by what they fail of.
     Groups {
         /// Those that are resolved, too.
@@ -89,6 +94,13 @@ pub enum Question {
         /// For what.
         event_type: EventType,
     },
+    /// Which members of messages the active mapper reads.
+    Lineage {
+        /// Whose.
+        vendor: VendorId,
+        /// For what.
+        event_type: EventType,
+    },
     /// Dead-letter queues.
     DeadLetters,
     /// Statements that contradict each other.
@@ -115,7 +127,7 @@ pub enum Question {
 impl Question {
     /// Whether the answer is too costly, or too short-lived, to be asked for again by itself.
     pub fn is_once(&self) -> bool {
-        matches!(self, Self::Shadow { .. })
+        matches!(self, Self::Shadow { .. } | Self::Trace { .. } | Self::Lineage { .. })
     }
 }
 
@@ -249,6 +261,8 @@ pub enum Stored {
     Raw,
     /// What it was normalized to.
     Normalized,
+    /// All that its outcome follows from, as one file.
+    Case,
 }
 
 /// Why there is no answer. The members are those of an unknown part of a document.

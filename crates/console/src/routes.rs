@@ -42,6 +42,8 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/events/{id}", get(event))
         .route("/events/{id}/raw", get(raw))
         .route("/events/{id}/normalized", get(normalized))
+        .route("/events/{id}/trace", get(trace))
+        .route("/events/{id}/case", get(case))
         .route("/operations", get(operations))
         .route("/operations/{id}", get(operation))
         .route("/executions", get(executions))
@@ -50,6 +52,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/vendors/{id}", get(vendor))
         .route("/mappers", get(mappers))
         .route("/mappers/{vendor}/{type}", get(mapper))
+        .route("/mappers/{vendor}/{type}/trace", get(lineage))
         .route("/dead-letters", get(dead_letters))
         .route("/divergence", get(divergence))
         .route("/conflicts", get(conflicts))
@@ -272,6 +275,16 @@ async fn normalized(State(app): Shared, asked: Asked, Path(id): Path<String>) ->
     download(&app, &asked, &id, Stored::Normalized, "normalized").await
 }
 
+async fn case(State(app): Shared, asked: Asked, Path(id): Path<String>) -> Response {
+    download(&app, &asked, &id, Stored::Case, "case").await
+}
+
+async fn trace(State(app): Shared, asked: Asked, Path(id): Path<String>) -> Response {
+    let id = given!(asked, app, Section::Events, parsed(&id));
+    let page = |document: view::EventTrace, context: &_| page::trace::event(&document, context);
+    asked.answer(&app, Section::Events, &Question::Trace { id }, page).await
+}
+
 /// Bytes of a vendor's are text or an attachment, whatever they claim to be.
 async fn download(app: &App, asked: &Asked, id: &str, stored: Stored, name: &str) -> Response {
     let id = match parsed::<IngestId>(id) {
@@ -280,7 +293,8 @@ async fn download(app: &App, asked: &Asked, id: &str, stored: Stored, name: &str
     };
     match app.cache.ops().bytes(id, stored).await {
         Ok(bytes) => {
-            let attachment = format!("attachment; filename=\"{id}.{name}.txt\"");
+            let ending = if stored == Stored::Case { "json" } else { "txt" };
+            let attachment = format!("attachment; filename=\"{id}.{name}.{ending}\"");
             let headers =
                 [(CONTENT_TYPE, "application/octet-stream".to_owned()), (CONTENT_DISPOSITION, attachment)];
             (headers, bytes).into_response()
@@ -339,6 +353,17 @@ async fn mapper(
     let event_type = given!(asked, app, Section::Mappers, parsed(&event_type));
     let page = |document: view::MapperDetail, context: &_| page::mapper::page(&document, context);
     asked.answer(&app, Section::Mappers, &Question::Mapper { vendor, event_type }, page).await
+}
+
+async fn lineage(
+    State(app): Shared,
+    asked: Asked,
+    Path((vendor, event_type)): Path<(String, String)>,
+) -> Response {
+    let vendor = given!(asked, app, Section::Mappers, parsed(&vendor));
+    let event_type = given!(asked, app, Section::Mappers, parsed(&event_type));
+    let page = |document: view::MapperTrace, context: &_| page::trace::mapper(&document, context);
+    asked.answer(&app, Section::Mappers, &Question::Lineage { vendor, event_type }, page).await
 }
 
 async fn dead_letters(State(app): Shared, asked: Asked) -> Response {

@@ -14,6 +14,7 @@ mod operation;
 mod overview;
 mod quarantine;
 mod shadow;
+mod trace;
 mod vendor;
 
 use jiff::Timestamp;
@@ -31,6 +32,7 @@ pub use operation::*;
 pub use overview::*;
 pub use quarantine::*;
 pub use shadow::*;
+pub use trace::*;
 pub use vendor::*;
 
 /// A part of a document, or why it could not be had: `{"known": …}` or `{"unknown": {…}}`.

@@ -151,7 +151,7 @@ async fn hostile_text_is_escaped_shown_and_bounded_on_every_page() {
 #[tokio::test]
 async fn bytes_of_a_vendor_are_an_attachment() {
     let console = Console::new(Fake::default(), false).await;
-    for stored in ["raw", "normalized"] {
+    for stored in ["raw", "normalized", "case"] {
         let response = console.send(Request::get(format!("/events/{EVENT}/{stored}")), "").await;
         assert_eq!(response.headers()[header::CONTENT_TYPE], "application/octet-stream");
         let attachment = response.headers()[header::CONTENT_DISPOSITION].to_str().unwrap();
@@ -227,6 +227,29 @@ async fn what_is_not_known_is_said_and_is_never_zero() {
         (status, serde_json::from_str::<Value>(&body).unwrap()["error"]["kind"].clone()),
         (StatusCode::SERVICE_UNAVAILABLE, json!("unavailable"))
     );
+}
+
+#[tokio::test]
+async fn lineage_is_found_when_a_person_asks_and_not_again_by_itself() {
+    let console = Console::new(Fake::default(), true).await;
+    for (page, href, kind, words) in [
+        (format!("/events/{EVENT}"), format!("/events/{EVENT}/trace"), "trace", "metadata"),
+        (
+            "/mappers/vendorA/inventory_update".to_owned(),
+            "/mappers/vendorA/inventory_update/trace".to_owned(),
+            "lineage",
+            "no single member moves it",
+        ),
+    ] {
+        let (_, html) = console.get(&page).await;
+        assert!(html.contains(&format!("hx-get=\"{href}\"")), "{page} offers it: {html}");
+        assert!(!console.fake.asked.lock().unwrap().contains_key(kind), "it costs, so it waits to be asked");
+        let (_, whole) = console.get(&href).await;
+        assert!(whole.contains(words) && whole.contains("further") == (kind == "trace"), "{whole}");
+        assert!(!whole.contains("sl:poll"), "{href} does not poll");
+    }
+    let (_, html) = console.get(&format!("/events/{EVENT}")).await;
+    assert!(html.contains(&format!("href=\"/events/{EVENT}/case\"")), "a reader may take the case along");
 }
 
 #[tokio::test]

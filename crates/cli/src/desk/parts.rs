@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use sluice_console::ops::Failure;
-use sluice_core::id::{EventType, VendorId};
+use sluice_core::id::{EventType, IngestId, VendorId};
 use sluice_core::port::MapperPointers as _;
 use sluice_core::quarantine::{Group, groups as grouped};
 use sluice_core::record::{QuarantineRow, QuarantineStatus};
@@ -166,6 +167,35 @@ pub(super) async fn shadow(
         sluice_ops::shadow::run(cloud, &host, side, &options, &()).await
     };
     super::whole(run).await
+}
+
+/// Where each member of an event's canonical events comes from.
+pub(super) async fn trace(cloud: &Cloud, id: IngestId) -> Result<Value, Failure> {
+    let host = Host::new().map_err(|error| failure(&error.into()))?;
+    super::whole(sluice_ops::trace::event(cloud, &host, id, None)).await
+}
+
+/// What is known of the active mapper from its fixtures.
+pub(super) async fn lineage(
+    cloud: &Cloud,
+    vendor: &VendorId,
+    event_type: &EventType,
+) -> Result<Value, Failure> {
+    let run = async {
+        let host = Host::new().map_err(OpsError::from)?;
+        let active =
+            cloud.vendors().current(vendor, event_type).await?.ok_or_else(|| {
+                OpsError::not_found(format!("no mapper is active for {vendor} {event_type}"))
+            })?;
+        sluice_ops::trace::published(cloud, &host, &active.bundle, None).await
+    };
+    super::whole(run).await
+}
+
+/// An event as a case.
+pub(super) async fn case(cloud: &Cloud, id: IngestId) -> Result<Bytes, OpsError> {
+    let host = Host::new().map_err(OpsError::from)?;
+    Ok(sluice_ops::case::export(cloud, &host, id, None).await?.bytes.into())
 }
 
 /// All operations, newest first.

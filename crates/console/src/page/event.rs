@@ -35,11 +35,20 @@ pub fn page(event: &Event, query: &Query, context: &Context) -> Page {
     })
     .actions(html! {
         sl-copy text=(context.command(&format!("show {id}"))) label="Copy command" {}
+        @if event.status != "RECEIVED" { a.button href={(context.path) "/case"} download title="All that its outcome follows from, for sluice case verify. It has personal values, as the message does." { "Case" } }
         a.button href={(context.path) ".json"} { "JSON" }
     })
     .live(html! { (cause(event)) (hold(event)) div.aside { div { (timeline(event)) (graph(event)) } div { (about(event)) (entities(event)) } } })
     .still(html! {
         @if !context.read_only { (acts(event, open, context)) }
+        @if event.status != "RECEIVED" {
+            (super::trace::ask(
+                "Where does this come from",
+                "One member of the message is changed at a time and the mapper is run again: what moves comes from that member.",
+                &format!("{}/trace", context.path),
+                &context.command(&format!("mapper trace {id}")),
+            ))
+        }
         div.split { div { (raw::viewer(&event.raw, Way::named(query.raw.as_deref()), &format!("{}/raw", context.path), context)) } div { (normalized(event, context)) } }
     })
 }

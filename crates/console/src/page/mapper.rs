@@ -53,7 +53,17 @@ pub fn page(detail: &MapperDetail, context: &Context) -> Page {
             a.button href={(context.path) ".json"} { "JSON" }
         })
         .live(html! { (trials(detail)) div.aside { div { (history(detail)) } div { (active(detail)) } } })
-        .still(html! { @if !context.read_only { (acts(detail, context)) } })
+        .still(html! {
+            @if detail.active.is_some() {
+                (super::trace::ask(
+                    "Lineage",
+                    "Which members of a message it reads, what fails if the vendor drops one, and what no fixture exercises.",
+                    &format!("{}/trace", context.path),
+                    &context.command(&format!("mapper trace {}/{}", detail.vendor_id, detail.event_type)),
+                ))
+            }
+            @if !context.read_only { (acts(detail, context)) }
+        })
 }
 
 fn active(detail: &MapperDetail) -> Markup {

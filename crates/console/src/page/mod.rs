@@ -13,6 +13,7 @@ pub mod mapper;
 pub mod operations;
 pub mod overview;
 pub mod quarantine;
+pub mod trace;
 pub mod vendors;
 
 use maud::{Markup, Render, html};

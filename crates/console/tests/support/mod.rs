@@ -68,6 +68,7 @@ pub fn kind(question: &Question) -> &'static str {
         Question::Hours { .. } => "hours",
         Question::Events(_) => "events",
         Question::Event { .. } => "event",
+        Question::Trace { .. } => "trace",
         Question::Groups { .. } => "groups",
         Question::Group { .. } => "group",
         Question::Shadow { .. } => "shadow",
@@ -79,6 +80,7 @@ pub fn kind(question: &Question) -> &'static str {
         Question::Vendor { .. } => "vendor",
         Question::Mappers => "mappers",
         Question::Mapper { .. } => "mapper",
+        Question::Lineage { .. } => "lineage",
         Question::DeadLetters => "deadLetters",
         Question::Divergence { .. } => "divergence",
         Question::Conflicts { .. } => "conflicts",
@@ -108,6 +110,7 @@ impl Ops for Fake {
         Ok(Bytes::from(match stored {
             Stored::Raw => "<script>alert(1)</script>",
             Stored::Normalized => "{}\n",
+            Stored::Case => "{\"format\":\"sluice.case\"}\n",
         }))
     }
 
@@ -413,6 +416,25 @@ pub fn document(kind: &str) -> Value {
             "fixed": {"events": 1000, "causes": [{"message": "the payload has 2 faults", "events": 1000}]},
             "newlyBroken": {"events": 0, "causes": []}, "stillBroken": {"events": 0, "causes": []}})
         }
+        "trace" => {
+            json!({"ingestId": EVENT, "vendorId": "vendorA", "eventType": "inventory_update", "status": "NORMALIZED",
+            "bundle": "9f1c0a77".repeat(8), "bundleIs": "the_one_that_mapped_it", "reproduces": true, "holds": "Exact for this message.",
+            "outcome": {"events": 1}, "outOfTime": false, "runs": 14, "elapsedMicroseconds": 2100, "leftOut": [{"name": "/lines/*/sku", "inputs": 80, "tried": 50}],
+            "outputs": (0..90).map(|n| json!({"pointer": format!("/0/data/lines/{n}/quantity"), "value": n,
+                "sources": (0..8).map(|m| json!({"origin": "payload", "pointer": format!("/lines/{n}/qty{m}"), "value": "12", "by": ["value", "type"]})).collect::<Vec<_>>()})).collect::<Vec<_>>(),
+            "inputs": (0..90).map(|n| json!({"origin": if n == 0 { "meta" } else { "payload" }, "pointer": format!("/lines/{n}/qty"), "name": "/lines/*/qty", "value": n,
+                "tried": [{"change": "absent", "effect": {"fails": {"code": "payload_schema_violation", "fault": "required", "pointer": "/payload/qty"}}},
+                          {"change": "value", "effect": "none"}]})).collect::<Vec<_>>()})
+        }
+        "lineage" => {
+            json!({"vendorId": "vendorA", "eventType": "inventory_update", "bundle": "9f1c0a77".repeat(8), "holds": "Exact for the fixtures.",
+            "messages": 9, "failing": 11, "leftOut": ["large"], "inputsLeftOut": 30, "runs": 400, "elapsedMicroseconds": 21000,
+            "outputs": [{"member": "/*/data/sku", "messages": 9, "sources": [{"origin": "payload", "member": "/sku", "by": ["value"], "messages": 9}]},
+                        {"member": "/*/data/unit", "messages": 2, "sources": []}],
+            "inputs": [{"origin": "payload", "member": "/sku", "messages": 9, "read": true, "dropped": {"messages": 9, "fail": 9, "change": 0, "codes": {"payload_schema_violation: required": 9}, "vanish": []}},
+                       {"origin": "meta", "member": "/vendorId", "messages": 9, "read": false}],
+            "withoutAFixture": {"inputs": ["/weight"], "outputs": ["/gtin"]}})
+        }
         "operations" => {
             json!({"operations": [operation("running", 412, 3, 8), operation("planned", 0, 0, 0), operation("completed", 998, 2, 0)]})
         }
@@ -499,6 +521,8 @@ pub fn pages() -> Vec<(&'static str, String, &'static str)> {
         ("vendor", "/vendors/vendorA".into(), "vendor"),
         ("mappers", "/mappers".into(), "mappers"),
         ("mapper", "/mappers/vendorA/inventory_update".into(), "mapper"),
+        ("trace", format!("/events/{EVENT}/trace"), "trace"),
+        ("lineage", "/mappers/vendorA/inventory_update/trace".into(), "lineage"),
         ("dead-letters", "/dead-letters".into(), "deadLetters"),
         ("divergence", "/divergence".into(), "divergence"),
         ("conflicts", format!("/conflicts?id={EVENT}"), "conflicts"),
