@@ -157,7 +157,7 @@ pub fn document(page: &Page, context: &Context, etag: &str) -> Markup {
                             }
                             @if let Some(notice) = &context.notice { (component::alert(Tone::Good, "Done", html! { p { (text::long(notice)) } })) }
                             @if live && page.once {
-                                section.card aria-label=(page.title) { div.body { (page.live) } }
+                                section.card aria-label=(text::plain(&page.title)) { div.body { (page.live) } }
                             } @else if live {
                                 div.region {
                                     div.fresh role="status" {}

@@ -61,6 +61,7 @@ fn event_part(trace: &EventTrace, context: &Context) -> Markup {
             } }
             (rest(trace.outputs.len() as u64 + trace.more_outputs, ROWS_MAX, &document))
         }
+        @if trace.more_links > 0 { p.warn-text { (count(trace.more_links, "more place")) " are moved than are listed: sources may be missing." } }
         (fragile(trace, &document))
         @if !trace.left_out.is_empty() {
             p.warn-text { @if trace.out_of_time { "Not all was tried, the time was over: " } @else { "Not all was tried: " }
@@ -139,7 +140,7 @@ fn mapper_part(trace: &MapperTrace, context: &Context) -> Markup {
         .collect();
     let unread = trace.inputs.iter().filter(|input| !input.read).map(|input| input.member.as_str());
     html! {
-        p { (count(trace.messages, "fixture")) " traced, " (number(trace.failing)) " fail on purpose, " (count(trace.runs, "run")) " in " (number(trace.elapsed_microseconds / 1_000)) " ms."
+        p { (count(trace.messages, "fixture")) " traced, " (number(trace.failing)) " fail as they are, " (count(trace.runs, "run")) " in " (number(trace.elapsed_microseconds / 1_000)) " ms."
             @if let Some(bundle) = &trace.bundle { " Bundle " (text::digest(bundle)) "." } }
         div.scroll tabindex="0" { table.cards {
             thead { tr { th scope="col" { "Member" } th.num scope="col" { "Fixtures" } th scope="col" { "Comes from" } } }

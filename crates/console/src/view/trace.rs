@@ -19,6 +19,8 @@ pub struct EventTrace {
     pub outputs: Vec<TracedOutput>,
     #[serde(default)]
     pub more_outputs: u64,
+    #[serde(default)]
+    pub more_links: u64,
     pub inputs: Vec<TracedInput>,
     #[serde(default)]
     pub left_out: Vec<LeftOut>,
