@@ -196,6 +196,9 @@ pub struct Lineage {
     /// What was not tried, by name.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<LeftOut>,
+    /// Places that changes move and that are not listed, so that sources may be missing: [`limits::LINKS_MAX`].
+    #[serde(skip_serializing_if = "is_zero")]
+    pub more_links: usize,
     /// Whether it ended because its time was over.
     pub out_of_time: bool,
     /// How often the mapper was run.
@@ -341,6 +344,8 @@ pub fn trace(
         permitted: plan.permitted,
         until: Instant::now() + plan.time,
         runs: 0,
+        links: limits::LINKS_MAX,
+        more_links: 0,
     };
     let (outcome, base) = experiment.as_it_is()?;
     let places = Places::of(bundle.contract.payload.format, &message.payload);
@@ -364,8 +369,8 @@ pub fn trace(
     let runs = experiment.runs;
     let more_outputs = base.len().saturating_sub(limits::OUTPUTS_MAX);
     let outputs = outputs(base, &inputs);
-    bounded(&mut inputs);
-    Ok(Lineage { outcome, outputs, more_outputs, inputs, left_out, out_of_time, runs })
+    let more_links = experiment.more_links;
+    Ok(Lineage { outcome, outputs, more_outputs, inputs, left_out, more_links, out_of_time, runs })
 }
 
 /// The first of each name, then the second of each, and so on: what a bound leaves out is a repetition first.
@@ -410,7 +415,6 @@ fn left_out<'p>(places: &Places, done: impl Iterator<Item = &'p Place>) -> Vec<L
 /// The members of the events, each with the inputs that move it.
 fn outputs(base: Leaves, inputs: &[Input]) -> Vec<Output> {
     let mut sources: HashMap<&str, Vec<Source>> = HashMap::new();
-    let mut links = 0;
     for input in inputs {
         for Tried { change, effect } in &input.tried {
             let Effect::Moves(moves) = effect else { continue };
@@ -426,16 +430,12 @@ fn outputs(base: Leaves, inputs: &[Input]) -> Vec<Output> {
                     Some(last) if last.origin == input.origin && last.pointer == input.pointer => {
                         last.by.push(*change);
                     }
-                    _ if links >= limits::LINKS_MAX => {}
-                    _ => {
-                        links += 1;
-                        list.push(Source {
-                            origin: input.origin,
-                            pointer: input.pointer.clone(),
-                            value: input.value.clone().map(shortened),
-                            by: vec![*change],
-                        });
-                    }
+                    _ => list.push(Source {
+                        origin: input.origin,
+                        pointer: input.pointer.clone(),
+                        value: input.value.clone(),
+                        by: vec![*change],
+                    }),
                 }
             }
         }
@@ -448,23 +448,6 @@ fn outputs(base: Leaves, inputs: &[Input]) -> Vec<Output> {
             pointer,
         })
         .collect()
-}
-
-/// No more links than a document can have.
-fn bounded(inputs: &mut [Input]) {
-    let mut left = limits::LINKS_MAX;
-    for input in inputs {
-        input.value = input.value.take().map(shortened);
-        for tried in &mut input.tried {
-            let Effect::Moves(moves) = &mut tried.effect else { continue };
-            for list in [&mut moves.moved, &mut moves.appeared, &mut moves.vanished] {
-                let kept = list.len().min(left);
-                moves.more += list.len() - kept;
-                list.truncate(kept);
-                left -= kept;
-            }
-        }
-    }
 }
 
 /// A text that is too long to be shown ends in `…`.
@@ -486,6 +469,10 @@ struct Experiment<'a> {
     permitted: bool,
     until: Instant,
     runs: usize,
+    /// Places that changes may still be said to move.
+    links: usize,
+    /// Places beyond that.
+    more_links: usize,
 }
 
 impl Experiment<'_> {
@@ -494,22 +481,21 @@ impl Experiment<'_> {
     }
 
     fn as_it_is(&mut self) -> Result<(Ending, Leaves), Fault> {
-        let message = self.message.clone();
-        if let Ok(output) = execute(&message, self.bundle) {
-            let ran = self.judged(&message.meta, &output.bytes)?;
-            self.base = Some(output.bytes);
-            self.runs += 1;
-            return Ok(match ran {
-                Ran::Events(events, leaves) => (Ending::Events(events), leaves),
-                Ran::Nothing(reason) => (Ending::Nothing(reason), Leaves::new()),
-                Ran::Fails(failure) => (Ending::Fails(failure), Leaves::new()),
-                Ran::Same => unreachable!("there is nothing yet that it could be the same as"),
-            });
-        }
-        match self.run(&message)? {
-            Ran::Fails(failure) => Ok((Ending::Fails(failure), Leaves::new())),
-            _ => unreachable!("a mapper does the same with the same message"),
-        }
+        self.runs += 1;
+        let output = match execute(self.message, self.bundle) {
+            Ok(output) => output,
+            // It says nothing about the message.
+            Err(fault) if fault.code == Code::Unavailable => return Err(fault),
+            Err(fault) => return Ok((Ending::Fails(Failure::from(&fault)), Leaves::new())),
+        };
+        let ran = self.judged(&self.message.meta, &output.bytes)?;
+        self.base = Some(output.bytes);
+        Ok(match ran {
+            Ran::Events(events, leaves) => (Ending::Events(events), leaves),
+            Ran::Nothing(reason) => (Ending::Nothing(reason), Leaves::new()),
+            Ran::Fails(failure) => (Ending::Fails(failure), Leaves::new()),
+            Ran::Same => unreachable!("only a run is compared with the one before"),
+        })
     }
 
     /// Payload schema, mapper and canonical schema.
@@ -552,6 +538,20 @@ impl Experiment<'_> {
         Ok(Ran::Events(events.len(), leaves))
     }
 
+    /// No more places than a document can have, whatever a mapper does.
+    fn bounded(&mut self, mut effect: Effect) -> Effect {
+        if let Effect::Moves(moves) = &mut effect {
+            for list in [&mut moves.moved, &mut moves.appeared, &mut moves.vanished] {
+                let kept = list.len().min(self.links);
+                moves.more += list.len() - kept;
+                self.more_links += list.len() - kept;
+                list.truncate(kept);
+                self.links -= kept;
+            }
+        }
+        effect
+    }
+
     fn input(
         &mut self,
         place: &Place,
@@ -563,11 +563,18 @@ impl Experiment<'_> {
         let mut edited = |edits: &Edits| -> Result<Option<Effect>, Fault> {
             let Some(payload) = spliced(&self.message.payload, edits) else { return Ok(None) };
             let message = self.message.with(self.message.meta.clone(), payload);
-            self.run(&message).map(|ran| Some(effect(ran, outcome, base)))
+            let ran = self.run(&message)?;
+            Ok(Some(self.bounded(effect(ran, outcome, base))))
+        };
+        let absent = edited(&cut(place))?;
+        // What may be left out is seldom read: two other values must do.
+        let values_max = match absent {
+            Some(Effect::None) => limits::VALUES_OF_UNREAD_MAX,
+            _ => limits::VALUES_TRIED_MAX,
         };
         // The first other value that moves something; else one that is taken; else how it fails.
         let mut value: Option<Effect> = None;
-        for edits in values(place, known) {
+        for edits in values(place, known).into_iter().take(values_max) {
             let Some(found) = edited(&edits)? else { continue };
             let better = match (&value, &found) {
                 (_, Effect::Moves(_) | Effect::Maps(_)) => {
@@ -583,9 +590,7 @@ impl Experiment<'_> {
             }
         }
         tried.extend(value.map(|effect| Tried { change: Change::Value, effect }));
-        if let Some(effect) = edited(&cut(place))? {
-            tried.push(Tried { change: Change::Absent, effect });
-        }
+        tried.extend(absent.map(|effect| Tried { change: Change::Absent, effect }));
         if let Some(edits) = type_of(place)
             && let Some(effect) = edited(&edits)?
         {
@@ -595,7 +600,7 @@ impl Experiment<'_> {
             origin: Origin::Payload,
             pointer: place.pointer.clone(),
             name: place.name.clone(),
-            value: place.shown(),
+            value: place.shown().map(shortened),
             tried,
         })
     }
@@ -621,12 +626,13 @@ impl Experiment<'_> {
             let mut meta = held.clone();
             *member(&mut meta) = other;
             let message = self.message.with(meta, self.message.payload.clone());
-            let effect = effect(self.run(&message)?, outcome, base);
+            let ran = self.run(&message)?;
+            let effect = self.bounded(effect(ran, outcome, base));
             inputs.push(Input {
                 origin: Origin::Meta,
                 pointer: pointer.to_owned(),
                 name: pointer.to_owned(),
-                value: Some(Value::String(value.clone())),
+                value: Some(shortened(Value::String(value.clone()))),
                 tried: vec![Tried { change: Change::Value, effect }],
             });
         }

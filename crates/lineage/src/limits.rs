@@ -23,5 +23,8 @@ pub const LINKS_MAX: usize = 50_000;
 /// Other values that are tried until one has an effect.
 pub const VALUES_TRIED_MAX: usize = 4;
 
+/// The same of a member that can be left out without an effect.
+pub const VALUES_OF_UNREAD_MAX: usize = 2;
+
 /// Characters of a value that are shown.
 pub const VALUE_CHARS_MAX: usize = 200;

@@ -224,6 +224,12 @@ fn lineage(lineage: &Lineage, page: &Page) -> String {
             if lineage.out_of_time { "Not all was tried: the time was over" } else { "Not all was tried" };
         text.push_str(&section(why, &table(page, &["MEMBER", "TRIED"], rows)));
     }
+    if lineage.more_links > 0 {
+        text.push_str(&format!(
+            "\n{} more places are moved than are listed: sources may be missing\n",
+            lineage.more_links
+        ));
+    }
     if lineage.more_outputs > 0 {
         text.push_str(&format!("\n{} more members of its events are not listed\n", lineage.more_outputs));
     }
@@ -238,7 +244,7 @@ impl View for BundleTrace {
             paint(Tone::Strong, format!("{} {}", self.vendor_id, self.event_type)),
             fields([
                 ("bundle", name.unwrap_or_default()),
-                ("fixtures", format!("{} traced, {} fail on purpose", self.messages, self.failing)),
+                ("fixtures", format!("{} traced, {} fail as they are", self.messages, self.failing)),
                 ("runs", format!("{} in {} ms", self.runs, self.elapsed_microseconds / 1_000)),
             ])
         );
@@ -308,4 +314,74 @@ fn dropped(input: &InputUse, messages: usize) -> Option<Vec<Cell>> {
         dropped.change.to_string().into(),
         how.join("; ").into(),
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test's own constants")]
+
+    use serde_json::json;
+    use sluice_core::record::Status;
+    use sluice_lineage::{Input, LeftOut, Output as Member, Source};
+
+    use super::*;
+    use crate::output::testing::on_terminal;
+
+    #[test]
+    fn a_person_reads_both_values_what_fails_and_what_was_left_out() {
+        let input = |pointer: &str, tried| Input {
+            origin: Origin::Payload,
+            pointer: pointer.into(),
+            name: pointer.into(),
+            value: Some(json!("abc-001")),
+            tried,
+        };
+        let member =
+            |pointer: &str, sources| Member { pointer: pointer.into(), value: json!("ABC-001"), sources };
+        let source = Source {
+            origin: Origin::Payload,
+            pointer: "/sku".into(),
+            value: Some(json!("abc-\u{1b}001")),
+            by: vec![Change::Value, Change::Type],
+        };
+        let failure =
+            Failure { code: "payload_schema_violation", pointer: "/sku".into(), fault: "required".into() };
+        let fails = Tried { change: Change::Absent, effect: Effect::Fails(failure) };
+        let trace = EventTrace {
+            ingest_id: "01KAJ3Y3R00000000000000001".parse().unwrap(),
+            vendor_id: "vendorA".parse().unwrap(),
+            event_type: "inventory_update".parse().unwrap(),
+            status: Status::Normalized,
+            bundle: sluice_core::digest::Sha256Hex::of(b"bundle"),
+            bundle_is: BundleIs::TheOneThatMappedIt,
+            reproduces: Some(false),
+            holds: "Exact for this message.",
+            member: None,
+            lineage: Lineage {
+                outcome: Ending::Events(1),
+                outputs: vec![member("/0/data/sku", vec![source]), member("/0/data/unit", Vec::new())],
+                more_outputs: 0,
+                inputs: vec![input("/sku", vec![fails])],
+                left_out: vec![LeftOut { name: "/lines/*/sku".into(), inputs: 80, tried: 50 }],
+                more_links: 0,
+                out_of_time: false,
+                runs: 14,
+            },
+            elapsed_microseconds: 2_100,
+        };
+        let text = on_terminal(&trace);
+        for words in [
+            "another one than is stored",
+            "/0/data/sku",
+            "value, type",
+            "no single member moves it",
+            "left out",
+            "payload_schema_violation required /sku",
+            "50 of 80",
+            "Exact for this message.",
+        ] {
+            assert!(text.contains(words), "{words:?} is not in\n{text}");
+        }
+        assert!(!text.contains("abc-\u{1b}"), "a terminal is not given a vendor's control characters");
+    }
 }
