@@ -9,6 +9,8 @@
 //! case, or one for several that differ in one value, under a heading of level 2 with their names, separated by commas. A
 //! bundle that has the file has a note for every case.
 //!
+//! `SLUICE_LINEAGE=<folder> cargo test` writes what [`lineage`] observes instead.
+//!
 //! `SLUICE_BLESS=1 cargo test` writes the expected files instead of comparing them: read the difference before you
 //! commit it.
 
@@ -19,6 +21,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use sluice_formats::encoding::{Encoding, decode};
 use sluice_formats::zone::Zone;
+
+pub mod lineage;
 
 /// Members of a contract that the default metadata needs.
 #[derive(Deserialize)]
@@ -187,6 +191,13 @@ pub fn check(bundle: &Path, run: impl Fn(&[u8], &[u8]) -> Result<Vec<u8>, Vec<u8
     let bless = std::env::var_os("SLUICE_BLESS").is_some_and(|on| on == "1");
     let _ = has_notes(bundle);
     let cases = cases(bundle);
+    if let Some(folder) = std::env::var_os("SLUICE_LINEAGE") {
+        let lineage = lineage::written(&lineage::observe(&cases, &run));
+        let name = bundle.file_name().unwrap_or_default().to_string_lossy();
+        let path = Path::new(&folder).join(format!("{name}.json"));
+        fs::write(&path, format!("{lineage:#}\n")).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        return cases.len();
+    }
     for case in cases.iter().filter(|case| case.payload.len() <= CUT_BYTES_MAX) {
         case.check_cuts(&run);
     }
