@@ -48,6 +48,8 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
         // Documents in, pages out: it knows no AWS.
         ("sluice-console", vec!["sluice-asl", "sluice-core", "sluice-graph", "sluice-loopback"]),
         ("sluice-core", vec!["sluice-formats"]),
+        // Samples in, proposals out: no I/O, no AWS, no mapper.
+        ("sluice-suggest", vec!["sluice-core", "sluice-formats"]),
         ("sluice-asl", vec![]),
         ("sluice-graph", vec!["sluice-asl"]),
         ("sluice-stepfunctions", vec!["sluice-asl"]),

@@ -35,6 +35,8 @@ pub(crate) enum Subject {
     Emulator,
     /// Pages of the console over 100,000 events, 10,000 of them quarantined in 12 groups: server time and bytes
     Console,
+    /// Proposed mappings for vendors that nothing was learned of: how many are right, and how sure
+    Suggest,
 }
 
 /// Events of the run as fast as possible.
@@ -64,11 +66,18 @@ const REST_TIME_MAX: Duration = Duration::from_secs(600);
 pub(crate) fn run(project: &Project, subject: Option<Subject>) -> Result<()> {
     let all = [
         Subject::Mapper,
+<<<<<<< HEAD
         Subject::Trace,
+=======
+>>>>>>> 388562e (suggest: propose a mapping from samples, with proof, or abstain)
         Subject::Local,
         Subject::Functions,
         Subject::Emulator,
         Subject::Console,
+<<<<<<< HEAD
+=======
+        Subject::Suggest,
+>>>>>>> 388562e (suggest: propose a mapping from samples, with proof, or abstain)
     ];
     let one = subject.map(|subject| [subject]);
     for subject in one.as_ref().map_or(all.as_slice(), |one| one.as_slice()) {
@@ -79,9 +88,26 @@ pub(crate) fn run(project: &Project, subject: Option<Subject>) -> Result<()> {
             Subject::Functions => functions::measure(project)?,
             Subject::Emulator => emulator(project)?,
             Subject::Console => console(project)?,
+            Subject::Suggest => suggest(project, &[])?,
         }
     }
     Ok(())
+}
+
+/// Leaves one vendor family out after the other. What it prints is the example's own output, so that `--json` is one document.
+pub(crate) fn suggest(project: &Project, flags: &[&str]) -> Result<()> {
+    let mut bench = project.cargo(&[
+        "run",
+        "--locked",
+        "--release",
+        "--quiet",
+        "-p",
+        "sluice-suggest",
+        "--example",
+        "bench",
+        "--",
+    ]);
+    steps::run(bench.args(flags))
 }
 
 fn mapper(project: &Project) -> Result<()> {

@@ -78,6 +78,15 @@ enum Task {
     Bench {
         /// Only this [default: all]
         subject: Option<bench::Subject>,
+        /// Of `suggest`: one JSON document
+        #[arg(long)]
+        json: bool,
+        /// Of `suggest`: learns of all bundles and writes crates/suggest/data/model.json first
+        #[arg(long)]
+        learn: bool,
+        /// Of `suggest`: lists every proposal that is wrong
+        #[arg(long)]
+        misses: bool,
     },
     /// Fuzzes every parser of foreign bytes, with coverage as the guide
     Fuzz {
@@ -136,7 +145,17 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Test { aws: true, .. } => aws::run(&project)?,
         Task::Test { filter, .. } => return test::run(&project, filter.as_deref()),
         Task::Demo => demo::run(&project)?,
-        Task::Bench { subject } => bench::run(&project, subject)?,
+        Task::Bench { subject: Some(bench::Subject::Suggest), json, learn, misses } => {
+            let flags = [("--json", json), ("--learn", learn), ("--misses", misses)];
+            let flags: Vec<&str> = flags.iter().filter(|(_, on)| *on).map(|(flag, _)| *flag).collect();
+            bench::suggest(&project, &flags)?;
+        }
+        Task::Bench { json: true, .. }
+        | Task::Bench { learn: true, .. }
+        | Task::Bench { misses: true, .. } => {
+            anyhow::bail!("--json, --learn and --misses are of `cargo xtask bench suggest`");
+        }
+        Task::Bench { subject, .. } => bench::run(&project, subject)?,
         Task::Fuzz { target, seconds } => fuzz::run(&project, target.as_deref(), seconds)?,
         Task::Screenshots => console::screenshots(&project)?,
         Task::Cost(options) => cost::run(&project, &options)?,
