@@ -68,7 +68,7 @@ export interface Rule {
   target: { stateMachine?: string; queue?: string; inputPath?: string };
 }
 
-/** `event.normalized` of one canonical type, of some vendors or of all others, to a queue with its handler. */
+/** `event.normalized` and `event.corrected` of one canonical type, of some vendors or of all others, to a queue with its handler. */
 export interface Route {
   id: string;
   eventType: string;
@@ -325,7 +325,7 @@ export function routePattern(topology: Topology, route: Route): Record<string, u
   const vendorId = route.sources ?? (taken.length > 0 ? [{ "anything-but": taken }] : undefined);
   return {
     source: ["sluice"],
-    "detail-type": ["event.normalized"],
+    "detail-type": ["event.normalized", "event.corrected"],
     detail: { normalized: { eventType: [route.eventType] }, ...(vendorId ? { vendorId } : {}) },
   };
 }

@@ -325,16 +325,18 @@ export function templateTests(label: string, synthesized: () => Synthesized): vo
     const vendors = new Set(["someone", ...it.topology.routes.flatMap((route) => route.sources ?? [])]);
     for (const eventType of types) {
       for (const vendorId of vendors) {
-        const event = { source: "sluice", "detail-type": "event.normalized", detail: { vendorId, normalized: { eventType } } };
-        const taken = it.all("AWS::Events::Rule").filter((rule) => matches(rule.Properties.EventPattern, event));
         const special = it.topology.routes.find((route) => route.eventType === eventType && route.sources?.includes(vendorId));
         const general = it.topology.routes.find((route) => route.eventType === eventType && !route.sources);
         const wanted = special ?? general;
-        check.equal(
-          taken.map((rule) => rule.Properties.Name),
-          wanted ? [`route-${wanted.id}`] : [],
-          `${eventType} of ${vendorId}`,
-        );
+        for (const told of ["event.normalized", "event.corrected"]) {
+          const event = { source: "sluice", "detail-type": told, detail: { vendorId, normalized: { eventType } } };
+          const taken = it.all("AWS::Events::Rule").filter((rule) => matches(rule.Properties.EventPattern, event));
+          check.equal(
+            taken.map((rule) => rule.Properties.Name),
+            wanted ? [`route-${wanted.id}`] : [],
+            `${told}, ${eventType} of ${vendorId}`,
+          );
+        }
       }
     }
   });

@@ -13,7 +13,9 @@ use aws_sdk_dynamodb::types::{ReturnValuesOnConditionCheckFailure, Select};
 use jiff::Timestamp;
 use sluice_core::id::{IngestId, rfc3339};
 use sluice_core::port::{Commit, Ledger, Marked};
-use sluice_core::record::{LedgerKey, LedgerRow, QuarantineNote, Resolution, Stated, Status, ToldAgain};
+use sluice_core::record::{
+    Correction, LedgerKey, LedgerRow, Nothing, QuarantineNote, Resolution, Stated, Status, ToldAgain,
+};
 use sluice_core::{Code, Fault};
 
 use crate::error::fault;
@@ -216,16 +218,16 @@ impl Ledger for DynamoLedger {
         key: &LedgerKey,
         ingest_id: IngestId,
         stated: &Stated,
+        run: u32,
     ) -> Result<(), Fault> {
-        let (member, other, value) = match stated {
-            Stated::Document(normalized) => ("normalized", "nothing", to_value(normalized)?),
-            Stated::Nothing(nothing) => ("nothing", "normalized", to_value(nothing)?),
-        };
+        let (member, other, value) = members(stated)?;
+        let uncorrected = if run == 0 { " AND attribute_not_exists(correction)" } else { "" };
         let result = self
             .update(key)
-            .condition_expression("ingestId = :id")
+            .condition_expression(format!("ingestId = :id{uncorrected}"))
             .update_expression(
-                "SET #status = :status, statusShard = :shard, #member = :value, updatedAt = :at REMOVE #other",
+                "SET #status = :status, statusShard = :shard, #member = :value, updatedAt = :at \
+                 REMOVE #other, correction",
             )
             .expression_attribute_names("#member", member)
             .expression_attribute_names("#other", other)
@@ -237,7 +239,48 @@ impl Ledger for DynamoLedger {
             .expression_attribute_values(":at", text(rfc3339(stated.at())))
             .send()
             .await;
-        condition_failed(result)?.map_err(|_| missing(key, ingest_id))
+        if condition_failed(result)?.is_ok() {
+            return Ok(());
+        }
+        let row = self.find(key).await?.filter(|row| row.ingest_id == ingest_id);
+        match row {
+            Some(row) if row.correction.is_some() => Ok(()),
+            _ => Err(missing(key, ingest_id)),
+        }
+    }
+
+    async fn correct(
+        &self,
+        key: &LedgerKey,
+        ingest_id: IngestId,
+        stated: &Stated,
+        correction: &Correction,
+    ) -> Result<bool, Fault> {
+        let (member, other, value) = members(stated)?;
+        let mut update = self
+            .update(key)
+            .update_expression(
+                "SET #member = :value, correction = :correction, updatedAt = :at REMOVE #other",
+            )
+            .expression_attribute_names("#member", member)
+            .expression_attribute_names("#other", other)
+            .expression_attribute_names("#status", "status")
+            .expression_attribute_values(":id", text(ingest_id))
+            .expression_attribute_values(":normalized", text(Status::Normalized.as_str()))
+            .expression_attribute_values(":value", value)
+            .expression_attribute_values(":correction", to_value(correction)?)
+            .expression_attribute_values(":at", text(rfc3339(stated.at())));
+        let held = if correction.old_sha256 == Nothing::sha256() {
+            "attribute_exists(nothing)"
+        } else {
+            update = update
+                .expression_attribute_names("#document", "normalized")
+                .expression_attribute_names("#sha256", "sha256")
+                .expression_attribute_values(":old", text(&correction.old_sha256));
+            "#document.#sha256 = :old"
+        };
+        update = update.condition_expression(format!("ingestId = :id AND #status = :normalized AND {held}"));
+        Ok(condition_failed(update.send().await)?.is_ok())
     }
 
     async fn tell_again(&self, row: &LedgerRow, at: Timestamp) -> Result<bool, Fault> {
@@ -303,6 +346,16 @@ impl Ledger for DynamoLedger {
             Err(None) => Err(missing(key, ingest_id)),
         }
     }
+}
+
+/// The attribute that holds what a message came to, the one that it takes the place of, and its value.
+fn members(
+    stated: &Stated,
+) -> Result<(&'static str, &'static str, aws_sdk_dynamodb::types::AttributeValue), Fault> {
+    Ok(match stated {
+        Stated::Document(normalized) => ("normalized", "nothing", to_value(normalized)?),
+        Stated::Nothing(nothing) => ("nothing", "normalized", to_value(nothing)?),
+    })
 }
 
 fn missing(key: &LedgerKey, ingest_id: IngestId) -> Fault {

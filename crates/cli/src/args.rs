@@ -2,6 +2,7 @@
 
 mod by;
 mod case;
+mod correct;
 mod mapper;
 mod operations;
 mod workshop;
@@ -20,6 +21,7 @@ use sluice_ops::quarantine::Target;
 
 pub use by::{By, who};
 pub use case::{CaseCommand, CaseExportArgs, CaseVerifyArgs};
+pub use correct::CorrectArgs;
 pub use mapper::{
     DiffArgs, HistoryArgs, KeyArgs, MapperCommand, PromoteArgs, PublishArgs, RecompileArgs, RollbackArgs,
     SigningArgs,
@@ -114,6 +116,8 @@ pub enum Command {
     Operations(OperationsCommand),
     /// Normalize stored events again, after a mapper, a schema or the code has changed; or predict what that would do.
     Replay(ReplayArgs),
+    /// Tell rightly what a mapper got wrong for a while: canonical state and everybody downstream; or say what differs.
+    Correct(CorrectArgs),
     /// The dead-letter queue.
     #[command(subcommand)]
     Dlq(DlqCommand),

@@ -5,6 +5,7 @@ pub mod balance;
 pub mod case;
 pub mod conflicts;
 pub mod console;
+pub mod correct;
 pub mod dev;
 pub mod divergence;
 pub mod dlq;
@@ -50,6 +51,7 @@ pub async fn run(command: Command, global: &Global, output: &Output) -> Result<(
             operations::run(command, &cloud::connect(global).await?, output).await
         }
         Command::Replay(args) => replay::run(&args, &cloud::connect(global).await?, output).await,
+        Command::Correct(args) => correct::run(&args, &cloud::connect(global).await?, output).await,
         Command::Dlq(command) => dlq::run(command, &cloud::connect(global).await?, output).await,
         Command::Drift(args) => drift::run(&args, &cloud::connect(global).await?, output).await,
         Command::State(command) => state::run(command, &cloud::connect(global).await?, output).await,

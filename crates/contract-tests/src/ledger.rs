@@ -7,8 +7,8 @@ use sluice_core::digest::Sha256Hex;
 use sluice_core::id::ExternalEventId;
 use sluice_core::port::{Commit, DivergenceStore, Ledger, Marked, QuarantineStore};
 use sluice_core::record::{
-    Divergence, LedgerKey, LedgerRow, Normalized, Nothing, QuarantineNote, QuarantineRow, QuarantineStatus,
-    Stated, Status,
+    Correction, Divergence, LedgerKey, LedgerRow, Normalized, Nothing, QuarantineNote, QuarantineRow,
+    QuarantineStatus, Stated, Status,
 };
 
 use crate::{at, detail, digest, ingest_id, row};
@@ -100,7 +100,7 @@ pub async fn life_cycle(ledger: &dyn Ledger) {
     let (key, id) = (&accepted.key, accepted.ingest_id);
     let missing = row("none", 2, &json!({}));
     for (key, id) in [(&missing.key, missing.ingest_id), (key, missing.ingest_id)] {
-        let marked = ledger.mark_normalized(key, id, &document("d", 5)).await;
+        let marked = ledger.mark_normalized(key, id, &document("d", 5), 0).await;
         assert_eq!(marked.unwrap_err().code, Code::LedgerRowMissing);
         let marked = ledger.mark_quarantined(key, id, &note("c", 5)).await;
         assert_eq!(marked.unwrap_err().code, Code::LedgerRowMissing);
@@ -117,7 +117,7 @@ pub async fn life_cycle(ledger: &dyn Ledger) {
         assert_eq!(held.quarantine, Some(note("c", seconds)));
     }
     for (of, seconds) in [("d", 8), ("d", 9), ("other", 10)] {
-        ledger.mark_normalized(key, id, &document(of, seconds)).await.unwrap();
+        ledger.mark_normalized(key, id, &document(of, seconds), 0).await.unwrap();
         let held = find(ledger, key).await;
         assert_eq!((held.status, held.document_sha256()), (Status::Normalized, Some(digest(of))));
         assert_eq!(held.status_shard, Status::Normalized.shard(id));
@@ -128,11 +128,64 @@ pub async fn life_cycle(ledger: &dyn Ledger) {
     assert_eq!(ledger.mark_quarantined(key, id, &note("late", 11)).await.unwrap(), Marked::AlreadyNormalized);
     assert_eq!(find(ledger, key).await, before);
     // A document and nothing take each other's place.
-    ledger.mark_normalized(key, id, &nothing(12)).await.unwrap();
+    ledger.mark_normalized(key, id, &nothing(12), 0).await.unwrap();
     let held = find(ledger, key).await;
     assert_eq!((held.normalized, held.nothing.map(|it| it.code)), (None, Some("draft".into())));
-    ledger.mark_normalized(key, id, &document("d", 13)).await.unwrap();
+    ledger.mark_normalized(key, id, &document("d", 13), 0).await.unwrap();
     assert_eq!(find(ledger, key).await.nothing, None);
+}
+
+/// [`Ledger::correct`]: once, of the document that it names, and no late first run undoes it.
+pub async fn correcting(ledger: &dyn Ledger) {
+    let accepted = row("a", 1, &json!({}));
+    ledger.commit(&accepted).await.unwrap();
+    let (key, id) = (&accepted.key, accepted.ingest_id);
+    let correction = |old: Sha256Hex, new: Sha256Hex| Correction {
+        operation_id: "01KF0Q4S8R6D1ZJ8W9T3C5V7XN".parse().unwrap(),
+        bundle: digest("bundle"),
+        old_sha256: old,
+        new_sha256: new,
+        by: "ana".into(),
+        reason: "a hundred times too much".into(),
+    };
+    let wrong = correction(digest("wrong"), digest("right"));
+    let right = document("right", 5);
+    assert!(
+        !ledger.correct(key, id, &right, &wrong).await.unwrap(),
+        "what is not normalized is not corrected"
+    );
+    assert_eq!(find(ledger, key).await, accepted);
+    ledger.mark_normalized(key, id, &document("wrong", 4), 0).await.unwrap();
+    assert!(!ledger.correct(key, id, &right, &correction(digest("other"), digest("right"))).await.unwrap());
+    let missing = row("none", 2, &json!({}));
+    assert!(!ledger.correct(&missing.key, missing.ingest_id, &right, &wrong).await.unwrap());
+    assert!(!ledger.correct(key, missing.ingest_id, &right, &wrong).await.unwrap());
+    let results = join_all((0..4).map(|_| ledger.correct(key, id, &right, &wrong))).await;
+    assert_eq!(results.into_iter().filter(|done| *done.as_ref().unwrap()).count(), 1, "once");
+    let held = find(ledger, key).await;
+    assert_eq!((held.document_sha256(), held.correction.as_ref()), (Some(digest("right")), Some(&wrong)));
+    assert_eq!((held.status, held.updated_at), (Status::Normalized, at(5)));
+
+    ledger.mark_normalized(key, id, &document("wrong", 6), 0).await.unwrap();
+    assert_eq!(find(ledger, key).await, held, "a first run that comes late leaves it");
+    ledger.mark_normalized(key, id, &document("replayed", 7), 9).await.unwrap();
+    let held = find(ledger, key).await;
+    assert_eq!(
+        (held.document_sha256(), held.correction),
+        (Some(digest("replayed")), None),
+        "a replay decides"
+    );
+
+    // A document and nothing are corrected into each other.
+    let nothing_of = correction(digest("replayed"), Nothing::sha256());
+    assert!(ledger.correct(key, id, &nothing(8), &nothing_of).await.unwrap());
+    let held = find(ledger, key).await;
+    assert_eq!((held.normalized.clone(), held.document_sha256()), (None, Some(Nothing::sha256())));
+    let back = correction(Nothing::sha256(), digest("right"));
+    assert!(ledger.correct(key, id, &document("right", 9), &back).await.unwrap());
+    let held = find(ledger, key).await;
+    assert_eq!((held.nothing.clone(), held.document_sha256()), (None, Some(digest("right"))));
+    assert!(!ledger.correct(key, id, &document("right", 9), &back).await.unwrap());
 }
 
 /// [`Ledger::tell_again`]: counted once, of the document that holds.
@@ -142,7 +195,7 @@ pub async fn telling_again(ledger: &dyn Ledger) {
     assert!(
         !ledger.tell_again(&accepted, at(1)).await.unwrap_or(false) || accepted.document_sha256().is_none()
     );
-    ledger.mark_normalized(&accepted.key, accepted.ingest_id, &document("d", 5)).await.unwrap();
+    ledger.mark_normalized(&accepted.key, accepted.ingest_id, &document("d", 5), 0).await.unwrap();
     let read = find(ledger, &accepted.key).await;
     let results = join_all((0..4).map(|_| ledger.tell_again(&read, at(6)))).await;
     assert_eq!(results.into_iter().filter(|told| *told.as_ref().unwrap()).count(), 1);
@@ -153,7 +206,7 @@ pub async fn telling_again(ledger: &dyn Ledger) {
     assert_eq!(find(ledger, &accepted.key).await.told_again.unwrap().times, 2);
     // Of a document that has been replaced nobody is told.
     let old = find(ledger, &accepted.key).await;
-    ledger.mark_normalized(&accepted.key, accepted.ingest_id, &document("other", 8)).await.unwrap();
+    ledger.mark_normalized(&accepted.key, accepted.ingest_id, &document("other", 8), 0).await.unwrap();
     assert!(!ledger.tell_again(&old, at(9)).await.unwrap());
     let held = find(ledger, &accepted.key).await;
     assert!(ledger.tell_again(&held, at(9)).await.unwrap());

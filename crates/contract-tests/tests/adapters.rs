@@ -63,6 +63,7 @@ suites! {
     commits_of_the_ledger: ledger::commits, ledger_table;
     generations: ledger::generations, ledger_table;
     life_cycle: ledger::life_cycle, ledger_table;
+    correcting: ledger::correcting, ledger_table;
     telling_again: ledger::telling_again, ledger_table;
     conflicts: ledger::conflicts, |sdk| sluice_aws::divergence::DynamoDivergence::new(sdk, "sluice-divergence");
     commits_of_canonical_state: canonical::commits, canonical_store;

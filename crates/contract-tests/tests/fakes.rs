@@ -20,6 +20,7 @@ suites! {
     commits_of_the_ledger: ledger::commits,
     generations: ledger::generations,
     life_cycle: ledger::life_cycle,
+    correcting: ledger::correcting,
     telling_again: ledger::telling_again,
     conflicts: ledger::conflicts,
     commits_of_canonical_state: canonical::commits,

@@ -88,6 +88,8 @@ codes! {
     PayloadTooLarge = "payload_too_large", Rejected;
     /// The mapper refused the message; its own code, path and message are in the detail.
     MapperRefused = "mapper_refused", Rejected;
+    /// The event has another document by now than when its correction was planned: it is left as it is.
+    CorrectionOutdated = "correction_outdated", Rejected;
     /// The mapper trapped.
     MapperTrapped = "mapper_trapped", Rejected;
     /// The mapper used up its fuel.

@@ -21,7 +21,7 @@ pub struct InvalidId {
 
 impl InvalidId {
     /// Of a text that names no operation.
-    pub(crate) fn of_operation() -> Self {
+    fn of_operation() -> Self {
         Self { what: "operation id", fault: "is not a ULID (26 characters of 0-9 A-Z without I L O U)" }
     }
 }
@@ -287,6 +287,38 @@ impl fmt::Display for IngestId {
 }
 
 impl fmt::Debug for IngestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// Names an operation: a ULID, sortable by the moment at which it was planned.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct OperationId(IngestId);
+
+impl OperationId {
+    /// Mints the id of an operation that is planned at `at`; of `random` the low 80 bits are used.
+    pub fn mint(at: Timestamp, random: u128) -> Self {
+        Self(IngestId::mint(at, random))
+    }
+}
+
+impl FromStr for OperationId {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        text.parse().map(Self).map_err(|_: InvalidId| InvalidId::of_operation())
+    }
+}
+
+impl fmt::Display for OperationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Debug for OperationId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.0, f)
     }

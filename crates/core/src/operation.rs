@@ -14,15 +14,13 @@ mod refusal;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::ops::Range;
-use std::str::FromStr;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Sha256Hex;
-use crate::id::{IngestId, InvalidId};
+pub use crate::id::OperationId;
 
 pub use item::{
     Item, ItemRow, ItemState, Method, MoveItem, Outcome, RedriveItem, ReplayItem, Seen, Tally, Work,
@@ -63,38 +61,6 @@ pub const ITEM_SECONDS_MAX: i64 = 900;
 /// Longest reason and name, in characters.
 pub const TEXT_CHARS_MAX: usize = 1_000;
 
-/// Names an operation: a ULID, sortable by the moment at which it was planned.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct OperationId(IngestId);
-
-impl OperationId {
-    /// Mints the id of an operation that is planned at `at`; of `random` the low 80 bits are used.
-    pub fn mint(at: Timestamp, random: u128) -> Self {
-        Self(IngestId::mint(at, random))
-    }
-}
-
-impl FromStr for OperationId {
-    type Err = InvalidId;
-
-    fn from_str(text: &str) -> Result<Self, InvalidId> {
-        text.parse().map(Self).map_err(|_: InvalidId| InvalidId::of_operation())
-    }
-}
-
-impl fmt::Display for OperationId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
-    }
-}
-
-impl fmt::Debug for OperationId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
-    }
-}
-
 /// What an operation does to its items.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -105,6 +71,8 @@ pub enum Kind {
     DeadLetters,
     /// Normalizes stored events again, a batch an item.
     Replay,
+    /// Gives stored events the documents of another mapper, and tells downstream what changed; a batch an item.
+    Correct,
 }
 
 impl Kind {
@@ -114,6 +82,7 @@ impl Kind {
             Self::Redrive => "redrive",
             Self::DeadLetters => "dead letters",
             Self::Replay => "replay",
+            Self::Correct => "correction",
         }
     }
 }
@@ -175,7 +144,7 @@ pub struct Budget {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Pace {
-    /// Most items begun per second; of dead letters, most messages per second of each queue; of a replay, events normalized at once.
+    /// Most items begun per second; of dead letters, most messages per second of each queue; of a replay or a correction, events normalized at once.
     pub per_second: u32,
     /// `None`: it goes to its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -568,7 +537,7 @@ impl Operation {
         match self.kind {
             Kind::Redrive => WINDOW_FIRST.saturating_add(self.succeeded()).min(WINDOW_MAX),
             // A batch has a pace of its own, and a queue one move at a time.
-            Kind::Replay => 1,
+            Kind::Replay | Kind::Correct => 1,
             Kind::DeadLetters => 4,
         }
     }

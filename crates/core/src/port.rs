@@ -16,8 +16,8 @@ use crate::fault::{Cause, Fault};
 use crate::id::{EventType, IngestId, ObjectRef, VendorId};
 use crate::intake::{Answer, Request, Staged};
 use crate::record::{
-    DetailType, Divergence, EventDetail, LedgerKey, LedgerRow, QuarantineNote, QuarantineRow, Stated,
-    VendorProfile,
+    Correction, DetailType, Divergence, EventDetail, LedgerKey, LedgerRow, QuarantineNote, QuarantineRow,
+    Stated, VendorProfile,
 };
 use crate::state::{Change, Contribution, Effects, Entity, EntityList, Source, State, StateDivergence};
 
@@ -127,13 +127,25 @@ pub trait Ledger: Send + Sync {
     async fn find_by_ingest_id(&self, ingest_id: IngestId) -> Result<Option<LedgerRow>, Fault>;
     /// Writes the row unless its key exists, atomically.
     async fn commit(&self, row: &LedgerRow) -> Result<Commit, Fault>;
-    /// Sets NORMALIZED with what the message came to, in place of what it came to before. [`crate::Code::LedgerRowMissing`] unless the key has this `ingest_id`.
+    /// Sets NORMALIZED with what the message came to, in place of what it came to before. [`crate::Code::LedgerRowMissing`] unless the
+    /// key has this `ingest_id`. `run` is the number of the replay: the first run, 0, which may come late and more than once, leaves a
+    /// document that was corrected as it is.
     async fn mark_normalized(
         &self,
         key: &LedgerKey,
         ingest_id: IngestId,
         stated: &Stated,
+        run: u32,
     ) -> Result<(), Fault>;
+    /// Puts what a correction came to in place of the document that it corrects, with the correction beside it, in one write.
+    /// `Ok(false)`: the row has another document by now, or is not NORMALIZED; nothing is changed.
+    async fn correct(
+        &self,
+        key: &LedgerKey,
+        ingest_id: IngestId,
+        stated: &Stated,
+        correction: &Correction,
+    ) -> Result<bool, Fault>;
     /// Counts in the row that downstream is told again of its document, which its stream then does. `Ok(false)`: the row has
     /// another document by now, or somebody counted first; nothing is changed.
     async fn tell_again(&self, row: &LedgerRow, at: Timestamp) -> Result<bool, Fault>;

@@ -172,6 +172,7 @@ fn concerns_the_message(code: Code) -> bool {
         | Code::RawMissing
         | Code::RawDigestMismatch
         | Code::LedgerRowMissing
+        | Code::CorrectionOutdated
         | Code::RowMalformed
         | Code::Denied => false,
     }

@@ -7,7 +7,9 @@ use crate::canonical::Reason;
 use crate::digest::Sha256Hex;
 use crate::fault::{Cause, Code, Fault, FieldFault};
 use crate::health::HealthNote;
-use crate::id::{CanonicalType, EventType, ExternalEventId, IngestId, ObjectRef, SchemaVersion, VendorId};
+use crate::id::{
+    CanonicalType, EventType, ExternalEventId, IngestId, ObjectRef, OperationId, SchemaVersion, VendorId,
+};
 use crate::intake::Accepted;
 use crate::limits::{STATUS_SHARDS, TOLD_AGAIN_MAX, TOLD_AGAIN_SECONDS};
 use crate::state::StateDivergence;
@@ -156,6 +158,9 @@ pub struct LedgerRow {
     /// Why there is none, of an event that is NORMALIZED and states nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nothing: Option<Nothing>,
+    /// On whose word it came to this, if another mapper's result took the place of what was told before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub correction: Option<Correction>,
     /// Why it is quarantined, or was last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quarantine: Option<QuarantineNote>,
@@ -203,6 +208,7 @@ impl LedgerRow {
             content_encoding: accepted.content_encoding.clone(),
             normalized: None,
             nothing: None,
+            correction: None,
             quarantine: None,
             told_again: None,
             updated_at: accepted.received_at,
@@ -238,6 +244,7 @@ impl LedgerRow {
             replay: 0,
             normalized: self.normalized.clone(),
             nothing: self.nothing.clone(),
+            correction: self.correction.clone(),
             quarantine: self.quarantine.clone().map(|note| QuarantineNote { errors: Vec::new(), ..note }),
         }
     }
@@ -269,7 +276,14 @@ impl LedgerRow {
 
     /// The input of another run of `Normalize`, which is not told what came of the last one.
     pub fn rerun(&self, replay: u32) -> EventDetail {
-        EventDetail { replay, normalized: None, nothing: None, quarantine: None, ..self.detail() }
+        EventDetail {
+            replay,
+            normalized: None,
+            nothing: None,
+            correction: None,
+            quarantine: None,
+            ..self.detail()
+        }
     }
 }
 
@@ -357,6 +371,27 @@ pub struct Nothing {
     /// When.
     #[serde(with = "crate::id::millis")]
     pub at: Timestamp,
+}
+
+/// How an event that was told with a wrong document is told anew.
+///
+/// It names both documents by their digests, so it does the same however often it is run: where the old one holds it writes the new
+/// one, where the new one holds nothing is left to do, and any other document is a reason to leave the event alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Correction {
+    /// The operation that decided it.
+    pub operation_id: OperationId,
+    /// The bundle that maps the event rightly.
+    pub bundle: Sha256Hex,
+    /// The document that no longer holds; [`Nothing::sha256`] if the event stated nothing.
+    pub old_sha256: Sha256Hex,
+    /// The document that holds; [`Nothing::sha256`] if the event states nothing.
+    pub new_sha256: Sha256Hex,
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub reason: String,
 }
 
 impl Nothing {
@@ -458,6 +493,9 @@ pub struct EventDetail {
     /// longer holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nothing: Option<Nothing>,
+    /// In `event.corrected`; and in the input of the run that brings it about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub correction: Option<Correction>,
     /// In `event.quarantined`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quarantine: Option<QuarantineNote>,
@@ -485,6 +523,9 @@ pub enum DetailType {
     /// Its canonical events are written.
     #[serde(rename = "event.normalized")]
     EventNormalized,
+    /// What was told of it was wrong, and another document took its place.
+    #[serde(rename = "event.corrected")]
+    EventCorrected,
     /// It waits for a person.
     #[serde(rename = "event.quarantined")]
     EventQuarantined,
@@ -499,6 +540,7 @@ impl DetailType {
         match self {
             Self::IngestAccepted => "ingest.accepted",
             Self::EventNormalized => "event.normalized",
+            Self::EventCorrected => "event.corrected",
             Self::EventQuarantined => "event.quarantined",
         }
     }

@@ -29,8 +29,8 @@ use crate::port::{
     RawHeaders, RawStore, Recorded, Rerun, Reruns, Snapshot, UploadStore, VendorDirectory, Written,
 };
 use crate::record::{
-    Divergence, EventDetail, LedgerKey, LedgerRow, QuarantineNote, QuarantineRow, QuarantineStatus, Stated,
-    Status, ToldAgain, VendorProfile, recovery_name,
+    Correction, Divergence, EventDetail, LedgerKey, LedgerRow, Normalized, Nothing, QuarantineNote,
+    QuarantineRow, QuarantineStatus, Stated, Status, ToldAgain, VendorProfile, recovery_name,
 };
 use crate::state;
 
@@ -307,17 +307,40 @@ impl Ledger for World {
         key: &LedgerKey,
         ingest_id: IngestId,
         stated: &Stated,
+        run: u32,
     ) -> Result<(), Fault> {
         self.call(|state| {
             let row = row(state, key, ingest_id)?;
+            if run == 0 && row.correction.is_some() {
+                return Ok(());
+            }
             row.status = Status::Normalized;
             row.status_shard = row.status.shard(ingest_id);
             row.updated_at = stated.at();
-            (row.normalized, row.nothing) = match stated.clone() {
-                Stated::Document(normalized) => (Some(normalized), None),
-                Stated::Nothing(nothing) => (None, Some(nothing)),
-            };
+            row.correction = None;
+            (row.normalized, row.nothing) = both(stated);
             Ok(())
+        })
+    }
+
+    async fn correct(
+        &self,
+        key: &LedgerKey,
+        ingest_id: IngestId,
+        stated: &Stated,
+        correction: &Correction,
+    ) -> Result<bool, Fault> {
+        self.call(|state| {
+            let Some(row) = state.ledger.get_mut(key).filter(|row| row.ingest_id == ingest_id) else {
+                return Ok(false);
+            };
+            if row.document_sha256().as_ref() != Some(&correction.old_sha256) {
+                return Ok(false);
+            }
+            row.updated_at = stated.at();
+            row.correction = Some(correction.clone());
+            (row.normalized, row.nothing) = both(stated);
+            Ok(true)
         })
     }
 
@@ -354,6 +377,13 @@ impl Ledger for World {
             row.quarantine = Some(note.clone());
             Ok(Marked::Quarantined)
         })
+    }
+}
+
+fn both(stated: &Stated) -> (Option<Normalized>, Option<Nothing>) {
+    match stated.clone() {
+        Stated::Document(normalized) => (Some(normalized), None),
+        Stated::Nothing(nothing) => (None, Some(nothing)),
     }
 }
 

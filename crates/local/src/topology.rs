@@ -521,7 +521,7 @@ impl Topology {
                 name: route.rule_name(),
                 pattern: json!({
                     "source": [BUS_SOURCE],
-                    "detail-type": [DetailType::EventNormalized.as_str()],
+                    "detail-type": [DetailType::EventNormalized.as_str(), DetailType::EventCorrected.as_str()],
                     "detail": detail,
                 }),
                 target: Target { state_machine: None, queue: Some(route.queue.clone()), input_path: None },

@@ -15,6 +15,8 @@ pub mod bundles;
 pub mod case;
 pub mod cloud;
 pub mod conflicts;
+#[cfg(feature = "mapping")]
+pub mod correct;
 pub mod diff;
 pub mod divergence;
 pub mod dlq;

@@ -205,6 +205,7 @@ pub async fn plan_redrive(
         items: group.events,
     });
     let draft = Draft {
+        id: None,
         kind: Kind::Redrive,
         what: in_words(selection),
         groups: groups.collect(),
@@ -268,6 +269,7 @@ pub async fn plan_dead_letters(
         })));
     }
     let draft = Draft {
+        id: None,
         kind: Kind::DeadLetters,
         what: queue.map_or("all dead-letter queues".to_owned(), ToOwned::to_owned),
         items,
@@ -317,9 +319,35 @@ pub async fn plan_replay(
         items: items.len() as u64,
     };
     let draft = Draft {
+        id: None,
         kind: Kind::Replay,
         what,
         groups: vec![group],
+        items,
+        pace: settings.pace,
+        by: settings.by.clone(),
+        valid_seconds: settings.valid_seconds,
+        retry_of: None,
+    };
+    let operation = Ports::of(cloud).await?.control().plan(draft).await?;
+    Ok(Planned { operation: Overview::new(operation, Timestamp::now()), left_out: Vec::new() })
+}
+
+/// Freezes a correction whose items are written ([`crate::correct::plan`]).
+#[cfg(feature = "mapping")]
+pub(crate) async fn plan_correction(
+    cloud: &Cloud,
+    id: OperationId,
+    what: String,
+    groups: Vec<PlanGroup>,
+    items: Vec<Item>,
+    settings: &Settings,
+) -> Result<Planned, OpsError> {
+    let draft = Draft {
+        id: Some(id),
+        kind: Kind::Correct,
+        what,
+        groups,
         items,
         pace: settings.pace,
         by: settings.by.clone(),

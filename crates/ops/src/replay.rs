@@ -11,7 +11,7 @@
 #[cfg(feature = "mapping")]
 mod predict;
 mod results;
-mod rows;
+pub(crate) mod rows;
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ use sluice_aws::error::fault;
 use sluice_core::canonical::count;
 use sluice_core::id::{EventType, IngestId, ObjectRef, SchemaVersion, VendorId};
 use sluice_core::port::BundleStore as _;
-use sluice_core::record::Status;
+use sluice_core::record::{EventDetail, Status};
 
 use crate::cloud::Cloud;
 use crate::document::millis;
@@ -310,7 +310,7 @@ pub(crate) async fn batches(
     write_manifests(cloud, &mut rows, &name_of(&window, number), number, events_max).await
 }
 
-/// Writes the events, one a line, into as few objects as may be, each of `events_max` at most.
+/// Writes the events of a window, one a line, into as few objects as may be, each of `events_max` at most.
 async fn write_manifests(
     cloud: &Cloud,
     rows: &mut Rows<'_>,
@@ -318,33 +318,73 @@ async fn write_manifests(
     replay: u32,
     events_max: usize,
 ) -> Result<Vec<(ObjectRef, u64)>, OpsError> {
-    let mut written = Vec::new();
-    let (mut lines, mut events) = (Vec::new(), 0_u64);
-    let store = cloud.replays();
-    let mut close = async |lines: &mut Vec<u8>, events: &mut u64| -> Result<(), OpsError> {
-        if *events == 0 {
-            return Ok(());
-        }
-        let key = format!("manifests/{name}-{}.jsonl", written.len() + 1);
-        store.put_if_absent(&key, Bytes::from(std::mem::take(lines))).await?;
-        let bucket = cloud.names().replays.clone();
-        written.push((ObjectRef { bucket, key }, std::mem::take(events)));
-        Ok(())
-    };
+    let mut manifests = Manifests::new(cloud, name, events_max);
     while let Some(page) = rows.next().await? {
         for row in page {
-            serde_json::to_writer(&mut lines, &row.rerun(replay)).map_err(|error| {
-                OpsError::Failed(format!("failed to write an event of the manifest: {error}"))
-            })?;
-            lines.push(b'\n');
-            events += 1;
-            if lines.len() >= MANIFEST_BYTES_MAX || events >= events_max as u64 {
-                close(&mut lines, &mut events).await?;
-            }
+            manifests.push(&row.rerun(replay)).await?;
         }
     }
-    close(&mut lines, &mut events).await?;
-    Ok(written)
+    manifests.finish().await
+}
+
+/// Writes events that are known, as [`write_manifests`] does.
+#[cfg(feature = "mapping")]
+pub(crate) async fn write_batches(
+    cloud: &Cloud,
+    events: impl Iterator<Item = EventDetail>,
+    name: &str,
+    events_max: usize,
+) -> Result<Vec<(ObjectRef, u64)>, OpsError> {
+    let mut manifests = Manifests::new(cloud, name, events_max);
+    for event in events {
+        manifests.push(&event).await?;
+    }
+    manifests.finish().await
+}
+
+/// Manifests that are being written.
+struct Manifests<'a> {
+    cloud: &'a Cloud,
+    name: &'a str,
+    events_max: u64,
+    lines: Vec<u8>,
+    events: u64,
+    written: Vec<(ObjectRef, u64)>,
+}
+
+impl<'a> Manifests<'a> {
+    fn new(cloud: &'a Cloud, name: &'a str, events_max: usize) -> Self {
+        let events_max = u64::try_from(events_max).unwrap_or(u64::MAX).max(1);
+        Self { cloud, name, events_max, lines: Vec::new(), events: 0, written: Vec::new() }
+    }
+
+    async fn push(&mut self, event: &EventDetail) -> Result<(), OpsError> {
+        serde_json::to_writer(&mut self.lines, event).map_err(|error| {
+            OpsError::Failed(format!("failed to write an event of the manifest: {error}"))
+        })?;
+        self.lines.push(b'\n');
+        self.events += 1;
+        if self.lines.len() >= MANIFEST_BYTES_MAX || self.events >= self.events_max {
+            self.close().await?;
+        }
+        Ok(())
+    }
+
+    async fn close(&mut self) -> Result<(), OpsError> {
+        if self.events == 0 {
+            return Ok(());
+        }
+        let key = format!("manifests/{}-{}.jsonl", self.name, self.written.len() + 1);
+        self.cloud.replays().put_if_absent(&key, Bytes::from(std::mem::take(&mut self.lines))).await?;
+        let bucket = self.cloud.names().replays.clone();
+        self.written.push((ObjectRef { bucket, key }, std::mem::take(&mut self.events)));
+        Ok(())
+    }
+
+    async fn finish(mut self) -> Result<Vec<(ObjectRef, u64)>, OpsError> {
+        self.close().await?;
+        Ok(self.written)
+    }
 }
 
 /// What one execution is to replay.

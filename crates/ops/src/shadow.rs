@@ -50,6 +50,7 @@ pub(crate) const GROUPS_MAX: usize = 50;
 
 mod tally;
 
+pub(crate) use tally::{CauseTally, FieldTally};
 pub use tally::{Pair, Tally};
 
 /// All that shadow replay sees of the world. It can only be read.

@@ -9,6 +9,7 @@
 
 mod canary;
 mod config;
+mod correct;
 mod drift;
 
 use std::sync::Arc;
@@ -106,7 +107,7 @@ struct Input {
 }
 
 /// Normalizes one event; gives `{"status": "NORMALIZED", "ingestId"}` with `normalized`, its document, or `nothing`, why there is none;
-/// and for a replay `changed`, whether the document is another than before, and `previous`, the status before.
+/// and for a replay or a correction `changed`, whether the document is another than before, and `previous`, the status before.
 pub async fn handle(deps: &Deps, input: Value) -> Result<Value, Fault> {
     let started = Instant::now();
     let input: Input = serde_json::from_value(input).map_err(|error| {
@@ -114,7 +115,10 @@ pub async fn handle(deps: &Deps, input: Value) -> Result<Value, Fault> {
     })?;
     let freshness = if input.fresh { Freshness::Fresh } else { Freshness::Cached };
     let event = input.event;
-    let result = normalize(deps, &event, freshness).await;
+    let result = match &event.correction {
+        Some(correction) => correct::correct(deps, &event, correction).await,
+        None => normalize(deps, &event, freshness).await,
+    };
     log(&Stage {
         stage: "normalize",
         ingest_id: &event.ingest_id.to_string(),
@@ -206,7 +210,7 @@ async fn normalize_with(
                 return Ok((Stated::Nothing(held.clone()), before));
             }
             let stated = Stated::Nothing(Nothing::new(reason, digest.clone(), fuel, deps.clock.now()));
-            deps.ledger.mark_normalized(&event.key, event.ingest_id, &stated).await?;
+            deps.ledger.mark_normalized(&event.key, event.ingest_id, &stated, event.replay).await?;
             return Ok((stated, before));
         }
     };
@@ -238,7 +242,7 @@ async fn normalize_with(
         at: deps.clock.now(),
         vendor_health,
     });
-    deps.ledger.mark_normalized(&event.key, event.ingest_id, &stated).await?;
+    deps.ledger.mark_normalized(&event.key, event.ingest_id, &stated, event.replay).await?;
     Ok((stated, before))
 }
 

@@ -280,7 +280,7 @@ impl Slice<'_> {
         let worked = match &item.0 {
             Work::Redrive(work) => self.redrive(operation, work, held, &fresh).await,
             Work::Move(work) => self.dead_letters(operation, work, held, &fresh).await,
-            Work::Replay(work) => self.replay(operation, work, held, &fresh).await,
+            Work::Replay(work) | Work::Correct(work) => self.replay(operation, work, held, &fresh).await,
         };
         let row = match worked {
             Ok(row) => row,

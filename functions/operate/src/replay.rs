@@ -1,7 +1,7 @@
-//! One batch of a replay: an execution of the `replay` machine under a name of the operation's.
+//! One batch of a replay or a correction: an execution of the `replay` machine under a name of the operation's.
 
 use sluice_core::Fault;
-use sluice_core::operation::{ItemRow, Operation, Outcome, ReplayItem, Tally};
+use sluice_core::operation::{ItemRow, Kind, Operation, Outcome, ReplayItem, Tally};
 
 use crate::Slice;
 
@@ -41,8 +41,14 @@ impl Slice<'_> {
         let number = |member: &str| output["events"][member].as_u64().unwrap_or_default();
         let tally =
             Tally { total: number("total"), succeeded: number("succeeded"), failed: number("failed") };
-        let outcome = if tally.failed == 0 { Outcome::Replayed } else { Outcome::PartlyReplayed };
-        let message = format!("{} of {} events were normalized", tally.succeeded, tally.total);
+        let (whole, partly, done) = match operation.kind {
+            Kind::Correct => (Outcome::Corrected, Outcome::PartlyCorrected, "corrected"),
+            Kind::Replay | Kind::Redrive | Kind::DeadLetters => {
+                (Outcome::Replayed, Outcome::PartlyReplayed, "normalized")
+            }
+        };
+        let outcome = if tally.failed == 0 { whole } else { partly };
+        let message = format!("{} of {} events were {done}", tally.succeeded, tally.total);
         Ok(ItemRow { tally: Some(tally), ..row }.ended(outcome, message, now))
     }
 }

@@ -120,6 +120,7 @@ fn item(number: usize) -> Item {
 
 fn draft(kind: Kind, items: Vec<Item>) -> Draft {
     Draft {
+        id: None,
         kind,
         what: "all".into(),
         items,

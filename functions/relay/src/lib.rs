@@ -1,7 +1,8 @@
 //! `relay`: the ledger's stream becomes events on the bus. The ledger is the outbox: there is no dual write anywhere.
 //!
 //! An insert is `ingest.accepted`; a change of status is `event.normalized` or `event.quarantined`, and so is a document that
-//! canonical state did not get, when Reconcile says so in the row; anything else is silent. So is
+//! canonical state did not get, when Reconcile says so in the row; a document that takes the place of a wrong one is
+//! `event.corrected`; anything else is silent. So is
 //! an event that states nothing, unless it had a document before: then `event.normalized` takes that back. The answer lists the
 //! records that the bus did not take, so that the stream gives them again: at least once, in order.
 
@@ -118,9 +119,12 @@ fn read(record: Value) -> Result<Option<(BusEvent, String)>, Fault> {
     // Reconcile found that nobody applied it.
     let told = |row: &LedgerRow| row.told_again.as_ref().map(|told| (told.sha256.clone(), told.times));
     let has_changed = has_changed || old.as_ref().is_some_and(|old| told(old) != told(&new));
+    let corrected =
+        new.correction.is_some() && old.as_ref().is_some_and(|old| old.correction != new.correction);
     let silent = new.nothing.is_some();
     let detail_type = match (old.as_ref().map(|old| old.status), new.status) {
         (None, _) => DetailType::IngestAccepted,
+        (Some(Status::Normalized), Status::Normalized) if corrected => DetailType::EventCorrected,
         (Some(Status::Normalized), Status::Normalized) if has_changed => DetailType::EventNormalized,
         (Some(old), new) if old == new => return Ok(None),
         // Nobody was told anything that would have to be taken back.

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use sluice_core::digest::Sha256Hex;
 use sluice_core::id::{CanonicalType, EventType, IngestId, VendorId};
 
 use super::{Since, parse_since};
@@ -205,13 +204,6 @@ pub struct ShadowArgs {
     /// Which module, if the candidate is a folder.
     #[command(flatten)]
     pub module: ModuleArgs,
-}
-
-impl ShadowArgs {
-    /// The candidate, if it is a digest.
-    pub fn digest(&self) -> Option<Sha256Hex> {
-        Sha256Hex::try_from(self.candidate.clone()).ok()
-    }
 }
 
 /// `sluice mapper fixture`.

@@ -14,7 +14,7 @@ mod publish;
 mod recompile;
 mod rollback;
 mod run;
-mod shadow;
+pub(crate) mod shadow;
 mod test;
 mod trace;
 mod trial;

@@ -21,7 +21,9 @@ use sluice_core::id::{EventType, ExternalEventId, IngestId, ObjectRef, SchemaVer
 use sluice_core::intake::{Accepted, Decision, Request};
 use sluice_core::native::describe;
 use sluice_core::port::{Clock, Commit, Freshness, Ledger, Marked, VendorDirectory};
-use sluice_core::record::{LedgerKey, LedgerRow, QuarantineNote, Stated, UnknownEventTypes, VendorProfile};
+use sluice_core::record::{
+    Correction, LedgerKey, LedgerRow, QuarantineNote, Stated, UnknownEventTypes, VendorProfile,
+};
 use sluice_core::signature::{HEADER_ID, HEADER_SIGNATURE, HEADER_TIMESTAMP, StandardSecret, sign_body};
 use sluice_core::{Code, Fault};
 use sluice_mapping::{Bundle, Outcome};
@@ -509,7 +511,18 @@ impl Ledger for Offline {
         _key: &LedgerKey,
         _ingest_id: IngestId,
         _stated: &Stated,
+        _run: u32,
     ) -> Result<(), Fault> {
+        Err(read_only())
+    }
+
+    async fn correct(
+        &self,
+        _key: &LedgerKey,
+        _ingest_id: IngestId,
+        _stated: &Stated,
+        _correction: &Correction,
+    ) -> Result<bool, Fault> {
         Err(read_only())
     }
 

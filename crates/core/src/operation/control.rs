@@ -25,6 +25,8 @@ const ROWS_PER_READ: usize = 1_000;
 /// What is to be frozen.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Draft {
+    /// Its id, if it was minted before since the items name it.
+    pub id: Option<OperationId>,
     /// What is done to the items.
     pub kind: Kind,
     /// What was asked for, in words.
@@ -77,7 +79,7 @@ impl Control<'_> {
     /// # Errors
     /// When there is nothing in it, or more than one operation takes; and when a call fails.
     pub async fn plan(&self, draft: Draft) -> Result<Operation, ControlError> {
-        let Draft { kind, what, items, mut groups, pace, by, valid_seconds, retry_of } = draft;
+        let Draft { id, kind, what, items, mut groups, pace, by, valid_seconds, retry_of } = draft;
         if items.is_empty() {
             return Err(Refusal::Empty.into());
         }
@@ -96,7 +98,7 @@ impl Control<'_> {
         let frozen = serde_json::to_vec(&items).map_err(|error| {
             Fault::new(Code::RowMalformed, "failed to write the frozen items").with_source(error)
         })?;
-        let id = OperationId::mint(now, self.clock.random());
+        let id = id.unwrap_or_else(|| OperationId::mint(now, self.clock.random()));
         let operation = Operation {
             operation_id: id,
             kind,
@@ -235,6 +237,7 @@ impl Control<'_> {
             items: items.len() as u64,
         };
         self.plan(Draft {
+            id: None,
             kind: operation.kind,
             what: format!("the rest of {id}: {}", operation.plan.what),
             groups: vec![group],

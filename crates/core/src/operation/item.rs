@@ -46,6 +46,10 @@ pub enum Outcome {
     Replayed,
     /// Some events of the batch failed.
     PartlyReplayed,
+    /// Each event of the batch has its corrected document.
+    Corrected,
+    /// Some events of the batch were left as they are.
+    PartlyCorrected,
     /// A call failed.
     Error,
 }
@@ -65,6 +69,8 @@ impl Outcome {
             Self::NotMoved => "not moved",
             Self::Replayed => "replayed",
             Self::PartlyReplayed => "partly replayed",
+            Self::Corrected => "corrected",
+            Self::PartlyCorrected => "partly corrected",
             Self::Error => "error",
         }
     }
@@ -72,7 +78,7 @@ impl Outcome {
     /// Whether it is what was asked for.
     pub fn is_success(self) -> bool {
         match self {
-            Self::Released | Self::Moved | Self::Replayed => true,
+            Self::Released | Self::Moved | Self::Replayed | Self::Corrected => true,
             Self::FailedAgain
             | Self::StillRunning
             | Self::NotRedrivable
@@ -81,6 +87,7 @@ impl Outcome {
             | Self::Taken
             | Self::NotMoved
             | Self::PartlyReplayed
+            | Self::PartlyCorrected
             | Self::Error => false,
         }
     }
@@ -88,16 +95,20 @@ impl Outcome {
     /// Whether it counts against the error budget.
     pub fn is_failure(self) -> bool {
         match self {
-            Self::FailedAgain | Self::NotRedrivable | Self::NotMoved | Self::PartlyReplayed | Self::Error => {
-                true
-            }
+            Self::FailedAgain
+            | Self::NotRedrivable
+            | Self::NotMoved
+            | Self::PartlyReplayed
+            | Self::PartlyCorrected
+            | Self::Error => true,
             Self::Released
             | Self::StillRunning
             | Self::NotQuarantined
             | Self::NotFound
             | Self::Taken
             | Self::Moved
-            | Self::Replayed => false,
+            | Self::Replayed
+            | Self::Corrected => false,
         }
     }
 
@@ -161,6 +172,8 @@ pub enum Work {
     Move(MoveItem),
     /// Normalize them again.
     Replay(ReplayItem),
+    /// Correct them: each line of the manifest says how.
+    Correct(ReplayItem),
 }
 
 /// A frozen item.
@@ -174,7 +187,7 @@ impl Item {
         match &self.0 {
             Work::Redrive(item) => item.ingest_id.to_string(),
             Work::Move(item) => item.queue.clone(),
-            Work::Replay(item) => item.manifest.key.clone(),
+            Work::Replay(item) | Work::Correct(item) => item.manifest.key.clone(),
         }
     }
 }

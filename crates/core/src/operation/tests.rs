@@ -25,6 +25,7 @@ fn item(number: usize) -> Item {
 
 fn draft(items: usize) -> Draft {
     Draft {
+        id: None,
         kind: Kind::Redrive,
         what: "group 0123456789abcdef".into(),
         items: (0..items).map(item).collect(),

@@ -17,24 +17,24 @@ use crate::error::OpsError;
 const STATUSES: [Status; 2] = [Status::Normalized, Status::Quarantined];
 
 /// The rows of the window, page by page, each event once.
-pub(super) struct Rows<'a> {
+pub(crate) struct Rows<'a> {
     cloud: &'a Cloud,
     selection: &'a Selection,
     window: Window,
     shards: VecDeque<String>,
     from: Option<HashMap<String, AttributeValue>>,
     /// Every event so far, with its status then.
-    pub(super) seen: HashMap<IngestId, Status>,
+    pub(crate) seen: HashMap<IngestId, Status>,
 }
 
 impl<'a> Rows<'a> {
-    pub(super) fn new(cloud: &'a Cloud, selection: &'a Selection, window: Window) -> Self {
+    pub(crate) fn new(cloud: &'a Cloud, selection: &'a Selection, window: Window) -> Self {
         let shards = STATUSES.into_iter().flat_map(Status::shards).collect();
         Rows { cloud, selection, window, shards, from: None, seen: HashMap::new() }
     }
 
     /// `None` after the last page.
-    pub(super) async fn next(&mut self) -> Result<Option<Vec<LedgerRow>>, OpsError> {
+    pub(crate) async fn next(&mut self) -> Result<Option<Vec<LedgerRow>>, OpsError> {
         let Some(shard) = self.shards.front().cloned() else { return Ok(None) };
         let table = self.cloud.names().ledger.as_str();
         let Window { from, to } = self.window;

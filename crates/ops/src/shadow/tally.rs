@@ -187,14 +187,15 @@ impl<V> Least<V> {
     }
 }
 
+/// Differences, or causes, of some events; tallies of parts merge into that of the whole.
 #[derive(Debug, Default)]
-struct FieldTally {
+pub(crate) struct FieldTally {
     events: u64,
     groups: BTreeMap<(String, Change), (u64, Least<Difference>)>,
 }
 
 impl FieldTally {
-    fn add(&mut self, event: IngestId, before: &[u8], after: &[u8]) {
+    pub(crate) fn add(&mut self, event: IngestId, before: &[u8], after: &[u8]) {
         self.events += 1;
         let mut seen = BTreeSet::new();
         for difference in differences(&lines(before), &lines(after)) {
@@ -222,7 +223,7 @@ impl FieldTally {
         }
     }
 
-    fn report(self) -> Changed {
+    pub(crate) fn report(self) -> Changed {
         let mut fields: Vec<FieldGroup> = self
             .groups
             .into_iter()
@@ -250,14 +251,15 @@ fn lines(document: &[u8]) -> Value {
     Value::Array(lines.map(|line| serde_json::from_slice(line).unwrap_or_default()).collect())
 }
 
+/// Differences, or causes, of some events; tallies of parts merge into that of the whole.
 #[derive(Debug, Default)]
-struct CauseTally {
+pub(crate) struct CauseTally {
     events: u64,
     groups: BTreeMap<(&'static str, String, String), (u64, Least<String>)>,
 }
 
 impl CauseTally {
-    fn add(&mut self, event: IngestId, fault: &Fault) {
+    pub(crate) fn add(&mut self, event: IngestId, fault: &Fault) {
         self.events += 1;
         let (pointer, code) = fault
             .errors
@@ -279,7 +281,7 @@ impl CauseTally {
         }
     }
 
-    fn report(self) -> Causes {
+    pub(crate) fn report(self) -> Causes {
         let mut causes: Vec<CauseGroup> = self
             .groups
             .into_iter()

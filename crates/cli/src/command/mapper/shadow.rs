@@ -1,14 +1,15 @@
 //! `sluice mapper shadow`. The work is in [`sluice_ops::shadow`].
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use sluice_core::digest::Sha256Hex;
 use sluice_mapper_host::Host;
 use sluice_ops::shadow::{self, Causes, Changed, Cost, Options, Report, Side, SideName, jobs_default};
 
 use super::build::module;
-use crate::args::ShadowArgs;
+use crate::args::{ModuleArgs, ShadowArgs};
 use crate::cloud::Cloud;
 use crate::error::CliError;
 use crate::output::{Cell, Output, Page, Tone, View, fields, paint, printable, section, time};
@@ -17,19 +18,6 @@ use crate::workshop::diff::{Change, shown};
 
 /// Runs the command.
 pub(super) async fn run(args: &ShadowArgs, cloud: &Cloud, output: &Output) -> Result<(), CliError> {
-    let module = match args.digest() {
-        Some(_) => None,
-        None => {
-            let folder = PathBuf::from(&args.candidate);
-            if !Path::new(&args.candidate).is_dir() {
-                return Err(CliError::usage(format!(
-                    "{:?} is neither a bundle's folder nor the digest of one (64 hexadecimal digits)",
-                    args.candidate
-                )));
-            }
-            Some((module(&folder, &args.module, output)?, folder))
-        }
-    };
     let options = Options {
         event_type: args.event_type.clone(),
         since: args.since.resolve(Timestamp::now()),
@@ -37,17 +25,9 @@ pub(super) async fn run(args: &ShadowArgs, cloud: &Cloud, output: &Output) -> Re
         jobs: args.jobs.map_or_else(jobs_default, usize::from),
         ..Options::new(args.vendor.clone(), Timestamp::now())
     };
-    let progress = output.progress("shadow replay");
-    progress.say("loading the mappers");
     let host = Host::new()?;
-    let candidate = match (args.digest(), module) {
-        (Some(digest), _) => shadow::published(cloud, &host, &digest).await?,
-        (None, Some((wasm, folder))) => Side {
-            bundle: Arc::new(load(&host, &folder, &wasm)?),
-            name: SideName { bundle: None, folder: Some(folder.display().to_string()), revision: None },
-        },
-        (None, None) => unreachable!("without a digest there is a folder"),
-    };
+    let candidate = candidate(cloud, &host, &args.candidate, &args.module, output).await?;
+    let progress = output.progress("shadow replay");
     let report = shadow::run(cloud, &host, candidate, &options, &progress).await?;
     drop(progress);
     output.document(&report)?;
@@ -60,7 +40,35 @@ pub(super) async fn run(args: &ShadowArgs, cloud: &Cloud, output: &Output) -> Re
     }
 }
 
-fn name(side: &SideName) -> String {
+/// The candidate that a command names: the digest of a published bundle, or a folder, whose module is built if it is not given.
+///
+/// # Errors
+/// When it is neither, and when it does not load.
+pub(crate) async fn candidate(
+    cloud: &Cloud,
+    host: &Host,
+    named: &str,
+    modules: &ModuleArgs,
+    output: &Output,
+) -> Result<Side, CliError> {
+    if let Ok(digest) = Sha256Hex::try_from(named.to_owned()) {
+        return Ok(shadow::published(cloud, host, &digest).await?);
+    }
+    let folder = PathBuf::from(named);
+    if !folder.is_dir() {
+        return Err(CliError::usage(format!(
+            "{named:?} is neither a bundle's folder nor the digest of one (64 hexadecimal digits)"
+        )));
+    }
+    let wasm = module(&folder, modules, output)?;
+    Ok(Side {
+        bundle: Arc::new(load(host, &folder, &wasm)?),
+        name: SideName { bundle: None, folder: Some(folder.display().to_string()), revision: None },
+    })
+}
+
+/// A side, for people.
+pub(crate) fn name(side: &SideName) -> String {
     match (&side.bundle, &side.folder, side.revision) {
         (Some(bundle), _, Some(revision)) => format!("{bundle}, revision {revision}"),
         (Some(bundle), ..) => bundle.to_string(),
@@ -104,7 +112,7 @@ impl View for Report {
             rows.push(row("unreadable", self.unreadable.events, Tone::Bad));
         }
         text.push_str(&page.table(&["", "EVENTS", "SHARE"], rows));
-        text.push_str(&changed(page, &self.changed));
+        text.push_str(&changed(page, "Changed", &self.changed));
         for (heading, causes) in [
             ("Newly broken, by the candidate's cause", &self.newly_broken),
             ("Fixed, by the active mapper's cause", &self.fixed),
@@ -130,7 +138,8 @@ impl View for Report {
     }
 }
 
-fn changed(page: &Page, changed: &Changed) -> String {
+/// Members that differ, with an example of each.
+pub(crate) fn changed(page: &Page, heading: &str, changed: &Changed) -> String {
     if changed.fields.is_empty() {
         return String::new();
     }
@@ -156,10 +165,11 @@ fn changed(page: &Page, changed: &Changed) -> String {
     if changed.more_fields > 0 {
         table.push_str(&format!("… and {} more members\n", changed.more_fields));
     }
-    section("Changed", &table)
+    section(heading, &table)
 }
 
-fn grouped(page: &Page, heading: &str, causes: &Causes) -> String {
+/// Failures, with examples of each.
+pub(crate) fn grouped(page: &Page, heading: &str, causes: &Causes) -> String {
     if causes.causes.is_empty() {
         return String::new();
     }
