@@ -227,6 +227,7 @@ fn every_command_of_every_document_exists_with_its_options() {
             };
             let arguments = arguments.iter().map(|word| match *word {
                 "<ingestId>" | "<operationId>" | "$id" => "01KF0Q4S8R6D1ZJ8W9T3C5V7XN",
+                "<digest>" => "0000000000000000000000000000000000000000000000000000000000000000",
                 "<group>" | "<fingerprint>" => "0d10cf4ad4f2b7a1",
                 "<vendor>" => "vendorA",
                 "<time>" => "1h",

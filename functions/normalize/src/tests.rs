@@ -18,7 +18,7 @@ use sluice_core::contract::Contract;
 use sluice_core::drift::FindingKind;
 use sluice_core::id::{IngestId, ObjectRef, SchemaVersion};
 use sluice_core::port::Clock as _;
-use sluice_core::record::{LedgerRow, Status};
+use sluice_core::record::{Correction, LedgerRow, Status};
 use sluice_core::testing::{Failure, World};
 use sluice_mapper_host::{TargetSpec, compile};
 use sluice_mapping::TrustKeys;
@@ -321,6 +321,77 @@ async fn a_replay_writes_only_what_has_changed() {
     setup.publish(&answering(1, br#"{"code":"no","path":"","message":"no"}"#));
     assert_eq!(setup.run(&replay).await.unwrap_err().code, Code::MapperRefused);
     assert_eq!(setup.world.state().ledger[&event.key], held);
+}
+
+/// A correction names the mapper and both documents: it brings about what was planned, once, or leaves the event alone.
+#[tokio::test]
+async fn a_correction_is_made_once_and_of_the_document_that_it_names() {
+    let setup = Setup::new();
+    let right = setup.publish(&answering(0, GOOD.replace("12", "13").as_bytes()));
+    setup.publish(&answering(0, GOOD.as_bytes()));
+    let event = setup.good();
+    setup.run(&event).await.unwrap();
+    let wrong = setup.world.state().ledger[&event.key].clone().normalized.unwrap();
+    // What the other mapper makes, by another event of the same bytes that is run and forgotten.
+    let new_sha256 = {
+        let document = setup.world.state().normalized.values().next().unwrap().clone();
+        let text = String::from_utf8(document.to_vec()).unwrap();
+        Sha256Hex::of(text.replace(":12", ":13").as_bytes())
+    };
+    let correction = Correction {
+        operation_id: "01KF0Q4S8R6D1ZJ8W9T3C5V7XN".parse().unwrap(),
+        bundle: right.clone(),
+        old_sha256: wrong.sha256.clone(),
+        new_sha256: new_sha256.clone(),
+        by: "ana".into(),
+        reason: "pieces, not packs".into(),
+    };
+    let order = |correction: &Correction| EventDetail {
+        replay: 7,
+        correction: Some(correction.clone()),
+        ..event.clone()
+    };
+    // Another document than the one that was told, or than the one that was planned: nothing is written.
+    let before = setup.world.state().ledger[&event.key].clone();
+    for outdated in [
+        Correction { old_sha256: Sha256Hex::of(b"other"), ..correction.clone() },
+        Correction { new_sha256: Sha256Hex::of(b"other"), ..correction.clone() },
+    ] {
+        let fault = setup.run(&order(&outdated)).await.unwrap_err();
+        assert_eq!(fault.code, Code::CorrectionOutdated, "{fault}");
+        assert!(fault.message.contains("plan another correction"), "{fault}");
+        assert_eq!(setup.world.state().ledger[&event.key], before);
+    }
+
+    setup.world.advance(1_000);
+    let output = setup.run(&order(&correction)).await.unwrap();
+    assert_eq!((&output["changed"], &output["previous"]), (&json!(true), &json!("NORMALIZED")));
+    let row = setup.world.state().ledger[&event.key].clone();
+    assert_eq!((row.document_sha256(), row.correction.as_ref()), (Some(new_sha256), Some(&correction)));
+    assert_eq!(row.normalized.as_ref().unwrap().bundle, right);
+    // Whoever was told of the wrong document still finds its bytes.
+    assert_eq!(Sha256Hex::of(&setup.world.state().normalized[&wrong.r#ref.key]), wrong.sha256);
+
+    // Again, and a first run that comes late by the mapper that is still active: nothing changes.
+    setup.world.advance(1_000);
+    let output = setup.run(&order(&correction)).await.unwrap();
+    assert_eq!(output["changed"], false);
+    setup.run(&event).await.unwrap();
+    assert_eq!(setup.world.state().ledger[&event.key], row);
+
+    // A bundle of somebody else's is not believed, and an event that was never normalized is left alone.
+    let foreign = setup.publish_contract(
+        &compile(&answering(0, b"[]"), &TargetSpec::host()).unwrap().bytes,
+        &answering(0, b"[]"),
+        |contract| contract.event_type = "order_update".parse().unwrap(),
+    );
+    let old_sha256 = row.document_sha256().unwrap();
+    let by_another =
+        Correction { bundle: foreign, old_sha256, new_sha256: Sha256Hex::of(b"x"), ..correction.clone() };
+    assert_eq!(setup.run(&order(&by_another)).await.unwrap_err().code, Code::BundleSignatureInvalid);
+    let waiting = setup.good();
+    let order = EventDetail { correction: Some(correction), ..waiting };
+    assert_eq!(setup.run(&order).await.unwrap_err().code, Code::CorrectionOutdated);
 }
 
 #[tokio::test]

@@ -399,25 +399,32 @@ async fn dead_letters_are_moved_and_a_stop_cancels() {
 }
 
 #[tokio::test]
-async fn batches_are_replayed_one_after_the_other() {
-    let rig = Rig::new(0);
-    let batch = |number: u64| {
-        let at = |key: String| sluice_core::id::ObjectRef { bucket: "b".into(), key };
-        let manifest = at(format!("m-{number}"));
-        Item(Work::Replay(ReplayItem { manifest, results: at("r".into()), events: 10 + number }))
-    };
-    let mut draft = draft(Kind::Replay, vec![batch(0), batch(1)]);
-    draft.pace.budget = None;
-    let id = rig.started(draft).await;
-    assert!(rig.slice(id).await.unwrap());
-    assert_eq!(rig.elsewhere.replays.lock().unwrap().len(), 1);
-    while rig.slice(id).await.unwrap() {
-        rig.world.advance(1);
+async fn batches_are_replayed_and_corrected_one_after_the_other() {
+    for (kind, outcome, done) in [
+        (Kind::Replay, Outcome::PartlyReplayed, "normalized"),
+        (Kind::Correct, Outcome::PartlyCorrected, "corrected"),
+    ] {
+        let rig = Rig::new(0);
+        let batch = |number: u64| {
+            let at = |key: String| sluice_core::id::ObjectRef { bucket: "b".into(), key };
+            let manifest = at(format!("m-{number}"));
+            let item = ReplayItem { manifest, results: at("r".into()), events: 10 + number };
+            Item(if kind == Kind::Correct { Work::Correct(item) } else { Work::Replay(item) })
+        };
+        let mut draft = draft(kind, vec![batch(0), batch(1)]);
+        draft.pace.budget = None;
+        let id = rig.started(draft).await;
+        assert!(rig.slice(id).await.unwrap());
+        assert_eq!(rig.elsewhere.replays.lock().unwrap().len(), 1);
+        while rig.slice(id).await.unwrap() {
+            rig.world.advance(1);
+        }
+        let operation = rig.operation(id);
+        assert_eq!((operation.status, operation.count(outcome)), (Status::Completed, 2));
+        let names: Vec<String> =
+            rig.elsewhere.replays.lock().unwrap().iter().map(|(name, _)| name.clone()).collect();
+        assert_eq!(names, [format!("{id}-0"), format!("{id}-1")]);
+        let message = format!("10 of 11 events were {done}");
+        assert_eq!(rig.world.state().item_rows[&(id, 1)].message, message);
     }
-    let operation = rig.operation(id);
-    assert_eq!((operation.status, operation.count(Outcome::PartlyReplayed)), (Status::Completed, 2));
-    let names: Vec<String> =
-        rig.elsewhere.replays.lock().unwrap().iter().map(|(name, _)| name.clone()).collect();
-    assert_eq!(names, [format!("{id}-0"), format!("{id}-1")]);
-    assert_eq!(rig.world.state().item_rows[&(id, 1)].message, "10 of 11 events were normalized");
 }

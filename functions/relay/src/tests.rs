@@ -68,6 +68,73 @@ fn normalized(sha256: &str) -> Value {
 }
 
 #[tokio::test]
+async fn a_correction_is_told_once_with_who_decided_it_and_why() {
+    let world = World::new();
+    let corrected = |mut row: Value, operation: &str| {
+        row["correction"] = json!({"M": {
+            "operationId": {"S": operation}, "bundle": {"S": "b".repeat(64)}, "oldSha256": {"S": "1".repeat(64)},
+            "newSha256": {"S": "2".repeat(64)}, "by": {"S": "ana"}, "reason": {"S": "pieces, not packs"},
+        }});
+        row
+    };
+    let first = "01KF0Q4S8R6D1ZJ8W9T3C5V7XN";
+    let second = "01KF0Q4S8R6D1ZJ8W9T3C5V7XP";
+    let nothing = {
+        let mut row = row("NORMALIZED");
+        row["nothing"] = json!({"M": {
+            "code": {"S": "draft"}, "message": {"S": "m"}, "bundle": {"S": "b".repeat(64)}, "fuel": {"N": "1"},
+            "at": {"S": "2026-11-21T10:00:01.000Z"},
+        }});
+        corrected(row, second)
+    };
+    let told_again = {
+        let mut row = corrected(normalized("2"), first);
+        row["toldAgain"] = json!({"M": {"sha256": {"S": "2".repeat(64)}, "times": {"N": "1"},
+            "at": {"S": "2026-11-21T10:00:01.000Z"}}});
+        row
+    };
+    let records = vec![
+        record("1", "MODIFY", Some(normalized("1")), Some(corrected(normalized("2"), first))),
+        // Any other change of a corrected row says nothing, or that its document is told again.
+        record(
+            "2",
+            "MODIFY",
+            Some(corrected(normalized("2"), first)),
+            Some(corrected(normalized("2"), first)),
+        ),
+        record("3", "MODIFY", Some(corrected(normalized("2"), first)), Some(told_again.clone())),
+        // It is corrected to nothing: the document that no longer holds says by which route that goes.
+        record("4", "MODIFY", Some(told_again), Some(nothing.clone())),
+        // A replay decides otherwise.
+        record("5", "MODIFY", Some(nothing), Some(normalized("3"))),
+    ];
+    relay(&world, records).await.unwrap();
+    let told: Vec<Value> = world
+        .state()
+        .bus
+        .iter()
+        .map(|event| json!([event.detail_type.as_str(), serde_json::to_value(&event.detail).unwrap()]))
+        .collect();
+    let kinds: Vec<&Value> = told.iter().map(|event| &event[0]).collect();
+    assert_eq!(kinds, ["event.corrected", "event.normalized", "event.corrected", "event.normalized"]);
+    let correction = &told[0][1]["correction"];
+    assert_eq!((&correction["operationId"], &correction["by"]), (&json!(first), &json!("ana")));
+    assert_eq!(told[0][1]["normalized"]["sha256"], "2".repeat(64));
+    assert_eq!(
+        (&told[2][1]["nothing"]["code"], &told[2][1]["normalized"]["sha256"]),
+        (&json!("draft"), &json!("2".repeat(64)))
+    );
+    assert_eq!(told[3][1].get("correction"), None);
+    // As the schema says, which whoever subscribes builds on.
+    let schema = include_bytes!("../../../schemas/event.corrected.schema.json");
+    let schema = sluice_core::schema::Schema::compile(schema).unwrap();
+    for corrected in [&told[0][1], &told[2][1]] {
+        assert_eq!(schema.faults(corrected), []);
+    }
+    assert!(!schema.faults(&told[1][1]["normalized"]).is_empty());
+}
+
+#[tokio::test]
 async fn an_event_that_states_nothing_is_told_only_if_it_takes_a_document_back() {
     let world = World::new();
     let nothing = |code: &str| {
