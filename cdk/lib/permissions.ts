@@ -42,7 +42,7 @@ export const PERMISSIONS: Record<string, Permission[]> = {
   ],
   Relay: [{ bus: true, why: "publish what the stream tells" }],
   Normalize: [
-    { table: "Vendors", actions: ["GetItem"], why: "the active mapper" },
+    { table: "Vendors", actions: ["GetItem"], why: "is the vendor on hold? the active mapper" },
     {
       table: "Vendors",
       actions: ["PutItem", "UpdateItem"],
@@ -55,7 +55,7 @@ export const PERMISSIONS: Record<string, Permission[]> = {
     { bucket: "Raw", actions: ["GetObject"], why: "the request as sent" },
     { bucket: "Raw", actions: ["ListBucket"], why: MISSING_IS_404 },
     { bucket: "Normalized", actions: ["PutObject"], why: "the canonical document" },
-    { table: "Ledger", actions: ["GetItem", "UpdateItem"], why: "what a replay would change; NORMALIZED" },
+    { table: "Ledger", actions: ["GetItem", "UpdateItem"], why: "what a replay would change; HELD, NORMALIZED" },
     { table: "Drift", actions: ["GetItem", "PutItem", "UpdateItem"], why: "what messages look like" },
     { table: "Balance", actions: ["GetItem"], why: "the vendor's score, for contracts that ask for it" },
     { bus: true, why: "findings of drift" },
@@ -78,7 +78,8 @@ export const PERMISSIONS: Record<string, Permission[]> = {
   Reconcile: [
     { table: "Ledger", index: "by-status", actions: ["Query"], why: "what is stuck, and the books by the hour" },
     { table: "Ledger", index: "by-ingest-id", actions: ["Query"], why: "whose an object is" },
-    { table: "Ledger", actions: ["GetItem", "UpdateItem"], why: "the row itself, where the index may lag; tell again" },
+    { table: "Ledger", actions: ["GetItem", "UpdateItem"], why: "the row itself, where the index may lag; tell again; let go" },
+    { table: "Vendors", actions: ["GetItem"], why: "is the vendor of what is HELD on hold?" },
     { table: "CanonicalState", actions: ["BatchGetItem"], why: "is what is normalized applied?" },
     { table: "Quarantine", actions: ["GetItem", "Query", "UpdateItem"], why: "count; close what is normalized" },
     { table: "Balance", actions: ["GetItem", "Query", "PutItem", "DeleteItem"], why: "the balance of each hour" },
@@ -95,7 +96,7 @@ export const PERMISSIONS: Record<string, Permission[]> = {
       why: "how far an operation is, what it holds, what became of each item",
     },
     { table: "Quarantine", actions: ["GetItem", "UpdateItem"], why: "how an event ended; close what is normalized" },
-    { table: "Ledger", actions: ["GetItem"], why: "the event of one that cannot be redriven" },
+    { table: "Ledger", actions: ["GetItem", "UpdateItem"], why: "the event of one that cannot be redriven; let go what is HELD" },
     { machine: "Recover", why: "run an event again that cannot be redriven" },
     { executions: "Recover", actions: ["RedriveExecution", "DescribeExecution"], why: "run an event again; how it ended" },
     { machine: "Replay", why: "replay a batch" },

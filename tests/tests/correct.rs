@@ -44,7 +44,12 @@ fn publish(dev: &Dev, folder: &str, module: &str) -> String {
 fn on_hand(dev: &Dev, number: usize) -> Value {
     let entity = format!("inventory#ROA#SKU-{number}");
     let (state, _) = sluice(dev, &["state", "show", &entity]);
-    state["fields"]["quantityOnHand"]["value"].clone()
+    let members = state["members"].as_array().cloned().unwrap_or_default();
+    members
+        .iter()
+        .find(|member| member["name"] == "quantityOnHand")
+        .map(|member| member["value"].clone())
+        .unwrap_or_default()
 }
 
 /// Waits until `done` holds.

@@ -422,7 +422,7 @@ async fn authenticate(deps: &Deps, request: &Request) -> Result<VendorProfile, S
     let Some(owner) = deps.vendors.owner_of_key(&digest).await? else {
         return Err(unknown("the API key in the header x-api-key is not known"));
     };
-    match deps.vendors.profile(&owner).await? {
+    match deps.vendors.profile(&owner, Freshness::Cached).await? {
         Some(profile) if !profile.api_key_sha256.contains(&digest) => Err(unknown("the API key was revoked")),
         Some(profile) => enabled(profile),
         None => Err(unknown("the API key in the header x-api-key is not known")),

@@ -16,6 +16,7 @@ use sluice_core::fault::FieldFault;
 use sluice_core::id::{ExternalEventId, SchemaVersion, VendorId};
 use sluice_core::intake::{Answer, Decision, Request};
 use sluice_core::native::{Document, Native, Uncovered, Unreadable, describe, event_type};
+use sluice_core::port::Freshness;
 use sluice_core::problem::{Kind, Problem};
 use sluice_core::record::{Form, VendorProfile};
 use sluice_core::signature::verify;
@@ -97,7 +98,7 @@ pub(crate) async fn sourced(
     if is_ping(request, &body) {
         return Ok(Decision::Answer(Answer::json(200, &json!({"status": "PONG"}))));
     }
-    let profile = deps.vendors.profile(&vendor_id).await?;
+    let profile = deps.vendors.profile(&vendor_id, Freshness::Cached).await?;
     let contracts = deps.vendors.contracts(&vendor_id).await?;
     let mut candidates = Candidate::all(&contracts, NativePath::Sources);
     let secrets = profile.as_ref().map_or(&[][..], |profile| &profile.webhook_secrets);

@@ -268,8 +268,14 @@ impl Books for AwsBooks {
         }
     }
 
-    async fn received(&self, shard: u8, after: Timestamp, limit: usize) -> Result<Vec<LedgerRow>, Fault> {
-        let partition = format!("{}#{shard}", Status::Received.as_str());
+    async fn by_status(
+        &self,
+        status: Status,
+        shard: u8,
+        after: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<LedgerRow>, Fault> {
+        let partition = format!("{}#{shard}", status.as_str());
         self.shard(partition, " AND receivedAt > :after", &[(":after", rfc3339(after))], limit).await
     }
 

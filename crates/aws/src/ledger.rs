@@ -11,10 +11,10 @@ use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::operation::update_item::{UpdateItemError, UpdateItemOutput};
 use aws_sdk_dynamodb::types::{ReturnValuesOnConditionCheckFailure, Select};
 use jiff::Timestamp;
-use sluice_core::id::{IngestId, rfc3339};
-use sluice_core::port::{Commit, Ledger, Marked};
+use sluice_core::id::{IngestId, VendorId, rfc3339};
+use sluice_core::port::{Commit, Held, Ledger, Marked};
 use sluice_core::record::{
-    Correction, LedgerKey, LedgerRow, Nothing, QuarantineNote, Resolution, Stated, Status, ToldAgain,
+    Correction, LedgerKey, LedgerRow, Nothing, QuarantineNote, Resolution, Stated, Status, ToldAgain, Waited,
 };
 use sluice_core::{Code, Fault};
 
@@ -91,6 +91,59 @@ impl DynamoLedger {
         while let Some(page) = pages.next().await {
             let page = page.map_err(|error| fault("count the ledger", error))?;
             total += u64::try_from(page.count).unwrap_or(0);
+        }
+        Ok(total)
+    }
+
+    /// The oldest events of a vendor that are HELD, at most `limit`; eventually consistent.
+    pub async fn held(&self, vendor: &VendorId, limit: usize) -> Result<Vec<(LedgerKey, IngestId)>, Fault> {
+        let mut found = Vec::new();
+        for shard in Status::Held.shards() {
+            let query = self
+                .client
+                .query()
+                .table_name(&self.table)
+                .index_name(BY_STATUS)
+                .key_condition_expression("statusShard = :shard")
+                .filter_expression("vendorId = :vendor")
+                .expression_attribute_values(":shard", text(&shard))
+                .expression_attribute_values(":vendor", text(vendor));
+            let mut of_shard = 0;
+            let mut pages = query.into_paginator().items().send();
+            while of_shard < limit
+                && let Some(item) = pages.next().await
+            {
+                let item = item.map_err(|error| fault("list held events", error))?;
+                let row: LedgerRow = from_item(&self.table, item)?;
+                found.push((row.key, row.ingest_id));
+                of_shard += 1;
+            }
+        }
+        // An ingestId sorts as its time does.
+        found.sort_by_key(|(_, ingest_id)| *ingest_id);
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    /// How many events of a vendor are HELD; eventually consistent.
+    pub async fn count_held(&self, vendor: &VendorId) -> Result<u64, Fault> {
+        let mut total = 0;
+        for shard in Status::Held.shards() {
+            let query = self
+                .client
+                .query()
+                .table_name(&self.table)
+                .index_name(BY_STATUS)
+                .select(Select::Count)
+                .key_condition_expression("statusShard = :shard")
+                .filter_expression("vendorId = :vendor")
+                .expression_attribute_values(":shard", text(&shard))
+                .expression_attribute_values(":vendor", text(vendor));
+            let mut pages = query.into_paginator().send();
+            while let Some(page) = pages.next().await {
+                let page = page.map_err(|error| fault("count held events", error))?;
+                total += u64::try_from(page.count).unwrap_or(0);
+            }
         }
         Ok(total)
     }
@@ -281,6 +334,48 @@ impl Ledger for DynamoLedger {
         };
         update = update.condition_expression(format!("ingestId = :id AND #status = :normalized AND {held}"));
         Ok(condition_failed(update.send().await)?.is_ok())
+    }
+
+    async fn hold(&self, key: &LedgerKey, ingest_id: IngestId, waited: &Waited) -> Result<Held, Fault> {
+        let result = self
+            .update(key)
+            .condition_expression("ingestId = :id AND #status = :received")
+            .update_expression("SET #status = :held, statusShard = :shard, waited = :waited, updatedAt = :at")
+            .expression_attribute_names("#status", "status")
+            .expression_attribute_values(":id", text(ingest_id))
+            .expression_attribute_values(":received", text(Status::Received.as_str()))
+            .expression_attribute_values(":held", text(Status::Held.as_str()))
+            .expression_attribute_values(":shard", text(Status::Held.shard(ingest_id)))
+            .expression_attribute_values(":waited", to_value(waited)?)
+            .expression_attribute_values(":at", text(rfc3339(waited.since)))
+            .send()
+            .await;
+        let Err(before) = condition_failed(result)? else { return Ok(Held::Waits) };
+        let row = before.map(|item| from_item::<LedgerRow>(&self.table, item)).transpose()?;
+        match row.filter(|row| row.ingest_id == ingest_id).map(|row| row.status) {
+            Some(Status::Held) => Ok(Held::Waits),
+            Some(Status::Normalized | Status::Quarantined) => Ok(Held::Past),
+            Some(Status::Received) | None => Err(missing(key, ingest_id)),
+        }
+    }
+
+    async fn let_go(&self, key: &LedgerKey, ingest_id: IngestId, by: &Resolution) -> Result<bool, Fault> {
+        let result = self
+            .update(key)
+            .condition_expression("ingestId = :id AND #status = :held")
+            .update_expression(
+                "SET #status = :received, statusShard = :shard, waited.letGo = :by, updatedAt = :at",
+            )
+            .expression_attribute_names("#status", "status")
+            .expression_attribute_values(":id", text(ingest_id))
+            .expression_attribute_values(":held", text(Status::Held.as_str()))
+            .expression_attribute_values(":received", text(Status::Received.as_str()))
+            .expression_attribute_values(":shard", text(Status::Received.shard(ingest_id)))
+            .expression_attribute_values(":by", to_value(by)?)
+            .expression_attribute_values(":at", text(rfc3339(by.at)))
+            .send()
+            .await;
+        Ok(condition_failed(result)?.is_ok())
     }
 
     async fn tell_again(&self, row: &LedgerRow, at: Timestamp) -> Result<bool, Fault> {

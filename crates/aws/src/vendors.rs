@@ -402,8 +402,12 @@ impl VendorDirectory for DynamoVendors {
         Ok(row.map(|row| row.owner))
     }
 
-    async fn profile(&self, vendor_id: &VendorId) -> Result<Option<VendorProfile>, Fault> {
-        self.row(vendor_id.to_string(), PROFILE.into(), Freshness::Cached).await
+    async fn profile(
+        &self,
+        vendor_id: &VendorId,
+        freshness: Freshness,
+    ) -> Result<Option<VendorProfile>, Fault> {
+        self.row(vendor_id.to_string(), PROFILE.into(), freshness).await
     }
 
     async fn contracts(&self, vendor_id: &VendorId) -> Result<Arc<[ActiveMapper]>, Fault> {

@@ -331,6 +331,8 @@ pub struct LsArgs {
 pub enum StatusArg {
     /// Accepted, in flight.
     Received,
+    /// Accepted, and waiting for its vendor's release.
+    Held,
     /// Done.
     Normalized,
     /// Waits for a person.
@@ -341,6 +343,7 @@ impl From<StatusArg> for Status {
     fn from(arg: StatusArg) -> Self {
         match arg {
             StatusArg::Received => Self::Received,
+            StatusArg::Held => Self::Held,
             StatusArg::Normalized => Self::Normalized,
             StatusArg::Quarantined => Self::Quarantined,
         }
@@ -751,6 +754,33 @@ pub enum VendorsCommand {
         /// Which.
         #[arg(value_name = "ID")]
         id: VendorId,
+        /// Who does it.
+        #[command(flatten)]
+        by: By,
+    },
+    /// Accept and keep a vendor's events, and do not normalize them until it is released. What was normalized stays.
+    Hold {
+        /// Which.
+        #[arg(value_name = "ID")]
+        id: VendorId,
+        /// Why, for the record.
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        /// Who does it.
+        #[command(flatten)]
+        by: By,
+    },
+    /// Undo `hold`: new events pass, and those that wait are let go by an operation.
+    Release {
+        /// Which.
+        #[arg(value_name = "ID")]
+        id: VendorId,
+        /// Why, for the record.
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        /// Most events let go per second.
+        #[arg(long, value_name = "PER_SECOND", default_value_t = sluice_ops::hold::PER_SECOND_DEFAULT, value_parser = clap::value_parser!(u32).range(1..=i64::from(sluice_core::operation::PER_SECOND_MAX)))]
+        rate: u32,
         /// Who does it.
         #[command(flatten)]
         by: By,

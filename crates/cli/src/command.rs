@@ -87,7 +87,7 @@ pub(crate) fn confirm(output: &Output, what: &str) -> Result<(), CliError> {
 /// A status, coloured by what it means.
 pub(crate) fn status_cell(status: Status) -> Cell {
     let tone = match status {
-        Status::Received => Tone::Warn,
+        Status::Received | Status::Held => Tone::Warn,
         Status::Normalized => Tone::Good,
         Status::Quarantined => Tone::Bad,
     };

@@ -169,8 +169,7 @@ impl Desk {
         let statuses = match filter.status.as_deref() {
             None => Vec::new(),
             Some(status) => {
-                let known = [Status::Received, Status::Normalized, Status::Quarantined];
-                let known = known.into_iter().find(|known| known.as_str() == status);
+                let known = Status::ALL.into_iter().find(|known| known.as_str() == status);
                 vec![known.ok_or_else(|| invalid(format!("there is no status {status}")))?]
             }
         };

@@ -219,6 +219,13 @@ pub enum Act {
         /// Whether.
         enabled: bool,
     },
+    /// A vendor's events are accepted and wait, or go on.
+    SetHold {
+        /// Whose.
+        vendor: VendorId,
+        /// Whether they wait.
+        on_hold: bool,
+    },
     /// A move of dead letters stops.
     CancelMove {
         /// From where.

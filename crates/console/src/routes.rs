@@ -68,6 +68,8 @@ pub fn router(app: Arc<App>) -> Router {
             .route("/conflicts/{id}/accept", post(accept_conflict))
             .route("/vendors/{id}/enable", post(enable))
             .route("/vendors/{id}/disable", post(disable))
+            .route("/vendors/{id}/hold", post(hold))
+            .route("/vendors/{id}/release", post(release))
             .route("/mappers/{vendor}/{type}/promote", post(promote))
             .route("/mappers/{vendor}/{type}/rollback", post(roll_back))
             .route("/dead-letters/{queue}/cancel", post(cancel_move));
@@ -570,6 +572,40 @@ async fn set_enabled(app: &App, asked: &Asked, id: &str, enabled: bool, reason: 
     let then = format!("/vendors/{}", crate::component::encoded(id));
     let said = if enabled { "It may send again." } else { "Its requests are answered 403." };
     app.act(asked, Act::SetEnabled { vendor, enabled }, reason, &then, |_| said.into()).await
+}
+
+async fn hold(
+    State(app): Shared,
+    asked: Asked,
+    Path(id): Path<String>,
+    Form(form): Form<Reason>,
+) -> Response {
+    set_hold(&app, &asked, &id, true, &form.reason).await
+}
+
+async fn release(
+    State(app): Shared,
+    asked: Asked,
+    Path(id): Path<String>,
+    Form(form): Form<Reason>,
+) -> Response {
+    set_hold(&app, &asked, &id, false, &form.reason).await
+}
+
+async fn set_hold(app: &App, asked: &Asked, id: &str, on_hold: bool, reason: &str) -> Response {
+    let vendor = match parsed::<VendorId>(id) {
+        Ok(vendor) => vendor,
+        Err(failure) => return asked.failed(app, Section::Vendors, &failure),
+    };
+    let then = format!("/vendors/{}", crate::component::encoded(id));
+    let said = |document: &serde_json::Value| -> String {
+        match document.pointer("/operation/plan/items").and_then(serde_json::Value::as_u64) {
+            _ if on_hold => "It is on hold: what it sends is accepted, and waits.".into(),
+            Some(items) => format!("Released. An operation lets {} go.", crate::text::count(items, "event")),
+            None => "Released. Nothing waited.".into(),
+        }
+    };
+    app.act(asked, Act::SetHold { vendor, on_hold }, reason, &then, said).await
 }
 
 #[derive(Deserialize)]

@@ -5,10 +5,10 @@ use serde_json::json;
 use sluice_core::Code;
 use sluice_core::digest::Sha256Hex;
 use sluice_core::id::ExternalEventId;
-use sluice_core::port::{Commit, DivergenceStore, Ledger, Marked, QuarantineStore};
+use sluice_core::port::{Commit, DivergenceStore, Held, Ledger, Marked, QuarantineStore};
 use sluice_core::record::{
     Correction, Divergence, LedgerKey, LedgerRow, Normalized, Nothing, QuarantineNote, QuarantineRow,
-    QuarantineStatus, Stated, Status,
+    QuarantineStatus, Resolution, Stated, Status, Waited,
 };
 
 use crate::{at, detail, digest, ingest_id, row};
@@ -69,6 +69,39 @@ pub async fn generations(ledger: &dyn Ledger) {
         assert_eq!(ledger.find_last(&first).await.unwrap(), Some(generation));
         key = key.next_generation().unwrap();
     }
+}
+
+/// [`Ledger::hold`] and [`Ledger::let_go`]: of many who do one of them at once, one does.
+pub async fn holds(ledger: &dyn Ledger) {
+    let first = row("a", 1, &json!({}));
+    let note =
+        |reason: &str, seconds| Resolution { by: "ana".into(), reason: reason.into(), at: at(seconds) };
+    let waited = Waited { since: at(5), hold: note("a bad export", 1), let_go: None };
+    let absent = ledger.hold(&first.key, first.ingest_id, &waited).await.unwrap_err();
+    assert_eq!(absent.code, Code::LedgerRowMissing);
+    assert!(!ledger.let_go(&first.key, first.ingest_id, &note("x", 9)).await.unwrap());
+    ledger.commit(&first).await.unwrap();
+    let other = ledger.hold(&first.key, ingest_id(9), &waited).await.unwrap_err();
+    assert_eq!(other.code, Code::LedgerRowMissing);
+    for _ in 0..2 {
+        assert_eq!(ledger.hold(&first.key, first.ingest_id, &waited).await.unwrap(), Held::Waits);
+    }
+    let held = find(ledger, &first.key).await;
+    assert_eq!((held.status, held.updated_at, held.waited.as_ref()), (Status::Held, at(5), Some(&waited)));
+    assert_eq!(held.status_shard, Status::Held.shard(first.ingest_id));
+    let rivals = (0..6).map(|number| (number, note("mended", 10 + number)));
+    let rivals: Vec<(i64, Resolution)> = rivals.collect();
+    let results = join_all(rivals.iter().map(|(_, by)| ledger.let_go(&first.key, first.ingest_id, by))).await;
+    let done: Vec<usize> = (0..6).filter(|index| *results[*index].as_ref().unwrap()).collect();
+    assert_eq!(done.len(), 1, "{results:?}");
+    let gone = find(ledger, &first.key).await;
+    assert_eq!((gone.status, gone.status_shard), (Status::Received, Status::Received.shard(first.ingest_id)));
+    assert_eq!(gone.waited.unwrap().let_go.unwrap(), rivals[done[0]].1);
+    // What is past it does not wait.
+    ledger.mark_normalized(&first.key, first.ingest_id, &document("a", 30), 0).await.unwrap();
+    assert_eq!(ledger.hold(&first.key, first.ingest_id, &waited).await.unwrap(), Held::Past);
+    assert!(!ledger.let_go(&first.key, first.ingest_id, &note("x", 40)).await.unwrap());
+    assert_eq!(find(ledger, &first.key).await.status, Status::Normalized);
 }
 
 fn document(of: &str, seconds: i64) -> Stated {

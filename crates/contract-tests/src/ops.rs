@@ -107,7 +107,7 @@ pub async fn balance(store: &dyn BalanceStore) {
 
     assert_eq!(store.progress().await.unwrap(), Progress::default());
     let stuck = Some(StuckCursor { shard: 3, after: at(1) });
-    let progress = Progress { next_hour: Some(hours[3]), stuck };
+    let progress = Progress { next_hour: Some(hours[3]), stuck, strays: None };
     store.set_progress(&progress).await.unwrap();
     assert_eq!(store.progress().await.unwrap(), progress);
     store.set_progress(&Progress::default()).await.unwrap();

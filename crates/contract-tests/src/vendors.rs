@@ -104,7 +104,7 @@ pub async fn counts(store: &dyn MapperPointers) {
 pub async fn directory(directory: &dyn VendorDirectory, pointers: &dyn MapperPointers) {
     let (vendor, orders): (VendorId, EventType) = ("v".parse().unwrap(), "orders".parse().unwrap());
     assert_eq!(directory.owner_of_key(&digest("key")).await.unwrap(), None);
-    assert_eq!(directory.profile(&vendor).await.unwrap(), None);
+    assert_eq!(directory.profile(&vendor, Freshness::Cached).await.unwrap(), None);
     assert!(directory.contracts(&"nobody".parse().unwrap()).await.unwrap().is_empty());
     for revision in 1..=3 {
         let (next, change) = pointer("orders", &revision.to_string(), revision);

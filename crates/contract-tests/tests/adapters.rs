@@ -62,6 +62,7 @@ suites! {
     bundles: objects::bundles, |sdk| sluice_aws::bundles::S3BundleStore::new(sdk, "sluice-mappers");
     commits_of_the_ledger: ledger::commits, ledger_table;
     generations: ledger::generations, ledger_table;
+    holds: ledger::holds, ledger_table;
     life_cycle: ledger::life_cycle, ledger_table;
     correcting: ledger::correcting, ledger_table;
     telling_again: ledger::telling_again, ledger_table;
@@ -127,7 +128,7 @@ mod edits {
     use sluice_aws::vendors::{VendorChange, VendorEdit};
     use sluice_contract_tests::digest;
     use sluice_core::Fault;
-    use sluice_core::port::VendorDirectory as _;
+    use sluice_core::port::{Freshness, VendorDirectory as _};
     use sluice_core::record::VendorProfile;
 
     use super::*;
@@ -189,7 +190,7 @@ mod edits {
             }
         }));
         many.await.into_iter().for_each(|edited| assert!(edited.unwrap().is_some()));
-        let held = vendors_table(&sdk).profile(&vendor).await.unwrap().unwrap();
+        let held = vendors_table(&sdk).profile(&vendor, Freshness::Cached).await.unwrap().unwrap();
         assert_eq!(held.webhook_secrets.len(), 9, "{:?}", held.webhook_secrets);
         let history = table.changes(&vendor).await.unwrap();
         assert_eq!(history.len(), 10, "one line an edit: {history:?}");
@@ -218,7 +219,7 @@ mod edits {
                 |held: Option<VendorProfile>| edited(VendorProfile { enabled, ..held.unwrap() }, "switched");
             assert!(table.edit_vendor(&"v".parse().unwrap(), edit).await.unwrap().is_some());
         }
-        assert!(table.profile(&"v".parse().unwrap()).await.unwrap().unwrap().enabled);
+        assert!(table.profile(&"v".parse().unwrap(), Freshness::Cached).await.unwrap().unwrap().enabled);
         cloud.shutdown().await;
     }
 }

@@ -19,6 +19,7 @@ suites! {
     bundles: objects::bundles,
     commits_of_the_ledger: ledger::commits,
     generations: ledger::generations,
+    holds: ledger::holds,
     life_cycle: ledger::life_cycle,
     correcting: ledger::correcting,
     telling_again: ledger::telling_again,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sluice_aws::vendors::{DynamoVendors, VendorEdit};
 use sluice_core::Fault;
-use sluice_core::port::VendorDirectory as _;
+use sluice_core::port::{Freshness, VendorDirectory as _};
 use sluice_local::{Cloud, Data, Options};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -67,7 +67,7 @@ async fn a_fresh_read_does_not_join_a_cached_one() {
     });
     let cached = tokio::spawn({
         let table = table.clone();
-        async move { table.profile(&"v".parse().unwrap()).await }
+        async move { table.profile(&"v".parse().unwrap(), Freshness::Cached).await }
     });
     asked.notified().await;
     let mut seen = None;

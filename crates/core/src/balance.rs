@@ -1,4 +1,4 @@
-//! The balance: accepted = normalized + nothing to state + quarantined + in flight, per vendor and hour of acceptance.
+//! The balance: accepted = normalized + nothing to state + quarantined + held + in flight, per vendor and hour of acceptance.
 //!
 //! It is no tautology: the left side counts events of which there is any evidence (a ledger row found by either index, or a
 //! document without one), the right side only those whose evidence agrees in a second store. What is on the left alone is
@@ -110,6 +110,8 @@ pub struct Count {
     pub applying: u64,
     /// Of those, the ones that were normalized longer than [`crate::limits::APPLY_SECONDS_MAX`] ago.
     pub unapplied: u64,
+    /// HELD, with raw object: their vendor is on hold, or they have not been let go since.
+    pub held: u64,
     /// RECEIVED, with raw object.
     pub in_flight: u64,
     /// Raw objects in the bucket.
@@ -131,14 +133,15 @@ pub struct Count {
 impl Count {
     /// Accepted less what is proved: 0, or something is missing.
     pub fn unaccounted(&self) -> u64 {
-        self.accepted
-            .saturating_sub(self.normalized + self.nothing_to_state + self.quarantined + self.in_flight)
+        let proved = self.normalized + self.nothing_to_state + self.quarantined + self.held + self.in_flight;
+        self.accepted.saturating_sub(proved)
     }
 
     /// In balance, and nothing will change it any more.
     pub fn is_settled(&self) -> bool {
         self.unaccounted() == 0
             && self.in_flight == 0
+            && self.held == 0
             && self.applying == 0
             && self.quarantined == self.discarded
     }
@@ -152,6 +155,7 @@ impl Count {
         self.discarded += other.discarded;
         self.applying += other.applying;
         self.unapplied += other.unapplied;
+        self.held += other.held;
         self.in_flight += other.in_flight;
         self.raw_objects += other.raw_objects;
         self.orphans += other.orphans;
@@ -202,9 +206,12 @@ pub struct Progress {
     /// Where the search for stuck rows goes on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stuck: Option<StuckCursor>,
+    /// Where the search for held rows whose vendor is not on hold goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strays: Option<StuckCursor>,
 }
 
-/// A place in the index of rows that are RECEIVED.
+/// A place in the index of rows by status.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StuckCursor {
@@ -271,6 +278,8 @@ mod tests {
         assert_eq!(count.unaccounted(), 1);
         let whole = Count { in_flight: 1, ..count };
         assert!(whole.unaccounted() == 0 && !whole.is_settled());
+        let held = Count { held: 1, ..count };
+        assert!(held.unaccounted() == 0 && !held.is_settled(), "it waits for its vendor's release");
         let silent = Count { accepted: 3, normalized: 2, nothing_to_state: 1, ..Count::default() };
         assert!(silent.is_settled());
         assert!(!Count { applying: 1, ..silent }.is_settled(), "it is not in canonical state yet");

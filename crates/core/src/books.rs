@@ -77,8 +77,14 @@ pub trait Books: Send + Sync {
     async fn raw_object(&self, key: &str) -> Result<Option<Bytes>, Fault>;
     /// Any object by its reference, or `None`.
     async fn object(&self, at: &ObjectRef) -> Result<Option<Bytes>, Fault>;
-    /// The oldest rows of a shard that are RECEIVED, received after `after`, at most `limit`.
-    async fn received(&self, shard: u8, after: Timestamp, limit: usize) -> Result<Vec<LedgerRow>, Fault>;
+    /// The oldest rows of a shard that have a status, received after `after`, at most `limit`.
+    async fn by_status(
+        &self,
+        status: Status,
+        shard: u8,
+        after: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<LedgerRow>, Fault>;
     /// What canonical state has of events: the rows that there are.
     async fn effects(&self, events: &[IngestId]) -> Result<Vec<Effects>, Fault>;
     /// What shows, beside ledger, objects and quarantine, that an event was worked on; `None` if nothing does, or cannot be asked.
@@ -441,7 +447,7 @@ fn evidence(row: &LedgerRow, held: &Held) -> Option<Kind> {
         return Some(Kind::RawMissing);
     }
     match row.status {
-        Status::Received => None,
+        Status::Received | Status::Held => None,
         Status::Normalized if row.nothing.is_some() => None,
         Status::Normalized => {
             let there = row.normalized.as_ref().is_some_and(|it| held.normalized.contains(&it.r#ref.key));
@@ -462,6 +468,7 @@ fn account(examined: &mut Examined, row: &LedgerRow, held: Option<&QuarantineRow
     if proved {
         match row.status {
             Status::Received => count.in_flight += 1,
+            Status::Held => count.held += 1,
             Status::Normalized if row.nothing.is_some() => count.nothing_to_state += 1,
             Status::Normalized => count.normalized += 1,
             Status::Quarantined => {
@@ -493,7 +500,7 @@ async fn second_look(books: &dyn Books, row: LedgerRow, examined: &mut Examined)
         examined.findings.push(Finding::of(Kind::RawMissing, &row, &row.raw_ref.key, detail));
     }
     match row.status {
-        Status::Received => {}
+        Status::Received | Status::Held => {}
         Status::Normalized if row.nothing.is_some() => {}
         Status::Normalized => {
             let there = match &row.normalized {

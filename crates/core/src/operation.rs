@@ -23,7 +23,8 @@ use crate::digest::Sha256Hex;
 pub use crate::id::OperationId;
 
 pub use item::{
-    Item, ItemRow, ItemState, Method, MoveItem, Outcome, RedriveItem, ReplayItem, Seen, Tally, Work,
+    Item, ItemRow, ItemState, Method, MoveItem, Outcome, RedriveItem, ReleaseItem, ReplayItem, Seen, Tally,
+    Work,
 };
 pub use port::{
     Asked, Dead, ExecutionState, Executions, Holder, MoveState, Moves, OperationStore, Replays, Runs,
@@ -73,6 +74,8 @@ pub enum Kind {
     Replay,
     /// Gives stored events the documents of another mapper, and tells downstream what changed; a batch an item.
     Correct,
+    /// Lets events go that waited while their vendor was on hold.
+    Release,
 }
 
 impl Kind {
@@ -83,6 +86,7 @@ impl Kind {
             Self::DeadLetters => "dead letters",
             Self::Replay => "replay",
             Self::Correct => "correction",
+            Self::Release => "release",
         }
     }
 }
@@ -539,6 +543,8 @@ impl Operation {
             // A batch has a pace of its own, and a queue one move at a time.
             Kind::Replay | Kind::Correct => 1,
             Kind::DeadLetters => 4,
+            // Each ends in the slice that begins it.
+            Kind::Release => WINDOW_MAX,
         }
     }
 
@@ -557,7 +563,7 @@ impl Operation {
         }
         self.begun += count;
         self.in_flight.extend((from..self.begun).map(|item| InFlight { item, since: now }));
-        if self.kind == Kind::Redrive {
+        if matches!(self.kind, Kind::Redrive | Kind::Release) {
             let millis = i64::try_from(count.saturating_mul(1_000) / per_second).unwrap_or(i64::MAX);
             self.next_at = now.checked_add(SignedDuration::from_millis(millis)).ok();
         }

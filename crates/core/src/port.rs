@@ -17,7 +17,7 @@ use crate::id::{EventType, IngestId, ObjectRef, VendorId};
 use crate::intake::{Answer, Request, Staged};
 use crate::record::{
     Correction, DetailType, Divergence, EventDetail, LedgerKey, LedgerRow, QuarantineNote, QuarantineRow,
-    Stated, VendorProfile,
+    Resolution, Stated, VendorProfile, Waited,
 };
 use crate::state::{Change, Contribution, Effects, Entity, EntityList, Source, State, StateDivergence};
 
@@ -115,6 +115,15 @@ pub enum Marked {
     AlreadyNormalized,
 }
 
+/// Outcome of having an event wait for its vendor's release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Held {
+    /// The row says HELD now, or did before.
+    Waits,
+    /// It was normalized or quarantined before: nothing was changed, and it need not wait.
+    Past,
+}
+
 /// The ledger: idempotency, audit trail, outbox.
 #[async_trait]
 pub trait Ledger: Send + Sync {
@@ -146,6 +155,11 @@ pub trait Ledger: Send + Sync {
         stated: &Stated,
         correction: &Correction,
     ) -> Result<bool, Fault>;
+    /// Sets HELD if the row is RECEIVED. [`crate::Code::LedgerRowMissing`] unless the key holds this event.
+    async fn hold(&self, key: &LedgerKey, ingest_id: IngestId, waited: &Waited) -> Result<Held, Fault>;
+    /// Sets RECEIVED if the row is HELD, which its stream tells as it told the acceptance. `Ok(false)`: it does not wait, and
+    /// nothing is changed.
+    async fn let_go(&self, key: &LedgerKey, ingest_id: IngestId, by: &Resolution) -> Result<bool, Fault>;
     /// Counts in the row that downstream is told again of its document, which its stream then does. `Ok(false)`: the row has
     /// another document by now, or somebody counted first; nothing is changed.
     async fn tell_again(&self, row: &LedgerRow, at: Timestamp) -> Result<bool, Fault>;
@@ -173,7 +187,11 @@ pub trait VendorDirectory: Send + Sync {
     /// The vendor that an API key belongs to.
     async fn owner_of_key(&self, api_key_sha256: &Sha256Hex) -> Result<Option<VendorId>, Fault>;
     /// A vendor.
-    async fn profile(&self, vendor_id: &VendorId) -> Result<Option<VendorProfile>, Fault>;
+    async fn profile(
+        &self,
+        vendor_id: &VendorId,
+        freshness: Freshness,
+    ) -> Result<Option<VendorProfile>, Fault>;
     /// Every active mapper of the vendor, and so its contracts; empty for a vendor that is not known. In the order of event types.
     async fn contracts(&self, vendor_id: &VendorId) -> Result<Arc<[ActiveMapper]>, Fault>;
     /// The active mapper of an event type.

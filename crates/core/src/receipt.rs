@@ -69,7 +69,8 @@ impl EventReceipt {
         let waits = row.quarantine.as_ref().filter(|_| row.status == Status::Quarantined);
         Self {
             ingest_id: row.ingest_id,
-            status: row.status,
+            // That its events wait is the operator's business; to the vendor they are accepted and on their way.
+            status: if row.status == Status::Held { Status::Received } else { row.status },
             event_type: row.event_type.clone(),
             schema_version: row.schema_version.clone(),
             external_event_id: row.key.external_event_id.clone(),

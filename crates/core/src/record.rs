@@ -21,6 +21,8 @@ use crate::text::charset;
 pub enum Status {
     /// Accepted and durable, not yet normalized: in flight.
     Received,
+    /// Accepted and durable; its vendor is on hold, so it is not normalized until it is let go.
+    Held,
     /// The normalized document is written, or the message states nothing.
     Normalized,
     /// Cannot be mapped as things are; waits for a person.
@@ -29,12 +31,13 @@ pub enum Status {
 
 impl Status {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Received, Self::Normalized, Self::Quarantined];
+    pub const ALL: [Self; 4] = [Self::Received, Self::Held, Self::Normalized, Self::Quarantined];
 
     /// As stored.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Received => "RECEIVED",
+            Self::Held => "HELD",
             Self::Normalized => "NORMALIZED",
             Self::Quarantined => "QUARANTINED",
         }
@@ -147,6 +150,9 @@ pub struct LedgerRow {
     /// Why a person must let it go on before it is normalized.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<Hold>,
+    /// The hold of its vendor that it waits for, or last waited for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waited: Option<Waited>,
     /// As sent.
     pub content_type: String,
     /// As sent.
@@ -204,6 +210,7 @@ impl LedgerRow {
             form: accepted.form,
             delivery_id: accepted.delivery_id.clone(),
             hold: accepted.hold.clone(),
+            waited: None,
             content_type: accepted.content_type.clone(),
             content_encoding: accepted.content_encoding.clone(),
             normalized: None,
@@ -219,6 +226,12 @@ impl LedgerRow {
     pub fn held_for(&self) -> Option<Fault> {
         let hold = self.hold.as_ref().filter(|hold| hold.accepted.is_none())?;
         Some(Fault::new(hold.code, hold.message.clone()).with_errors(hold.errors.clone()))
+    }
+
+    /// Since when it is on its way: since it was accepted, or was let go.
+    pub fn in_flight_since(&self) -> Timestamp {
+        let let_go = self.waited.as_ref().and_then(|waited| waited.let_go.as_ref());
+        let_go.map_or(self.received_at, |let_go| let_go.at)
     }
 
     /// Whether the window that began with this row is still open at `at`. A clock that runs behind this row's is within it.
@@ -323,6 +336,20 @@ pub struct Hold {
     /// Who let it go on, and why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accepted: Option<Resolution>,
+}
+
+/// How an event waited while its vendor was on hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Waited {
+    /// Since when.
+    #[serde(with = "crate::id::millis")]
+    pub since: Timestamp,
+    /// Who held the vendor, why and when.
+    pub hold: Resolution,
+    /// Who let the event go, and why; `None` while it waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub let_go: Option<Resolution>,
 }
 
 /// An identity that was taken when a message came with it.
@@ -689,6 +716,12 @@ pub struct VendorProfile {
     /// What becomes of messages that no contract covers. `None`: native ones are kept, envelopes are refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unknown_event_types: Option<UnknownEventTypes>,
+    /// Who holds the vendor, and why: its events are accepted and kept, and wait until it is released.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_hold: Option<Resolution>,
+    /// Who last released it, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub released: Option<Resolution>,
 }
 
 /// What becomes of a proved sender's message that no contract covers.

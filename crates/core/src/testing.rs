@@ -25,12 +25,13 @@ use crate::limits::TRANSACTION_ROWS_MAX;
 use crate::operation;
 use crate::port::{
     BundleStore, BusEvent, CanonicalStore, Clock, Commit, DeadLetter, DeadLetters, DivergenceStore,
-    DriftStore, EventBus, Freshness, Ledger, MapperPointers, Marked, NormalizedStore, QuarantineStore,
+    DriftStore, EventBus, Freshness, Held, Ledger, MapperPointers, Marked, NormalizedStore, QuarantineStore,
     RawHeaders, RawStore, Recorded, Rerun, Reruns, Snapshot, UploadStore, VendorDirectory, Written,
 };
 use crate::record::{
     Correction, Divergence, EventDetail, LedgerKey, LedgerRow, Normalized, Nothing, QuarantineNote,
-    QuarantineRow, QuarantineStatus, Stated, Status, ToldAgain, VendorProfile, recovery_name,
+    QuarantineRow, QuarantineStatus, Resolution, Stated, Status, ToldAgain, VendorProfile, Waited,
+    recovery_name,
 };
 use crate::state;
 
@@ -171,6 +172,8 @@ impl World {
             webhook_secrets: webhook_secrets.iter().map(ToString::to_string).collect(),
             rate_limit: None,
             unknown_event_types: None,
+            on_hold: None,
+            released: None,
         };
         state.vendors.insert(vendor_id, profile);
     }
@@ -344,6 +347,34 @@ impl Ledger for World {
         })
     }
 
+    async fn hold(&self, key: &LedgerKey, ingest_id: IngestId, waited: &Waited) -> Result<Held, Fault> {
+        self.call(|state| {
+            let row = row(state, key, ingest_id)?;
+            match row.status {
+                Status::Held => return Ok(Held::Waits),
+                Status::Normalized | Status::Quarantined => return Ok(Held::Past),
+                Status::Received => {}
+            }
+            row.status = Status::Held;
+            row.status_shard = row.status.shard(ingest_id);
+            row.updated_at = waited.since;
+            row.waited = Some(waited.clone());
+            Ok(Held::Waits)
+        })
+    }
+
+    async fn let_go(&self, key: &LedgerKey, ingest_id: IngestId, by: &Resolution) -> Result<bool, Fault> {
+        self.call(|state| {
+            let Ok(row) = row(state, key, ingest_id) else { return Ok(false) };
+            let (Status::Held, Some(waited)) = (row.status, &mut row.waited) else { return Ok(false) };
+            waited.let_go = Some(by.clone());
+            row.status = Status::Received;
+            row.status_shard = row.status.shard(ingest_id);
+            row.updated_at = by.at;
+            Ok(true)
+        })
+    }
+
     async fn tell_again(&self, row: &LedgerRow, at: Timestamp) -> Result<bool, Fault> {
         self.call(|state| {
             let Some(held) = state.ledger.get_mut(&row.key).filter(|held| held.ingest_id == row.ingest_id)
@@ -401,7 +432,11 @@ impl VendorDirectory for World {
         self.call(|state| Ok(state.keys.get(api_key_sha256).cloned()))
     }
 
-    async fn profile(&self, vendor_id: &VendorId) -> Result<Option<VendorProfile>, Fault> {
+    async fn profile(
+        &self,
+        vendor_id: &VendorId,
+        _freshness: Freshness,
+    ) -> Result<Option<VendorProfile>, Fault> {
         self.call(|state| Ok(state.vendors.get(vendor_id).cloned()))
     }
 
@@ -932,9 +967,15 @@ impl Books for World {
         })
     }
 
-    async fn received(&self, shard: u8, after: Timestamp, limit: usize) -> Result<Vec<LedgerRow>, Fault> {
+    async fn by_status(
+        &self,
+        status: Status,
+        shard: u8,
+        after: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<LedgerRow>, Fault> {
         self.call(|state| {
-            let partition = format!("{}#{shard}", Status::Received.as_str());
+            let partition = format!("{}#{shard}", status.as_str());
             let mut rows: Vec<LedgerRow> = state
                 .ledger
                 .values()

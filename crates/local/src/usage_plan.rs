@@ -18,7 +18,7 @@ use sluice_core::digest::Sha256Hex;
 use sluice_core::id::VendorId;
 use sluice_core::intake::Request;
 use sluice_core::jiff::Timestamp;
-use sluice_core::port::VendorDirectory;
+use sluice_core::port::{Freshness, VendorDirectory};
 use sluice_core::problem::{Kind, Problem};
 use sluice_core::record::RateLimit;
 use sluice_core::signature::verify;
@@ -126,7 +126,7 @@ impl UsagePlan {
     }
 
     async fn limit(&self, vendor_id: &VendorId) -> Option<RateLimit> {
-        self.vendors.profile(vendor_id).await.ok()??.rate_limit
+        self.vendors.profile(vendor_id, Freshness::Cached).await.ok()??.rate_limit
     }
 
     /// The vendor that a request is for, if it is signed by one of its schemes. `Accept` looks again, and at all the rest.
@@ -135,7 +135,7 @@ impl UsagePlan {
     async fn proved(&self, request: &Request, body: &[u8]) -> Option<VendorId> {
         let name = SOURCES.iter().find_map(|prefix| request.path.strip_prefix(prefix))?;
         let vendor_id: VendorId = name.parse().ok()?;
-        let profile = self.vendors.profile(&vendor_id).await.ok()?;
+        let profile = self.vendors.profile(&vendor_id, Freshness::Cached).await.ok()?;
         let contracts = self.vendors.contracts(&vendor_id).await.ok()?;
         let native = contracts.iter().map(|active| &active.contract).filter(|contract| {
             contract.envelope.as_ref().is_some_and(|native| native.path == NativePath::Sources)

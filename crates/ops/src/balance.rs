@@ -1,4 +1,4 @@
-//! The balance: accepted = normalized + nothing to state + quarantined + in flight, counted twice
+//! The balance: accepted = normalized + nothing to state + quarantined + held + in flight, counted twice
 //! over.
 //!
 //! [`by_hour`] examines the books as `reconcile` does it ([`sluice_core::books`]) and compares them
@@ -40,9 +40,11 @@ pub struct Balance {
     pub nothing_to_state: u64,
     /// Quarantined, or discarded from there.
     pub quarantined: u64,
+    /// Waiting for the release of their vendor.
+    pub held: u64,
     /// Accepted, and not at an end yet.
     pub in_flight: u64,
-    /// Accepted less the other four: above zero, events are not in the index; below, more are than
+    /// Accepted less the other five: above zero, events are not in the index; below, more are than
     /// there should be.
     pub difference: i64,
     /// Rows of the quarantine that were not released.
@@ -59,16 +61,22 @@ impl Balance {
         accepted: u64,
         normalized: Counted,
         quarantined: u64,
+        held: u64,
         in_flight: u64,
         quarantine_held: u64,
     ) -> Self {
         let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-        let difference = signed(accepted) - signed(normalized.rows) - signed(quarantined) - signed(in_flight);
+        let difference = signed(accepted)
+            - signed(normalized.rows)
+            - signed(quarantined)
+            - signed(held)
+            - signed(in_flight);
         Self {
             accepted,
             normalized: normalized.rows - normalized.nothing,
             nothing_to_state: normalized.nothing,
             quarantined,
+            held,
             in_flight,
             difference,
             quarantine_held,
@@ -84,15 +92,16 @@ impl Balance {
     pub async fn read(cloud: &Cloud) -> Result<Self, OpsError> {
         let ledger = cloud.ledger();
         let quarantine = cloud.quarantine();
-        let (accepted, normalized, quarantined, in_flight, rows) = tokio::try_join!(
+        let (accepted, normalized, quarantined, waiting, in_flight, rows) = tokio::try_join!(
             ledger.count_all(),
             ledger.count(Status::Normalized),
             ledger.count(Status::Quarantined),
+            ledger.count(Status::Held),
             ledger.count(Status::Received),
             quarantine.list(None, None),
         )?;
         let held = rows.iter().filter(|row| row.status != QuarantineStatus::Released).count();
-        Ok(Self::new(accepted, normalized, quarantined.rows, in_flight.rows, held as u64))
+        Ok(Self::new(accepted, normalized, quarantined.rows, waiting.rows, in_flight.rows, held as u64))
     }
 
     /// What does not add up, in words.
@@ -104,7 +113,7 @@ impl Balance {
             return Err(OpsError::Failed(format!(
                 "the ledger has {} events, by status there are {}: {} unaccounted for",
                 self.accepted,
-                self.normalized + self.nothing_to_state + self.quarantined + self.in_flight,
+                self.normalized + self.nothing_to_state + self.quarantined + self.held + self.in_flight,
                 self.difference
             )));
         }
@@ -293,9 +302,9 @@ mod tests {
     fn each_way_not_to_add_up_is_said() {
         let normalized = |rows| Counted { rows, nothing: 2 };
         for (balance, words) in [
-            (Balance::new(7, normalized(5), 1, 0, 1), "1 unaccounted for"),
-            (Balance::new(7, normalized(6), 1, 1, 1), "-1 unaccounted for"),
-            (Balance::new(6, normalized(5), 1, 0, 2), "the quarantine holds 2"),
+            (Balance::new(8, normalized(5), 1, 1, 0, 1), "1 unaccounted for"),
+            (Balance::new(7, normalized(6), 1, 0, 1, 1), "-1 unaccounted for"),
+            (Balance::new(6, normalized(5), 1, 0, 0, 2), "the quarantine holds 2"),
         ] {
             assert!(!balance.balanced);
             let error = balance.verdict().err().unwrap_or_else(|| panic!("{balance:?}"));

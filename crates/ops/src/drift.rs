@@ -7,7 +7,7 @@ use serde::Serialize;
 use sluice_core::contract::Format;
 use sluice_core::drift::{Finding, Track, TrackKey};
 use sluice_core::id::{EventType, SchemaVersion, VendorId};
-use sluice_core::port::VendorDirectory as _;
+use sluice_core::port::{Freshness, VendorDirectory as _};
 
 use crate::cloud::Cloud;
 use crate::document::millis_opt;
@@ -76,7 +76,7 @@ pub struct Filter {
 pub async fn list(cloud: &Cloud, filter: &Filter) -> Result<Drift, OpsError> {
     let vendors = cloud.vendors();
     if let Some(vendor) = &filter.vendor
-        && vendors.profile(vendor).await?.is_none()
+        && vendors.profile(vendor, Freshness::Cached).await?.is_none()
     {
         return Err(OpsError::not_found(format!("there is no vendor {vendor}"))
             .with_hint("`sluice vendors ls` lists them"));

@@ -92,7 +92,7 @@ pub struct Step {
     /// When.
     #[serde(serialize_with = "millis")]
     pub at: Timestamp,
-    /// `received`, `quarantined`, `accepted`, `redriven`, `normalized` or `released`.
+    /// `received`, `held`, `let go`, `quarantined`, `accepted`, `redriven`, `normalized` or `released`.
     pub stage: &'static str,
     /// In words.
     pub detail: String,
@@ -380,6 +380,23 @@ fn lifecycle(row: &LedgerRow, held: Option<&QuarantineRow>, execution: Option<&E
         stage: "received",
         detail: format!("{} bytes of {} {}", row.raw_bytes, row.event_type, row.schema_version),
     }];
+    if let Some(waited) = &row.waited {
+        steps.push(Step {
+            at: waited.since,
+            stage: "held",
+            detail: format!(
+                "the vendor is on hold since {}, by {}: {}",
+                sluice_core::id::rfc3339(waited.hold.at),
+                waited.hold.by,
+                waited.hold.reason
+            ),
+        });
+        steps.extend(waited.let_go.as_ref().map(|let_go| Step {
+            at: let_go.at,
+            stage: "let go",
+            detail: format!("by {}: {}", let_go.by, let_go.reason),
+        }));
+    }
     match (held, &row.quarantine) {
         (Some(held), note) => {
             let cause = format!("{}: {}", held.cause.code, held.cause.message);

@@ -31,6 +31,7 @@ pub mod executions;
 pub mod fixtures;
 pub mod group_detail;
 pub mod health;
+pub mod hold;
 pub mod identity;
 #[cfg(feature = "mapping")]
 pub mod loaded;

@@ -11,12 +11,13 @@ use sluice_aws::clock::SystemClock;
 use sluice_aws::executions::{SfnRuns, state_machine_arn};
 use sluice_aws::operations::DynamoOperations;
 use sluice_core::canonical::count;
-use sluice_core::id::ObjectRef;
+use sluice_core::id::{IngestId, ObjectRef, VendorId};
 use sluice_core::operation::control::{Control, ControlError, Draft};
 use sluice_core::operation::{
     Item, Kind, Method as CoreMethod, MoveItem, OperationStore as _, PlanGroup, RedriveItem, Refusal,
-    ReplayItem, Seen, Work,
+    ReleaseItem, ReplayItem, Seen, Work,
 };
+use sluice_core::record::LedgerKey;
 
 pub use sluice_core::operation::{
     Act, Budget, ItemRow, ItemState, Operation, OperationId, Outcome, PLAN_SECONDS, PLAN_SECONDS_MAX, Pace,
@@ -349,6 +350,39 @@ pub(crate) async fn plan_correction(
         what,
         groups,
         items,
+        pace: settings.pace,
+        by: settings.by.clone(),
+        valid_seconds: settings.valid_seconds,
+        retry_of: None,
+    };
+    let operation = Ports::of(cloud).await?.control().plan(draft).await?;
+    Ok(Planned { operation: Overview::new(operation, Timestamp::now()), left_out: Vec::new() })
+}
+
+/// Freezes events of a vendor that wait. Nothing is let go.
+///
+/// # Errors
+/// When there are none, and when a call fails.
+pub async fn plan_release(
+    cloud: &Cloud,
+    vendor: &VendorId,
+    waiting: Vec<(LedgerKey, IngestId)>,
+    settings: &Settings,
+) -> Result<Planned, OpsError> {
+    let group = PlanGroup {
+        name: vendor.to_string(),
+        code: "release".to_owned(),
+        message: format!("{} that waited while it was on hold", count(waiting.len(), "event")),
+        items: waiting.len() as u64,
+    };
+    let items =
+        waiting.into_iter().map(|(key, ingest_id)| Item(Work::Release(ReleaseItem { ingest_id, key })));
+    let draft = Draft {
+        id: None,
+        kind: Kind::Release,
+        what: format!("held events of vendor {vendor}"),
+        items: items.collect(),
+        groups: vec![group],
         pace: settings.pace,
         by: settings.by.clone(),
         valid_seconds: settings.valid_seconds,

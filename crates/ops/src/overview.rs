@@ -299,11 +299,12 @@ pub fn sentence(count: &Count) -> String {
         lost => format!("{} unaccounted for", grouped(lost)),
     };
     format!(
-        "{} accepted = {} normalized + {} nothing to state + {} quarantined + {} in flight; {unaccounted}",
+        "{} accepted = {} normalized + {} nothing to state + {} quarantined + {} held + {} in flight; {unaccounted}",
         grouped(count.accepted),
         grouped(count.normalized),
         grouped(count.nothing_to_state),
         grouped(count.quarantined),
+        grouped(count.held),
         grouped(count.in_flight)
     )
 }
@@ -480,7 +481,7 @@ mod tests {
             row("b", "2026-11-21T10", good, false),
         ];
         let open = [OpenHour { hour: hour("2026-11-21T10"), counted_at: Timestamp::UNIX_EPOCH }];
-        let progress = Progress { next_hour: Some(hour("2026-11-21T11")), stuck: None };
+        let progress = Progress { next_hour: Some(hour("2026-11-21T11")), ..Progress::default() };
         let books = Books::new(hour("2026-11-21T08"), hour("2026-11-21T11"), rows, &open, &progress);
         let states: Vec<HourState> = books.hours.iter().map(|hour| hour.state).collect();
         assert_eq!(states, [HourState::Closed, HourState::Closed, HourState::Open, HourState::Uncounted]);

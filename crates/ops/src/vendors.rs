@@ -7,8 +7,8 @@ use serde::Serialize;
 use sluice_aws::vendors::{CACHE_SECONDS, VendorChange, VendorEdit};
 use sluice_core::digest::Sha256Hex;
 use sluice_core::id::VendorId;
-use sluice_core::port::VendorDirectory as _;
-use sluice_core::record::{RateLimit, UnknownEventTypes, VendorProfile};
+use sluice_core::port::{Freshness, VendorDirectory as _};
+use sluice_core::record::{RateLimit, Resolution, UnknownEventTypes, VendorProfile};
 use sluice_core::signature::STANDARD_PREFIX;
 
 use crate::cloud::Cloud;
@@ -53,6 +53,9 @@ pub struct Vendor {
     pub vendor_id: VendorId,
     /// Whether it may send.
     pub enabled: bool,
+    /// Who holds it, and why: its events wait.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_hold: Option<Resolution>,
     /// Keys that hold.
     pub api_keys: usize,
     /// Whether it has a webhook secret.
@@ -254,10 +257,10 @@ fn refused(message: String) -> OpsError {
 }
 
 async fn held(id: &VendorId, cloud: &Cloud) -> Result<VendorProfile, OpsError> {
-    cloud.vendors().profile(id).await?.ok_or_else(|| no_vendor(id))
+    cloud.vendors().profile(id, Freshness::Cached).await?.ok_or_else(|| no_vendor(id))
 }
 
-fn no_vendor(id: &VendorId) -> OpsError {
+pub(crate) fn no_vendor(id: &VendorId) -> OpsError {
     OpsError::not_found(format!("there is no vendor {id}")).with_hint("`sluice vendors ls` lists them")
 }
 
@@ -336,6 +339,11 @@ pub struct VendorDetail {
     pub vendor_id: VendorId,
     /// Whether it may send.
     pub enabled: bool,
+    /// Who holds it, and why: its events wait.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_hold: Option<Resolution>,
+    /// Events that wait, on hold or not let go yet.
+    pub waiting: u64,
     /// First digits of the digests of the keys that hold, the oldest first.
     pub api_keys: Vec<String>,
     /// First digits of the digests of its secrets.
@@ -359,7 +367,9 @@ pub struct VendorDetail {
 pub async fn show(cloud: &Cloud, id: &VendorId) -> Result<VendorDetail, OpsError> {
     let profile = held(id, cloud).await?;
     let vendors = cloud.vendors();
-    let (mappers, changes) = tokio::try_join!(vendors.list_mappers(), vendors.changes(id))?;
+    let ledger = cloud.ledger();
+    let (mappers, changes, waiting) =
+        tokio::try_join!(vendors.list_mappers(), vendors.changes(id), ledger.count_held(id))?;
     let mut event_types: Vec<String> = mappers
         .into_iter()
         .filter(|mapper| mapper.contract.vendor_id == *id)
@@ -368,6 +378,8 @@ pub async fn show(cloud: &Cloud, id: &VendorId) -> Result<VendorDetail, OpsError
     event_types.sort();
     Ok(VendorDetail {
         enabled: profile.enabled,
+        on_hold: profile.on_hold.clone(),
+        waiting,
         api_keys: Credential::Key.live(&profile),
         webhook_secrets: Credential::Secret.live(&profile),
         rate_limit: profile.rate_limit,
@@ -401,6 +413,7 @@ pub fn listed(profiles: Vec<VendorProfile>, mut types: BTreeMap<VendorId, Vec<St
             event_types.sort();
             Vendor {
                 enabled: profile.enabled,
+                on_hold: profile.on_hold,
                 api_keys: profile.api_key_sha256.len(),
                 signs: !profile.webhook_secrets.is_empty(),
                 rate_limit: profile.rate_limit,
@@ -469,6 +482,8 @@ fn profile(
         webhook_secrets: Vec::new(),
         rate_limit: None,
         unknown_event_types: None,
+        on_hold: None,
+        released: None,
     });
     let kept = vendor.keep_key.then(|| profile.api_key_sha256.pop()).flatten().filter(|kept| *kept != digest);
     profile.api_key_sha256 = kept.into_iter().chain([digest]).collect();

@@ -66,18 +66,12 @@ const REST_TIME_MAX: Duration = Duration::from_secs(600);
 pub(crate) fn run(project: &Project, subject: Option<Subject>) -> Result<()> {
     let all = [
         Subject::Mapper,
-<<<<<<< HEAD
         Subject::Trace,
-=======
->>>>>>> 388562e (suggest: propose a mapping from samples, with proof, or abstain)
         Subject::Local,
         Subject::Functions,
         Subject::Emulator,
         Subject::Console,
-<<<<<<< HEAD
-=======
         Subject::Suggest,
->>>>>>> 388562e (suggest: propose a mapping from samples, with proof, or abstain)
     ];
     let one = subject.map(|subject| [subject]);
     for subject in one.as_ref().map_or(all.as_slice(), |one| one.as_slice()) {

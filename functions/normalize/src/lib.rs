@@ -1,7 +1,10 @@
 //! `Normalize`: raw bytes → the vendor's payload schema → the WASM mapper → the canonical schema → the normalized document →
 //! the ledger.
 //!
-//! An event that is held waits in quarantine until a person lets it go on (`sluice conflicts accept`), however often it is run.
+//! An event whose vendor is on hold is not normalized: its row says HELD until it is let go. What was normalized or quarantined before
+//! is run as it is asked for, hold or not.
+//!
+//! An event that is held by itself waits in quarantine until a person lets it go on (`sluice conflicts accept`), however often it is run.
 //!
 //! Deterministic: the document depends on the raw object and the bundle alone, so a replay gives the same bytes. A document is
 //! written once, under its digest, and then the ledger names it: another mapping writes another one and leaves the first to
@@ -28,9 +31,9 @@ use sluice_core::digest::Sha256Hex;
 use sluice_core::health::HealthNote;
 use sluice_core::id::normalized_key;
 use sluice_core::port::{
-    Clock, Freshness, Ledger, MapperPointers, NormalizedStore, RawStore, VendorDirectory,
+    Clock, Freshness, Held, Ledger, MapperPointers, NormalizedStore, RawStore, VendorDirectory,
 };
-use sluice_core::record::{EventDetail, LedgerRow, Normalized, Nothing, Stated, Status};
+use sluice_core::record::{EventDetail, LedgerRow, Normalized, Nothing, Resolution, Stated, Status, Waited};
 use sluice_core::{Code, Fault};
 use sluice_mapping::{Bundles, Mapped, Outcome, map};
 
@@ -106,7 +109,8 @@ struct Input {
     fresh: bool,
 }
 
-/// Normalizes one event; gives `{"status": "NORMALIZED", "ingestId"}` with `normalized`, its document, or `nothing`, why there is none;
+/// Normalizes one event; gives `{"status": "HELD", "ingestId"}` of one that waits for its vendor's release, else
+/// `{"status": "NORMALIZED", "ingestId"}` with `normalized`, its document, or `nothing`, why there is none;
 /// and for a replay or a correction `changed`, whether the document is another than before, and `previous`, the status before.
 pub async fn handle(deps: &Deps, input: Value) -> Result<Value, Fault> {
     let started = Instant::now();
@@ -115,9 +119,12 @@ pub async fn handle(deps: &Deps, input: Value) -> Result<Value, Fault> {
     })?;
     let freshness = if input.fresh { Freshness::Fresh } else { Freshness::Cached };
     let event = input.event;
-    let result = match &event.correction {
-        Some(correction) => correct::correct(deps, &event, correction).await,
-        None => normalize(deps, &event, freshness).await,
+    let result = match (&event.correction, waits(deps, &event).await) {
+        (_, Err(fault)) => Err(fault),
+        // What was told already does not wait.
+        (Some(correction), Ok(_)) => correct::correct(deps, &event, correction).await.map(Some),
+        (None, Ok(true)) => Ok(None),
+        (None, Ok(false)) => normalize(deps, &event, freshness).await.map(Some),
     };
     log(&Stage {
         stage: "normalize",
@@ -126,13 +133,16 @@ pub async fn handle(deps: &Deps, input: Value) -> Result<Value, Fault> {
         external_event_id: event.key.external_event_id.as_str(),
         delivery_id: None,
         status: match &result {
-            Ok((Stated::Document(_), _)) => "NORMALIZED",
-            Ok((Stated::Nothing(_), _)) => "NOTHING_TO_STATE",
+            Ok(None) => Status::Held.as_str(),
+            Ok(Some((Stated::Document(_), _))) => "NORMALIZED",
+            Ok(Some((Stated::Nothing(_), _))) => "NOTHING_TO_STATE",
             Err(fault) => fault.code.as_str(),
         },
         started,
     });
-    let (stated, before) = result?;
+    let Some((stated, before)) = result? else {
+        return Ok(json!({ "status": Status::Held.as_str(), "ingestId": event.ingest_id }));
+    };
     let mut output = json!({ "status": "NORMALIZED", "ingestId": event.ingest_id });
     let sha256 = match &stated {
         Stated::Document(normalized) => {
@@ -149,6 +159,33 @@ pub async fn handle(deps: &Deps, input: Value) -> Result<Value, Fault> {
         output["previous"] = before.status.as_str().into();
     }
     Ok(output)
+}
+
+/// Whether the event waits for the release of its vendor.
+///
+/// No order of hold, release and this loses an event: a release first says that the vendor is not on hold, then looks for rows that
+/// say HELD. Either it finds this one, or the second look here comes after it.
+async fn waits(deps: &Deps, event: &EventDetail) -> Result<bool, Fault> {
+    let vendor_id = &event.key.vendor_id;
+    let profile = deps.vendors.profile(vendor_id, Freshness::Cached).await?;
+    if profile.is_none_or(|profile| profile.on_hold.is_none()) {
+        return Ok(false);
+    }
+    let profile = deps.vendors.profile(vendor_id, Freshness::Fresh).await?;
+    let Some(hold) = profile.and_then(|profile| profile.on_hold) else { return Ok(false) };
+    let waited = Waited { since: deps.clock.now(), hold, let_go: None };
+    if deps.ledger.hold(&event.key, event.ingest_id, &waited).await? == Held::Past {
+        return Ok(false);
+    }
+    let profile = deps.vendors.profile(vendor_id, Freshness::Fresh).await?;
+    let released = match profile {
+        Some(profile) if profile.on_hold.is_some() => return Ok(true),
+        profile => profile.and_then(|profile| profile.released).unwrap_or(waited.hold),
+    };
+    let by = Resolution { at: deps.clock.now(), ..released };
+    // It goes on by the ledger's stream, as everything that is let go.
+    deps.ledger.let_go(&event.key, event.ingest_id, &by).await?;
+    Ok(true)
 }
 
 /// What the message came to, and for a replay the ledger's row before.

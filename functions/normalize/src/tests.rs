@@ -2,6 +2,8 @@
 //! modules written by hand.
 #![expect(clippy::unwrap_used, reason = "a test's own constants")]
 
+mod hold;
+
 use std::collections::BTreeMap;
 use std::io::Write as _;
 

@@ -9,6 +9,7 @@
 mod config;
 mod moves;
 mod redrive;
+mod release;
 mod replay;
 
 use std::collections::BTreeMap;
@@ -281,6 +282,7 @@ impl Slice<'_> {
             Work::Redrive(work) => self.redrive(operation, work, held, &fresh).await,
             Work::Move(work) => self.dead_letters(operation, work, held, &fresh).await,
             Work::Replay(work) | Work::Correct(work) => self.replay(operation, work, held, &fresh).await,
+            Work::Release(work) => self.release(operation, work, held, &fresh).await,
         };
         let row = match worked {
             Ok(row) => row,

@@ -43,7 +43,7 @@ impl Slice<'_> {
             Tally { total: number("total"), succeeded: number("succeeded"), failed: number("failed") };
         let (whole, partly, done) = match operation.kind {
             Kind::Correct => (Outcome::Corrected, Outcome::PartlyCorrected, "corrected"),
-            Kind::Replay | Kind::Redrive | Kind::DeadLetters => {
+            Kind::Replay | Kind::Redrive | Kind::DeadLetters | Kind::Release => {
                 (Outcome::Replayed, Outcome::PartlyReplayed, "normalized")
             }
         };

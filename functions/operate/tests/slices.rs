@@ -9,10 +9,10 @@ use sluice_core::Fault;
 use sluice_core::operation::control::{Control, Draft};
 use sluice_core::operation::{
     Budget, Dead, ExecutionState, Item, Kind, Method, MoveItem, MoveState, Moves, Operation, OperationId,
-    Outcome, Pace, RedriveItem, ReplayItem, Replays, Seen, Status, Work,
+    Outcome, Pace, RedriveItem, ReleaseItem, ReplayItem, Replays, Seen, Status, Work,
 };
 use sluice_core::port::Clock as _;
-use sluice_core::record::{LedgerRow, QuarantineRow, QuarantineStatus};
+use sluice_core::record::{LedgerRow, QuarantineRow, QuarantineStatus, Status as EventStatus};
 use sluice_core::testing::{Failure, World};
 use sluice_operate::{Deps, handle};
 
@@ -426,5 +426,52 @@ async fn batches_are_replayed_and_corrected_one_after_the_other() {
         assert_eq!(names, [format!("{id}-0"), format!("{id}-1")]);
         let message = format!("10 of 11 events were {done}");
         assert_eq!(rig.world.state().item_rows[&(id, 1)].message, message);
+    }
+}
+
+/// A row that waits for its vendor's release.
+fn held_row(number: usize) -> LedgerRow {
+    let mut row = ledger_row(number);
+    (row.status, row.status_shard) = (EventStatus::Held, EventStatus::Held.shard(row.ingest_id));
+    row.waited = serde_json::from_value(json!({"since": "2026-11-21T09:00:01Z",
+        "hold": {"by": "ben", "reason": "a bad export", "at": "2026-11-21T09:00:00Z"}}))
+    .unwrap();
+    row
+}
+
+#[tokio::test]
+async fn each_event_that_waits_is_let_go_once_wherever_a_slice_is_cut_off() {
+    for at in 0..40 {
+        for failure in [Failure::Before, Failure::After] {
+            let rig = Rig::new(0);
+            let mut items = Vec::new();
+            for number in 0..4 {
+                let row = held_row(number);
+                items.push(Item(Work::Release(ReleaseItem {
+                    ingest_id: row.ingest_id,
+                    key: row.key.clone(),
+                })));
+                rig.world.state().ledger.insert(row.key.clone(), row);
+            }
+            let id = rig.started(draft(Kind::Release, items)).await;
+            // One went on by itself meanwhile.
+            rig.world.state().ledger.get_mut(&held_row(3).key).unwrap().status = EventStatus::Normalized;
+            rig.world.fail_next(std::iter::repeat_n(Failure::None, at).chain([failure]));
+            rig.to_its_end(id, |_| true).await;
+            let operation = rig.operation(id);
+            let said = format!("{failure:?} at call {at}: {operation:?}");
+            assert_eq!(operation.status, Status::Completed, "{said}");
+            assert_eq!(
+                (operation.count(Outcome::LetGo), operation.count(Outcome::NotHeld)),
+                (3, 1),
+                "{said}"
+            );
+            for number in 0..3 {
+                let row = rig.world.state().ledger[&held_row(number).key].clone();
+                let let_go = row.waited.unwrap().let_go.unwrap();
+                assert_eq!((row.status, let_go.by.as_str()), (EventStatus::Received, "anna"), "{said}");
+                assert!(let_go.reason.ends_with(": T-1"), "{}", let_go.reason);
+            }
+        }
     }
 }

@@ -13,6 +13,8 @@ pub struct Config {
     pub canonical_state_table: String,
     /// `BALANCE_TABLE`
     pub balance_table: String,
+    /// `VENDORS_TABLE`
+    pub vendors_table: String,
     /// `RAW_BUCKET`
     pub raw_bucket: String,
     /// `NORMALIZED_BUCKET`
@@ -37,6 +39,7 @@ impl Config {
                 "the DynamoDB table of canonical state",
             )?,
             balance_table: required(lookup, "BALANCE_TABLE", "the DynamoDB table of balances")?,
+            vendors_table: required(lookup, "VENDORS_TABLE", "the DynamoDB table of vendors")?,
             raw_bucket: required(lookup, "RAW_BUCKET", "the bucket of verbatim requests")?,
             normalized_bucket: required(lookup, "NORMALIZED_BUCKET", "the bucket of normalized documents")?,
             recover_state_machine_arn: required(

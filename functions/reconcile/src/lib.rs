@@ -6,6 +6,7 @@
 
 mod config;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,7 +20,8 @@ use sluice_core::health::{Health, HealthNote, day_of};
 use sluice_core::id::{IngestId, VendorId};
 use sluice_core::jiff::{SignedDuration, Timestamp};
 use sluice_core::limits::STATUS_SHARDS;
-use sluice_core::port::{Clock, Ledger, QuarantineStore, Rerun, Reruns};
+use sluice_core::port::{Clock, Freshness, Ledger, QuarantineStore, Rerun, Reruns, VendorDirectory};
+use sluice_core::record::{LedgerRow, Resolution, Status, VendorProfile};
 use sluice_core::{Code, Fault};
 
 pub use config::Config;
@@ -35,6 +37,13 @@ pub const TOLD_AGAIN_PER_RUN_MAX: usize = 500;
 
 /// Rows of one shard read at once.
 const ROWS_PER_READ: usize = 100;
+
+/// Most rows that are HELD of which one run looks whether their vendor is on hold.
+pub const HELD_PER_RUN_MAX: usize = 2_000;
+
+/// How long before the release of its vendor an event may have come to be HELD and still be missing in the release's plan, in seconds: the
+/// index by status lags.
+pub const STRAY_SECONDS: i64 = 60;
 
 /// How long after its end an hour may still change by itself, in seconds: clocks differ, indexes lag.
 pub const GRACE_SECONDS: i64 = 600;
@@ -59,6 +68,8 @@ pub struct Deps {
     pub balances: Arc<dyn BalanceStore>,
     /// To close rows of events that are normalized.
     pub quarantine: Arc<dyn QuarantineStore>,
+    /// Which vendors are on hold.
+    pub vendors: Arc<dyn VendorDirectory>,
     /// Runs events again.
     pub reruns: Arc<dyn Reruns>,
     /// Time.
@@ -80,6 +91,7 @@ impl Deps {
             books: Arc::new(sluice_aws::books::AwsBooks::new(sdk, names)),
             balances: Arc::new(sluice_aws::balance::DynamoBalance::new(sdk, config.balance_table)),
             quarantine: Arc::new(sluice_aws::quarantine::DynamoQuarantine::new(sdk, config.quarantine_table)),
+            vendors: Arc::new(sluice_aws::vendors::DynamoVendors::new(sdk, config.vendors_table)),
             reruns: Arc::new(sluice_aws::recoveries::SfnReruns::new(sdk, config.recover_state_machine_arn)),
             clock: Arc::new(sluice_aws::clock::SystemClock),
         }
@@ -112,8 +124,8 @@ impl Default for Input {
     }
 }
 
-/// One run; gives `{"reruns", "oldestReceivedAgeSeconds", "hours", "closed", "unaccounted", "released", "unapplied", "toldAgain",
-/// "scores"}`.
+/// One run; gives `{"reruns", "letGo", "oldestReceivedAgeSeconds", "hours", "closed", "unaccounted", "released", "unapplied",
+/// "toldAgain", "scores"}`.
 pub async fn handle(deps: &Deps, input: Value) -> Result<Value, Fault> {
     let started = Instant::now();
     let input: Input = match input {
@@ -130,6 +142,8 @@ pub async fn handle(deps: &Deps, input: Value) -> Result<Value, Fault> {
     sluice_aws::metric::count("ledger.oldest_received_age_s", oldest_seconds as f64, &[]);
     let reruns = rerun_stuck(deps, &input, now, &mut progress).await?;
 
+    let let_go = let_strays_go(deps, now, &mut progress).await?;
+
     list_hours(deps, now, &mut progress).await?;
     // Before the counting, so that a run that is cut off has still listed what there is to do.
     deps.balances.set_progress(&progress).await?;
@@ -140,6 +154,7 @@ pub async fn handle(deps: &Deps, input: Value) -> Result<Value, Fault> {
 
     tracing::info!(
         reruns,
+        let_go,
         oldest_seconds,
         hours = hours.counted,
         closed = hours.closed,
@@ -150,6 +165,7 @@ pub async fn handle(deps: &Deps, input: Value) -> Result<Value, Fault> {
     );
     Ok(json!({
         "reruns": reruns,
+        "letGo": let_go,
         "oldestReceivedAgeSeconds": oldest_seconds,
         "hours": hours.counted,
         "closed": hours.closed,
@@ -165,8 +181,13 @@ pub async fn handle(deps: &Deps, input: Value) -> Result<Value, Fault> {
 async fn oldest_received_seconds(deps: &Deps, now: Timestamp) -> Result<i64, Fault> {
     let mut oldest: Option<Timestamp> = None;
     for shard in 0..STATUS_SHARDS {
-        let first = deps.books.received(shard, Timestamp::UNIX_EPOCH, 1).await?;
-        oldest = first.first().map(|row| row.received_at).into_iter().chain(oldest).min();
+        let mut rows = deps.books.by_status(Status::Received, shard, Timestamp::UNIX_EPOCH, 1).await?;
+        if rows.first().is_some_and(|row| row.waited.is_some()) {
+            // Let go after a hold: it is old, and not long on its way.
+            rows =
+                deps.books.by_status(Status::Received, shard, Timestamp::UNIX_EPOCH, ROWS_PER_READ).await?;
+        }
+        oldest = rows.iter().map(LedgerRow::in_flight_since).chain(oldest).min();
     }
     Ok(oldest.map_or(0, |at| (now.as_second() - at.as_second()).max(0)))
 }
@@ -187,19 +208,18 @@ async fn rerun_stuck(
     let (mut started, mut asked, mut shards_done) = (0, 0, 0);
     // The first shard is finished at the end, from its beginning: hence one more than there are.
     while shards_done <= STATUS_SHARDS {
-        let rows = deps.books.received(shard, after, ROWS_PER_READ).await?;
-        let read = rows.len();
-        let stuck: Vec<_> = rows.into_iter().filter(|row| row.received_at <= before).collect();
-        let more = stuck.len() == read && read == ROWS_PER_READ;
-        for row in stuck {
+        let rows = deps.books.by_status(Status::Received, shard, after, ROWS_PER_READ).await?;
+        let more = rows.len() == ROWS_PER_READ && rows.last().is_some_and(|row| row.received_at <= before);
+        for row in rows.into_iter().filter(|row| row.received_at <= before) {
             if asked >= input.reruns_max {
                 progress.stuck = Some(StuckCursor { shard, after });
                 return Ok(started);
             }
+            after = just_before(&row, after);
+            if row.in_flight_since() > before {
+                continue;
+            }
             asked += 1;
-            // Rows of one millisecond may lie on both sides of a page: that millisecond is read again, if there is progress.
-            let just_before = row.received_at - SignedDuration::from_millis(1);
-            after = if just_before > after { just_before } else { row.received_at };
             let event = row.rerun(window);
             match deps.reruns.rerun(&event).await {
                 Ok(Rerun::Started(_)) => {
@@ -228,6 +248,67 @@ async fn rerun_stuck(
         }
     }
     Ok(started)
+}
+
+/// From where to read on after a row. Rows of one millisecond may lie on both sides of a page: that millisecond is read again, if
+/// there is progress.
+fn just_before(row: &LedgerRow, after: Timestamp) -> Timestamp {
+    let just_before = row.received_at - SignedDuration::from_millis(1);
+    if just_before > after { just_before } else { row.received_at }
+}
+
+/// Lets go what is HELD of a vendor that is not on hold and came to be so too late for the release to see it. What the release saw it
+/// lets go itself, at its pace, and what it left since a person stopped it stays. Looks at [`HELD_PER_RUN_MAX`] rows, from where the
+/// last run stopped.
+async fn let_strays_go(deps: &Deps, now: Timestamp, progress: &mut Progress) -> Result<u64, Fault> {
+    let begin = progress.strays.take().unwrap_or(StuckCursor { shard: 0, after: Timestamp::UNIX_EPOCH });
+    let (first, mut after) = (begin.shard % STATUS_SHARDS, begin.after);
+    let mut profiles: BTreeMap<VendorId, Option<VendorProfile>> = BTreeMap::new();
+    let (mut looked_at, mut let_go) = (0, 0);
+    for shard in first..STATUS_SHARDS {
+        loop {
+            let rows = deps.books.by_status(Status::Held, shard, after, ROWS_PER_READ).await?;
+            let more = rows.len() == ROWS_PER_READ;
+            for row in rows {
+                if looked_at >= HELD_PER_RUN_MAX {
+                    progress.strays = Some(StuckCursor { shard, after });
+                    return Ok(let_go);
+                }
+                looked_at += 1;
+                after = just_before(&row, after);
+                let vendor_id = &row.key.vendor_id;
+                if !profiles.contains_key(vendor_id) {
+                    let profile = deps.vendors.profile(vendor_id, Freshness::Fresh).await?;
+                    profiles.insert(vendor_id.clone(), profile);
+                }
+                let Some(released) = stray(&row, profiles.get(vendor_id).and_then(Option::as_ref)) else {
+                    continue;
+                };
+                let by = Resolution { at: now, ..released.clone() };
+                if deps.ledger.let_go(&row.key, row.ingest_id, &by).await? {
+                    let_go += 1;
+                    tracing::warn!(
+                        ingestId = %row.ingest_id,
+                        vendorId = %vendor_id,
+                        "an event was HELD after its vendor was released, and is let go"
+                    );
+                }
+            }
+            if !more {
+                break;
+            }
+        }
+        after = Timestamp::UNIX_EPOCH;
+    }
+    Ok(let_go)
+}
+
+/// The release that a row that is HELD has missed; `None` if it has missed none.
+fn stray<'a>(row: &LedgerRow, profile: Option<&'a VendorProfile>) -> Option<&'a Resolution> {
+    let profile = profile.filter(|profile| profile.on_hold.is_none())?;
+    let (released, waited) = (profile.released.as_ref()?, row.waited.as_ref()?);
+    let late = released.at - SignedDuration::from_secs(STRAY_SECONDS);
+    (waited.since >= late).then_some(released)
 }
 
 /// Puts every hour up to now that was never seen on the list.

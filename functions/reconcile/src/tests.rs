@@ -18,6 +18,7 @@ fn deps(world: &World) -> Deps {
         ledger: Arc::new(world.clone()),
         balances: Arc::new(world.clone()),
         quarantine: Arc::new(world.clone()),
+        vendors: Arc::new(world.clone()),
         reruns: Arc::new(world.clone()),
         clock: Arc::new(world.clone()),
     }
@@ -354,4 +355,56 @@ async fn an_input_that_is_none_is_refused() {
     assert_eq!(error.code, Code::InputMalformed);
     let nothing = handle(&deps(&World::new()), json!({})).await.unwrap();
     assert_eq!(nothing["hours"], 0);
+}
+
+fn note(world: &World, reason: &str, seconds: i64) -> sluice_core::record::Resolution {
+    let at = world.now() - SignedDuration::from_secs(seconds);
+    sluice_core::record::Resolution { by: "ana".into(), reason: reason.into(), at }
+}
+
+/// An event accepted two hours ago that waits since `seconds` ago.
+fn waiting(world: &World, number: u128, seconds: i64) -> LedgerRow {
+    let mut row = event(world, number, OLD, Status::Held);
+    let since = world.now() - SignedDuration::from_secs(seconds);
+    row.waited =
+        Some(sluice_core::record::Waited { since, hold: note(world, "a bad export", OLD), let_go: None });
+    world.state().ledger.insert(row.key.clone(), row.clone());
+    row
+}
+
+#[tokio::test]
+async fn what_is_held_is_counted_by_itself_and_never_run_as_stuck() {
+    let world = World::new();
+    world.add_vendor("vendorA", "key", &[]);
+    let hold = note(&world, "a bad export", OLD);
+    world.state().vendors.get_mut(&vendor()).unwrap().on_hold = Some(hold);
+    let row = waiting(&world, 1, OLD);
+    let answer = handle(&deps(&world), Value::Null).await.unwrap();
+    assert_eq!(
+        (&answer["reruns"], &answer["letGo"], &answer["unaccounted"]),
+        (&json!(0), &json!(0), &json!(0))
+    );
+    assert_eq!(answer["oldestReceivedAgeSeconds"], 0);
+    let hour = Hour::of(row.received_at);
+    let stored = sluice_core::balance::BalanceStore::rows(&world, &vendor(), hour, hour).await.unwrap();
+    assert_eq!((stored[0].count.held, stored[0].count.in_flight, stored[0].closed), (1, 0, false));
+}
+
+#[tokio::test]
+async fn what_came_to_wait_too_late_for_the_release_is_let_go_and_the_rest_is_the_operations() {
+    let world = World::new();
+    world.add_vendor("vendorA", "key", &[]);
+    let released = note(&world, "mended", 600);
+    world.state().vendors.get_mut(&vendor()).unwrap().released = Some(released);
+    let (seen, late) = (waiting(&world, 1, 3_600), waiting(&world, 2, 605));
+    let answer = handle(&deps(&world), Value::Null).await.unwrap();
+    assert_eq!(answer["letGo"], 1);
+    let status = |row: &LedgerRow| world.state().ledger[&row.key].status;
+    assert_eq!((status(&seen), status(&late)), (Status::Held, Status::Received));
+    // It was accepted long ago, and is on its way since now: not stuck.
+    let again = handle(&deps(&world), Value::Null).await.unwrap();
+    assert_eq!((&again["letGo"], &again["reruns"]), (&json!(0), &json!(0)));
+    assert_eq!(again["oldestReceivedAgeSeconds"], 0);
+    world.advance(i64::from(STUCK_SECONDS) + 1);
+    assert_eq!(handle(&deps(&world), Value::Null).await.unwrap()["reruns"], 1, "now it is");
 }

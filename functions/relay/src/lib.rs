@@ -1,8 +1,8 @@
 //! `relay`: the ledger's stream becomes events on the bus. The ledger is the outbox: there is no dual write anywhere.
 //!
-//! An insert is `ingest.accepted`; a change of status is `event.normalized` or `event.quarantined`, and so is a document that
-//! canonical state did not get, when Reconcile says so in the row; a document that takes the place of a wrong one is
-//! `event.corrected`; anything else is silent. So is
+//! An insert is `ingest.accepted`, and so is an event that is let go when its vendor is released; a change of status is
+//! `event.normalized` or `event.quarantined`, and so is a document that canonical state did not get, when Reconcile says so in the
+//! row; a document that takes the place of a wrong one is `event.corrected`; anything else is silent. So is
 //! an event that states nothing, unless it had a document before: then `event.normalized` takes that back. The answer lists the
 //! records that the bus did not take, so that the stream gives them again: at least once, in order.
 
@@ -127,11 +127,13 @@ fn read(record: Value) -> Result<Option<(BusEvent, String)>, Fault> {
         (Some(Status::Normalized), Status::Normalized) if corrected => DetailType::EventCorrected,
         (Some(Status::Normalized), Status::Normalized) if has_changed => DetailType::EventNormalized,
         (Some(old), new) if old == new => return Ok(None),
+        // It waited while its vendor was on hold, and was let go.
+        (Some(Status::Held), Status::Received) => DetailType::IngestAccepted,
         // Nobody was told anything that would have to be taken back.
         (Some(_), Status::Normalized) if silent => return Ok(None),
         (Some(_), Status::Normalized) => DetailType::EventNormalized,
         (Some(_), Status::Quarantined) => DetailType::EventQuarantined,
-        (Some(_), Status::Received) => return Ok(None),
+        (Some(_), Status::Received | Status::Held) => return Ok(None),
     };
     let mut detail = new.detail();
     if silent {

@@ -57,6 +57,21 @@ async fn inserts_and_changes_of_status_are_published_in_order_and_nothing_else()
     assert_eq!(detail.get("payload"), None, "references only");
 }
 
+#[tokio::test]
+async fn an_event_that_is_let_go_is_told_as_it_was_when_it_was_accepted() {
+    let world = World::new();
+    let records = vec![
+        record("1", "MODIFY", Some(row("RECEIVED")), Some(row("HELD"))),
+        record("2", "MODIFY", Some(row("HELD")), Some(row("HELD"))),
+        record("3", "MODIFY", Some(row("HELD")), Some(row("RECEIVED"))),
+        record("4", "MODIFY", Some(row("HELD")), Some(row("NORMALIZED"))),
+        record("5", "MODIFY", Some(row("HELD")), Some(row("QUARANTINED"))),
+    ];
+    assert_eq!(relay(&world, records).await.unwrap(), json!({"batchItemFailures": []}));
+    let told: Vec<_> = world.state().bus.iter().map(|event| event.detail_type.as_str()).collect();
+    assert_eq!(told, ["ingest.accepted", "event.normalized", "event.quarantined"]);
+}
+
 fn normalized(sha256: &str) -> Value {
     let mut row = row("NORMALIZED");
     row["normalized"] = json!({"M": {

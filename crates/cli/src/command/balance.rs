@@ -58,6 +58,7 @@ impl View for Hours {
                 number(line.count.normalized),
                 number(line.count.nothing_to_state),
                 number(line.count.quarantined),
+                number(line.count.held),
                 number(line.count.in_flight),
                 Cell::new(tone, line.unaccounted.to_string()),
                 Cell::new(tone, line.count.unapplied.to_string()),
@@ -73,6 +74,7 @@ impl View for Hours {
                 "NORMALIZED",
                 "NOTHING TO STATE",
                 "QUARANTINED",
+                "HELD",
                 "IN FLIGHT",
                 "UNACCOUNTED",
                 "NOT APPLIED",
@@ -90,12 +92,13 @@ impl View for Balance {
         let in_flight = if self.settled { Tone::Dim } else { Tone::Warn };
         let quarantined = if self.quarantined == 0 { Tone::Dim } else { Tone::Bad };
         let mut text = page.table(
-            &["ACCEPTED", "NORMALIZED", "NOTHING TO STATE", "QUARANTINED", "IN FLIGHT", "DIFFERENCE"],
+            &["ACCEPTED", "NORMALIZED", "NOTHING TO STATE", "QUARANTINED", "HELD", "IN FLIGHT", "DIFFERENCE"],
             vec![vec![
                 count(Tone::Strong, self.accepted),
                 count(Tone::Good, self.normalized),
                 count(Tone::Dim, self.nothing_to_state),
                 count(quarantined, self.quarantined),
+                count(if self.held == 0 { Tone::Dim } else { Tone::Warn }, self.held),
                 count(in_flight, self.in_flight),
                 Cell::new(
                     if self.difference == 0 { Tone::Good } else { Tone::Bad },
@@ -105,8 +108,13 @@ impl View for Balance {
         );
         if page.terminal && self.balanced {
             let sum = format!(
-                "{} accepted = {} normalized + {} nothing to state + {} quarantined + {} in flight: nothing is lost.",
-                self.accepted, self.normalized, self.nothing_to_state, self.quarantined, self.in_flight
+                "{} accepted = {} normalized + {} nothing to state + {} quarantined + {} held + {} in flight: nothing is lost.",
+                self.accepted,
+                self.normalized,
+                self.nothing_to_state,
+                self.quarantined,
+                self.held,
+                self.in_flight
             );
             text.push_str(&format!("\n{}\n", paint(Tone::Good, sum)));
         }
@@ -126,24 +134,25 @@ mod tests {
 
     #[test]
     fn a_balance_that_holds() {
-        let balance = Balance::new(8, Counted { rows: 6, nothing: 1 }, 1, 1, 1);
+        let balance = Balance::new(9, Counted { rows: 6, nothing: 1 }, 1, 1, 1, 1);
         assert!(balance.balanced && !balance.settled && balance.verdict().is_ok());
         insta::assert_snapshot!(on_terminal(&balance), @"
-         ACCEPTED  NORMALIZED  NOTHING TO STATE  QUARANTINED  IN FLIGHT  DIFFERENCE 
-         8         5           1                 1            1          0          
+         ACCEPTED  NORMALIZED  NOTHING TO STATE  QUARANTINED  HELD  IN FLIGHT  DIFFERENCE 
+         9         5           1                 1            1     1          0          
 
-        8 accepted = 5 normalized + 1 nothing to state + 1 quarantined + 1 in flight: nothing is lost.
+        9 accepted = 5 normalized + 1 nothing to state + 1 quarantined + 1 held + 1 in flight: nothing is lost.
         ");
         insta::assert_snapshot!(in_pipe(&balance), @"
-        accepted	normalized	nothing to state	quarantined	in flight	difference
-        8	5	1	1	1	0
+        accepted	normalized	nothing to state	quarantined	held	in flight	difference
+        9	5	1	1	1	1	0
         ");
         insta::assert_snapshot!(json(&balance), @r#"
         {
-          "accepted": 8,
+          "accepted": 9,
           "normalized": 5,
           "nothingToState": 1,
           "quarantined": 1,
+          "held": 1,
           "inFlight": 1,
           "difference": 0,
           "quarantineHeld": 1,
@@ -181,8 +190,8 @@ mod tests {
         let lost = line(Count { accepted: 6, ..count }, None);
         assert!(lost.verdict().is_err_and(|error| error.to_string().contains("1 event unaccounted for")));
         insta::assert_snapshot!(in_pipe(&lost), @"
-        hour	vendor	accepted	normalized	nothing to state	quarantined	in flight	unaccounted	not applied	orphans	stored
-        2026-11-21T10	vendorA	6	4	0	1	0	1	0	0	
+        hour	vendor	accepted	normalized	nothing to state	quarantined	held	in flight	unaccounted	not applied	orphans	stored
+        2026-11-21T10	vendorA	6	4	0	1	0	0	1	0	0	
         ");
         let document = json(&line(count, Some(stored(before, true))));
         let document: serde_json::Value = serde_json::from_str(&document).unwrap_or_default();

@@ -32,7 +32,7 @@ pub async fn run(args: &ShowArgs, cloud: &Cloud, output: &Output) -> Result<(), 
 impl View for EventLife {
     fn text(&self, page: &Page) -> String {
         let tone = match self.status {
-            Status::Received => Tone::Warn,
+            Status::Received | Status::Held => Tone::Warn,
             Status::Normalized => Tone::Good,
             Status::Quarantined => Tone::Bad,
         };

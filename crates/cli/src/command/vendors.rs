@@ -1,7 +1,9 @@
 //! `sluice vendors`: who may send. A key is stored as a digest only, a webhook secret as it is;
 //! what is made here is shown once.
 
-use sluice_core::record::{RateLimit, UnknownEventTypes};
+use sluice_core::id::rfc3339;
+use sluice_core::record::{RateLimit, Resolution, UnknownEventTypes};
+use sluice_ops::hold::{self, Hold, Release};
 use sluice_ops::vendors::{
     self, Added, Credential, NewVendor, Rotated, RotationStep, Switched, VendorDetail, VendorList,
 };
@@ -9,7 +11,7 @@ use sluice_ops::vendors::{
 use crate::args::{RotateArgs, VendorsAddArgs, VendorsCommand, who};
 use crate::cloud::Cloud;
 use crate::error::CliError;
-use crate::output::{Cell, Output, Page, Tone, View, fields, paint, section, time_cell};
+use crate::output::{Cell, Output, Page, Tone, View, fields, paint, printable, section, time_cell};
 
 /// Runs a subcommand.
 pub async fn run(command: VendorsCommand, cloud: &Cloud, output: &Output) -> Result<(), CliError> {
@@ -28,6 +30,12 @@ pub async fn run(command: VendorsCommand, cloud: &Cloud, output: &Output) -> Res
         }
         VendorsCommand::Enable { id, by } => {
             output.document(&vendors::switch(cloud, &id, true, by.who()?, None).await?)
+        }
+        VendorsCommand::Hold { id, reason, by } => {
+            output.document(&hold::hold(cloud, &id, &by.who()?, &reason).await?)
+        }
+        VendorsCommand::Release { id, reason, rate, by } => {
+            output.document(&hold::release(cloud, &id, &by.who()?, &reason, rate).await?)
         }
         VendorsCommand::Health { id, day } => super::health::run(id.as_ref(), day, cloud, output).await,
     }
@@ -98,6 +106,45 @@ impl View for Rotated {
     }
 }
 
+impl View for Hold {
+    fn text(&self, _page: &Page) -> String {
+        let Resolution { by, reason, at } = &self.on_hold;
+        let when = if self.changed {
+            format!(
+                "its events are accepted and wait; holds everywhere within {} s",
+                self.in_effect_within_seconds
+            )
+        } else {
+            format!("as it was: by {} since {}: {}", printable(by), rfc3339(*at), printable(reason))
+        };
+        format!(
+            "{} {} ({when})\n",
+            paint(Tone::Strong, self.vendor_id.as_str()),
+            paint(Tone::Warn, "on hold")
+        )
+    }
+}
+
+impl View for Release {
+    fn text(&self, page: &Page) -> String {
+        let state = if self.changed { "released" } else { "not on hold" };
+        let mut text =
+            format!("{} {}\n", paint(Tone::Strong, self.vendor_id.as_str()), paint(Tone::Good, state));
+        match &self.operation {
+            None => text.push_str("Nothing waits.\n"),
+            Some(operation) => {
+                text.push_str(&operation.text(page));
+                if page.terminal {
+                    let follow =
+                        format!("`sluice operations show {}` follows it.", operation.operation.operation_id);
+                    text.push_str(&format!("\n{}\n", paint(Tone::Dim, follow)));
+                }
+            }
+        }
+        text
+    }
+}
+
 impl View for Switched {
     fn text(&self, _page: &Page) -> String {
         let (tone, state) = if self.enabled { (Tone::Good, "enabled") } else { (Tone::Bad, "disabled") };
@@ -110,13 +157,31 @@ impl View for Switched {
     }
 }
 
+/// What becomes of what a vendor sends.
+fn state(enabled: bool, on_hold: bool) -> &'static str {
+    match (enabled, on_hold) {
+        (true, false) => "enabled",
+        (true, true) => "on hold",
+        (false, false) => "disabled",
+        (false, true) => "disabled, on hold",
+    }
+}
+
 impl View for VendorDetail {
     fn text(&self, page: &Page) -> String {
         let rate = self.rate_limit.map(|limit| format!("{}/s, burst {}", limit.per_second, limit.burst));
         let or_none = |list: &[String]| if list.is_empty() { "none".to_owned() } else { list.join(", ") };
         let mut text = fields([
             ("vendor", self.vendor_id.to_string()),
-            ("state", if self.enabled { "enabled" } else { "disabled" }.to_owned()),
+            ("state", state(self.enabled, self.on_hold.is_some()).to_owned()),
+            (
+                "hold",
+                self.on_hold.as_ref().map_or_else(
+                    || "none".to_owned(),
+                    |hold| format!("by {} since {}: {}", hold.by, rfc3339(hold.at), hold.reason),
+                ),
+            ),
+            ("waiting", self.waiting.to_string()),
             ("api keys", or_none(&self.api_keys)),
             ("secrets", or_none(&self.webhook_secrets)),
             ("rate", rate.unwrap_or_else(|| "the API's own".to_owned())),
@@ -152,11 +217,14 @@ impl View for VendorList {
                 vendor.rate_limit.map(|limit| format!("{}/s, burst {}", limit.per_second, limit.burst));
             vec![
                 vendor.vendor_id.as_str().into(),
-                if vendor.enabled {
-                    Cell::new(Tone::Good, "enabled")
-                } else {
-                    Cell::new(Tone::Bad, "disabled")
-                },
+                Cell::new(
+                    match (vendor.enabled, vendor.on_hold.is_some()) {
+                        (true, false) => Tone::Good,
+                        (true, true) => Tone::Warn,
+                        (false, _) => Tone::Bad,
+                    },
+                    state(vendor.enabled, vendor.on_hold.is_some()),
+                ),
                 vendor.api_keys.to_string().into(),
                 if vendor.signs { "yes" } else { "no" }.into(),
                 rate.unwrap_or_default().into(),
@@ -200,6 +268,8 @@ mod tests {
             webhook_secrets: secrets.iter().map(ToString::to_string).collect(),
             rate_limit: Some(RateLimit { per_second: 50, burst: 100 }),
             unknown_event_types: None,
+            on_hold: None,
+            released: None,
         };
         let types = BTreeMap::from([("vendorA".parse().unwrap(), vec!["inventory_update".to_owned()])]);
         listed(vec![profile("vendorB", &["whsec_SECRET"]), profile("vendorA", &[])], types)

@@ -7,7 +7,7 @@ use sluice_core::bundle::Percent;
 use sluice_ops::cloud::Cloud;
 use sluice_ops::error::OpsError;
 use sluice_ops::operations::{self, Budget, OperationId, PLAN_SECONDS, Pace, Settings};
-use sluice_ops::{conflicts, dlq, mappers, quarantine, redrive, vendors};
+use sluice_ops::{conflicts, dlq, hold, mappers, quarantine, redrive, vendors};
 
 use super::{document, failure, whole};
 
@@ -73,6 +73,10 @@ pub(super) async fn act(cloud: &Cloud, act: &Act, because: &Because) -> Result<V
         }
         Act::SetEnabled { vendor, enabled } => {
             whole(vendors::switch(cloud, vendor, *enabled, by.to_owned(), Some(reason))).await
+        }
+        Act::SetHold { vendor, on_hold: true } => whole(hold::hold(cloud, vendor, by, reason)).await,
+        Act::SetHold { vendor, on_hold: false } => {
+            whole(hold::release(cloud, vendor, by, reason, hold::PER_SECOND_DEFAULT)).await
         }
         Act::CancelMove { queue } => whole(dlq::cancel(cloud, queue)).await,
         Act::AcceptConflict { id } => whole(conflicts::accept(cloud, &[*id], &resolution())).await,

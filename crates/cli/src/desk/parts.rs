@@ -44,7 +44,7 @@ pub(super) async fn overview(cloud: &Cloud) -> Result<Value, Failure> {
         let balance = sluice_ops::balance::count(cloud, None, &()).await?;
         Ok(
             json!({"accepted": balance.accepted, "normalized": balance.normalized, "nothingToState": balance.nothing_to_state,
-            "quarantined": balance.quarantined, "inFlight": balance.in_flight, "unaccounted": balance.difference, "countedAt": counted_at}),
+            "quarantined": balance.quarantined, "held": balance.held, "inFlight": balance.in_flight, "unaccounted": balance.difference, "countedAt": counted_at}),
         )
     };
     let (overview, balance) =

@@ -20,9 +20,10 @@ use sluice_core::fault::FieldFault;
 use sluice_core::id::{EventType, ExternalEventId, IngestId, ObjectRef, SchemaVersion, VendorId, rfc3339};
 use sluice_core::intake::{Accepted, Decision, Request};
 use sluice_core::native::describe;
-use sluice_core::port::{Clock, Commit, Freshness, Ledger, Marked, VendorDirectory};
+use sluice_core::port::{Clock, Commit, Freshness, Held, Ledger, Marked, VendorDirectory};
 use sluice_core::record::{
-    Correction, LedgerKey, LedgerRow, QuarantineNote, Stated, UnknownEventTypes, VendorProfile,
+    Correction, LedgerKey, LedgerRow, QuarantineNote, Resolution, Stated, UnknownEventTypes, VendorProfile,
+    Waited,
 };
 use sluice_core::signature::{HEADER_ID, HEADER_SIGNATURE, HEADER_TIMESTAMP, StandardSecret, sign_body};
 use sluice_core::{Code, Fault};
@@ -431,6 +432,8 @@ impl Offline {
             // The question is whether these bundles cover the request. Of one that none covers it is said why; acceptance may
             // keep it all the same.
             unknown_event_types: Some(UnknownEventTypes::Refuse),
+            on_hold: None,
+            released: None,
         };
         let mappers = bundles.iter().map(|one| ActiveMapper {
             // Schemas of acceptance are held by the name of their bundle.
@@ -453,7 +456,11 @@ impl VendorDirectory for Offline {
         Ok(known.then(|| self.profile.vendor_id.clone()))
     }
 
-    async fn profile(&self, vendor_id: &VendorId) -> Result<Option<VendorProfile>, Fault> {
+    async fn profile(
+        &self,
+        vendor_id: &VendorId,
+        _freshness: Freshness,
+    ) -> Result<Option<VendorProfile>, Fault> {
         Ok((self.profile.vendor_id == *vendor_id).then(|| self.profile.clone()))
     }
 
@@ -523,6 +530,14 @@ impl Ledger for Offline {
         _stated: &Stated,
         _correction: &Correction,
     ) -> Result<bool, Fault> {
+        Err(read_only())
+    }
+
+    async fn hold(&self, _key: &LedgerKey, _ingest_id: IngestId, _waited: &Waited) -> Result<Held, Fault> {
+        Err(read_only())
+    }
+
+    async fn let_go(&self, _key: &LedgerKey, _ingest_id: IngestId, _by: &Resolution) -> Result<bool, Fault> {
         Err(read_only())
     }
 

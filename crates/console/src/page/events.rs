@@ -31,10 +31,11 @@ pub struct Query {
     pub after: Option<String>,
 }
 
-const STATUSES: [(Option<&str>, &str); 4] = [
+const STATUSES: [(Option<&str>, &str); 5] = [
     (None, "Any status"),
     (Some("NORMALIZED"), "Normalized"),
     (Some("QUARANTINED"), "Quarantined"),
+    (Some("HELD"), "Held"),
     (Some("RECEIVED"), "In flight"),
 ];
 

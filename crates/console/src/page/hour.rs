@@ -18,7 +18,7 @@ pub fn page(books: &HourBooks, hour: &str, context: &Context) -> Page {
             section.card aria-label="Books" {
                 div.scroll tabindex="0" role="region" aria-label="Books by vendor" {
                     table.cards {
-                        thead { tr { th scope="col" { "Vendor" } @for name in ["Accepted", "Normalized", "Nothing to state", "Quarantined", "In flight", "Unaccounted for"] { th.num scope="col" { (name) } } th scope="col" { "Books" } } }
+                        thead { tr { th scope="col" { "Vendor" } @for name in ["Accepted", "Normalized", "Nothing to state", "Quarantined", "Held", "In flight", "Unaccounted for"] { th.num scope="col" { (name) } } th scope="col" { "Books" } } }
                         tbody { @for line in &books.hours { (row(line)) } }
                     }
                 }
@@ -42,7 +42,7 @@ fn row(line: &Hour) -> Markup {
     html! {
         tr data-row=(component::row_id(vendor)) {
             td.lead { (component::row_link(&vendor_href(vendor), text::short(vendor))) }
-            @for (name, count) in [("Accepted", line.accepted), ("Normalized", line.normalized), ("Nothing", line.nothing_to_state), ("Quarantined", line.quarantined), ("In flight", line.in_flight)] {
+            @for (name, count) in [("Accepted", line.accepted), ("Normalized", line.normalized), ("Nothing", line.nothing_to_state), ("Quarantined", line.quarantined), ("Held", line.held), ("In flight", line.in_flight)] {
                 td.num data-label=(name) { (number(count)) }
             }
             td.num data-label="Unaccounted" { @if line.unaccounted == 0 { "0" } @else { (badge(Tone::Bad, &number(line.unaccounted))) } }

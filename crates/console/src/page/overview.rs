@@ -84,6 +84,7 @@ fn sentence(balance: &Balance) -> Markup {
         b { (number(balance.accepted)) " accepted" } " = " (number(balance.normalized)) " normalized"
         @if balance.nothing_to_state > 0 { " + " (number(balance.nothing_to_state)) " with nothing to state" }
         " + " a href="/quarantine" { (number(balance.quarantined)) " quarantined" }
+        @if balance.held > 0 { " + " a href="/events?status=HELD" { (number(balance.held)) " held" } }
         " + " a href="/events?status=RECEIVED" { (number(balance.in_flight)) " in flight" }
         "; "
         @match balance.unaccounted {
@@ -106,6 +107,7 @@ fn figures(balance: &Balance, waiting: &Part<Waiting>) -> Markup {
                 div { dt { "Accepted" } dd { (number(balance.accepted)) } }
                 div { dt { "Normalized" } dd { (number(balance.normalized)) small { (share(balance.normalized)) } } }
                 div { dt { "Quarantined" } dd { (number(balance.quarantined)) @if let Some(groups) = groups { small { "in " (count(groups, "group")) } } } }
+                @if balance.held > 0 { div { dt { "Held" } dd { (number(balance.held)) small { "their vendor is on hold" } } } }
                 div { dt { "In flight" } dd { (number(balance.in_flight)) } }
                 div { dt { "Unaccounted for" } dd { (balance.unaccounted) } }
             }
@@ -148,10 +150,11 @@ fn bar(hour: &HourSum) -> Bar {
     let title = match &hour.count {
         None => format!("{} UTC: not counted yet", clock(&hour.hour)),
         Some(count) => format!(
-            "{} UTC: {} accepted, {} quarantined, {} in flight, {} unaccounted for; {}",
+            "{} UTC: {} accepted, {} quarantined, {} held, {} in flight, {} unaccounted for; {}",
             clock(&hour.hour),
             number(count.accepted),
             number(count.quarantined),
+            number(count.held),
             number(count.in_flight),
             number(hour.unaccounted),
             hour.state

@@ -41,13 +41,17 @@ fn row(vendor: &VendorRow, health: Option<&Health>) -> Markup {
     html! {
         tr data-row=(component::row_id(&vendor.vendor_id)) {
             td.lead { (component::row_link(&vendor_href(&vendor.vendor_id), text::short(&vendor.vendor_id))) @if vendor.signs { span.sub { "signs its requests" } } }
-            td data-label="State" { (component::status(if vendor.enabled { "ENABLED" } else { "DISABLED" })) }
+            td data-label="State" { (state(vendor.enabled, vendor.on_hold.is_some())) }
             td.num data-label="Score" { (score(health.and_then(|health| health.score))) }
             td.num data-label="Events" { @match health { Some(health) => (number(health.accepted)), None => span.muted { "unknown" } } }
             td data-label="Lowered by" { @match health.map(|health| lowest(&health.components)) { Some(Some((name, share))) => { (name) " " span.muted { (percent(share)) } }, Some(None) => span.muted { "nothing" }, None => span.muted { "unknown" } } }
             td data-label="Types" { (text::short(&vendor.event_types.join(", "))) }
         }
     }
+}
+
+fn state(enabled: bool, on_hold: bool) -> Markup {
+    html! { (component::status(if enabled { "ENABLED" } else { "DISABLED" })) @if on_hold { " " (badge(Tone::Warn, "On hold")) } }
 }
 
 fn score(score: Option<u64>) -> Markup {
@@ -85,14 +89,36 @@ pub fn page(detail: &VendorDetail, context: &Context) -> Page {
     let id = &vendor.vendor_id;
     Page::new(Section::Vendors, id.clone())
         .under("/vendors", "Vendors")
-        .lede(html! { (component::status(if vendor.enabled { "ENABLED" } else { "DISABLED" })) @if !vendor.enabled { " its requests are answered 403; its events stay and go on" } })
+        .lede(html! { (state(vendor.enabled, vendor.on_hold.is_some())) @if !vendor.enabled { " its requests are answered 403; its events stay and go on" } })
         .actions(html! { a.button href={"/events?vendor=" (component::encoded(id))} { "Events" } a.button href={(context.path) ".json"} { "JSON" } })
         .live(html! {
+            (hold(detail))
             (health(detail))
             div.grid { (mappers(detail)) (groups(detail)) }
             (drift(detail))
         })
         .still(html! { div.grid { (credentials(detail, context)) @if !context.read_only { (acts(detail, context)) } } })
+}
+
+fn hold(detail: &VendorDetail) -> Markup {
+    let vendor = &detail.vendor;
+    let waiting = html! { a href={"/events?status=HELD&vendor=" (component::encoded(&vendor.vendor_id))} { (count(vendor.waiting, "event")) } };
+    match &vendor.on_hold {
+        Some(note) => component::alert(
+            Tone::Warn,
+            "It is on hold: what it sends is accepted, and waits",
+            html! {
+                p { "By " (text::short(&note.by)) ", " (component::time(note.at)) ": " (text::long(&note.reason)) }
+                p { (waiting) " waiting." }
+            },
+        ),
+        None if vendor.waiting > 0 => component::alert(
+            Tone::Note,
+            "It is not on hold any more, and some events still wait",
+            html! { p { (waiting) " waiting. An " a href="/operations" { "operation" } " lets them go; release the vendor again if none is at work." } },
+        ),
+        None => component::nothing(),
+    }
 }
 
 fn health(detail: &VendorDetail) -> Markup {
@@ -209,10 +235,19 @@ fn acts(detail: &VendorDetail, context: &Context) -> Markup {
     } else {
         ("enable", "Enable", "button primary", "Its requests are taken again within two seconds.")
     };
+    let release = html! {
+        p.muted { "New events pass within two seconds. Those that wait are let go by an operation, 50 a second." }
+        (reason_form(&format!("{}/release", context.path), "Reason for the release", html! { button.button.primary type="submit" { "Release" } }))
+    };
     card(
         "Actions",
         component::nothing(),
         html! { div.body {
+            @if vendor.on_hold.is_some() || vendor.waiting > 0 { (release) }
+            @if vendor.on_hold.is_none() {
+                p.muted { "On hold, what it sends is accepted and kept, and is not normalized until you release it." }
+                (reason_form(&format!("{}/hold", context.path), "Reason for the hold", html! { button.button type="submit" { "Hold" } }))
+            }
             p.muted { (what) }
             (reason_form(&format!("{}/{change}", context.path), "Reason", html! { button class=(class) type="submit" { (label) } }))
         } },

@@ -52,6 +52,8 @@ pub struct HourSum {
 pub struct HourCount {
     pub accepted: u64,
     pub quarantined: u64,
+    #[serde(default)]
+    pub held: u64,
     pub in_flight: u64,
 }
 
@@ -73,6 +75,8 @@ pub struct Balance {
     pub normalized: u64,
     pub nothing_to_state: u64,
     pub quarantined: u64,
+    #[serde(default)]
+    pub held: u64,
     pub in_flight: u64,
     pub unaccounted: i64,
     pub counted_at: Timestamp,
@@ -89,6 +93,8 @@ pub struct Hour {
     #[serde(default)]
     pub nothing_to_state: u64,
     pub quarantined: u64,
+    #[serde(default)]
+    pub held: u64,
     pub in_flight: u64,
     #[serde(default)]
     pub unaccounted: u64,

@@ -55,6 +55,8 @@ pub struct VendorRow {
     pub vendor_id: String,
     pub enabled: bool,
     #[serde(default)]
+    pub on_hold: Option<Note>,
+    #[serde(default)]
     pub signs: bool,
     #[serde(default)]
     pub event_types: Vec<String>,
@@ -114,6 +116,10 @@ pub struct VendorDetail {
 pub struct Vendor {
     pub vendor_id: String,
     pub enabled: bool,
+    #[serde(default)]
+    pub on_hold: Option<Note>,
+    #[serde(default)]
+    pub waiting: u64,
     pub api_keys: Vec<String>,
     #[serde(default)]
     pub webhook_secrets: Vec<String>,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::OperationId;
 use crate::fault::Cause;
 use crate::id::{ExternalEventId, IngestId, ObjectRef, VendorId};
-use crate::record::QuarantineRow;
+use crate::record::{LedgerKey, QuarantineRow};
 
 /// How an event is run again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -50,6 +50,10 @@ pub enum Outcome {
     Corrected,
     /// Some events of the batch were left as they are.
     PartlyCorrected,
+    /// The event goes on: it is told again as it was when it was accepted.
+    LetGo,
+    /// The event does not wait any more, and this operation did not bring that about.
+    NotHeld,
     /// A call failed.
     Error,
 }
@@ -71,6 +75,8 @@ impl Outcome {
             Self::PartlyReplayed => "partly replayed",
             Self::Corrected => "corrected",
             Self::PartlyCorrected => "partly corrected",
+            Self::LetGo => "let go",
+            Self::NotHeld => "not held",
             Self::Error => "error",
         }
     }
@@ -78,7 +84,7 @@ impl Outcome {
     /// Whether it is what was asked for.
     pub fn is_success(self) -> bool {
         match self {
-            Self::Released | Self::Moved | Self::Replayed | Self::Corrected => true,
+            Self::Released | Self::Moved | Self::Replayed | Self::Corrected | Self::LetGo => true,
             Self::FailedAgain
             | Self::StillRunning
             | Self::NotRedrivable
@@ -88,6 +94,7 @@ impl Outcome {
             | Self::NotMoved
             | Self::PartlyReplayed
             | Self::PartlyCorrected
+            | Self::NotHeld
             | Self::Error => false,
         }
     }
@@ -108,7 +115,9 @@ impl Outcome {
             | Self::Taken
             | Self::Moved
             | Self::Replayed
-            | Self::Corrected => false,
+            | Self::Corrected
+            | Self::LetGo
+            | Self::NotHeld => false,
         }
     }
 
@@ -134,6 +143,17 @@ pub struct RedriveItem {
     pub seen: Seen,
     /// Redrives of its execution so far.
     pub redrive_count: i32,
+}
+
+/// An event that waits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReleaseItem {
+    /// Which.
+    pub ingest_id: IngestId,
+    /// Whose, and under which id of the vendor's.
+    #[serde(flatten)]
+    pub key: LedgerKey,
 }
 
 /// Dead letters of a queue.
@@ -174,6 +194,8 @@ pub enum Work {
     Replay(ReplayItem),
     /// Correct them: each line of the manifest says how.
     Correct(ReplayItem),
+    /// Let it go.
+    Release(ReleaseItem),
 }
 
 /// A frozen item.
@@ -188,6 +210,7 @@ impl Item {
             Work::Redrive(item) => item.ingest_id.to_string(),
             Work::Move(item) => item.queue.clone(),
             Work::Replay(item) | Work::Correct(item) => item.manifest.key.clone(),
+            Work::Release(item) => item.ingest_id.to_string(),
         }
     }
 }

@@ -156,6 +156,11 @@ fn recorded(row: &LedgerRow, held: Option<&QuarantineRow>) -> Result<(Sha256Hex,
             Err(OpsError::refused(format!("the event {id} is in flight: nothing has come of it yet"))
                 .with_hint("try again once it is NORMALIZED or QUARANTINED"))
         }
+        Status::Held => {
+            let message =
+                format!("the event {id} waits while its vendor is on hold: nothing has come of it yet");
+            Err(OpsError::refused(message).with_hint("release the vendor, then try again"))
+        }
         Status::Normalized => {
             if let Some(nothing) = &row.nothing {
                 let reason = sluice_core::canonical::Reason {

@@ -13,7 +13,7 @@ use super::{Selection, Window};
 use crate::cloud::Cloud;
 use crate::error::OpsError;
 
-/// Events are looked for in these. Those that are RECEIVED are on their way already.
+/// Events are looked for in these. Those that are RECEIVED are on their way already, and what is HELD waits for its vendor.
 const STATUSES: [Status; 2] = [Status::Normalized, Status::Quarantined];
 
 /// The rows of the window, page by page, each event once.

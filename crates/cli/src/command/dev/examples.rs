@@ -120,6 +120,8 @@ impl ExampleVendor {
             webhook_secrets: self.webhook_secret.iter().cloned().collect(),
             rate_limit: self.rate_limit,
             unknown_event_types: self.unknown_event_types,
+            on_hold: None,
+            released: None,
         }
     }
 }
