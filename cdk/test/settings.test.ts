@@ -282,6 +282,7 @@ export function settingsTests(): void {
       "conflict",
       "delete-everything",
       "deploy",
+      "hold",
       "operations",
       "redrive",
       "replay",
