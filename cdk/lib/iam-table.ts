@@ -22,6 +22,8 @@ export const ALL_RESOURCES: Record<string, string> = {
   "xray:": "X-Ray has no resources to name",
   "logs:": "the calls that configure log delivery take no resource",
   "dynamodb:ListStreams": "the call takes no stream",
+  "states:ListStateMachines": "the call takes no machine",
+  "sqs:ListQueues": "the call takes no queue",
 };
 
 export function whyAllResources(actions: string[]): string | undefined {

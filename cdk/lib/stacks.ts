@@ -6,6 +6,7 @@ import { Api } from "./api.ts";
 import { Mappers } from "./mappers.ts";
 import { Messaging } from "./messaging.ts";
 import { Observability } from "./observability.ts";
+import { People } from "./people.ts";
 import { Processing } from "./processing.ts";
 import { Queues } from "./queues.ts";
 import type { Settings } from "./settings.ts";
@@ -47,6 +48,7 @@ export class StatelessStack extends Stack {
     new Messaging(this, topology, this.processing, queues);
     this.api = new Api(this, topology, settings, this.processing, storage);
     new Observability(this, topology, settings, { processing: this.processing, queues, storage, api: this.api });
+    new People(this, topology, { processing: this.processing, queues, storage });
     new CfnOutput(this, "ApiUrl", { value: this.api.url, description: "SLUICE_API of the command line" });
     if (this.api.domainTarget)
       new CfnOutput(this, "DomainTarget", {

@@ -537,6 +537,30 @@ export function templateTests(label: string, synthesized: () => Synthesized): vo
     }
   });
 
+  on("people: one policy looks and changes nothing, the other only acts, and both are within IAM's bound", (check, it) => {
+    const named = (name: string) =>
+      it.all("AWS::IAM::ManagedPolicy").find((policy) => policy.Properties.ManagedPolicyName === name)!;
+    for (const [name, looks] of [
+      ["SluiceReader", true],
+      ["SluiceOperator", false],
+    ] as const) {
+      const document = named(name).Properties.PolicyDocument as { Statement: Statement[] };
+      const actions = statementsOf(document).flatMap(actionsOf);
+      const reading =
+        /^(dynamodb:(Get|BatchGet|Query|Scan)|s3:(GetObject|ListBucket)|kms:(Decrypt|Describe)|states:(Describe|List|Get)|sqs:(Get|List))/;
+      for (const action of actions) check.equal(reading.test(action), looks, `${name}: ${action}`);
+      const resources = statementsOf(document).flatMap((statement) => resourcesOf(it, statement));
+      check.that(!resources.some((arn) => arn.includes("uploads")), `${name}: bodies that are not accepted yet`);
+      // "IAM and AWS STS quotas": a managed policy has 6,144 characters, white space not counted.
+      const length = [...actions, ...resources].join('","').length;
+      check.that(length < 5_500, `${name} has about ${length} characters`);
+    }
+    const kept = statementsOf(named("SluiceOperator").Properties.PolicyDocument).flatMap((statement) =>
+      resourcesOf(it, statement),
+    );
+    check.that(!kept.some((arn) => arn.startsWith("arn:aws:s3:::sluice-raw")), "raw requests are written by PersistRaw alone");
+  });
+
   on("each function may do what its row says, and nothing to anyone else's data", (check, it) => {
     for (const fn of it.topology.functions) {
       const grant = grants(it).find((grant) => grant.who === `Function ${fn.name}`)!;
