@@ -357,9 +357,9 @@ async fn an_input_that_is_none_is_refused() {
     assert_eq!(nothing["hours"], 0);
 }
 
-fn note(world: &World, reason: &str, seconds: i64) -> sluice_core::record::Resolution {
+fn note(world: &World, reason: &str, seconds: i64) -> Resolution {
     let at = world.now() - SignedDuration::from_secs(seconds);
-    sluice_core::record::Resolution { by: "ana".into(), reason: reason.into(), at }
+    Resolution { by: "ana".into(), reason: reason.into(), at }
 }
 
 /// An event accepted two hours ago that waits since `seconds` ago.
@@ -386,7 +386,7 @@ async fn what_is_held_is_counted_by_itself_and_never_run_as_stuck() {
     );
     assert_eq!(answer["oldestReceivedAgeSeconds"], 0);
     let hour = Hour::of(row.received_at);
-    let stored = sluice_core::balance::BalanceStore::rows(&world, &vendor(), hour, hour).await.unwrap();
+    let stored = BalanceStore::rows(&world, &vendor(), hour, hour).await.unwrap();
     assert_eq!((stored[0].count.held, stored[0].count.in_flight, stored[0].closed), (1, 0, false));
 }
 
