@@ -1,9 +1,10 @@
-//! The event bus, ten entries a call, which is EventBridge's limit for `PutEvents`.
+//! The event bus, ten entries a call, which is EventBridge's limit for `PutEvents`, and ten calls at once.
 
 use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_sdk_eventbridge::Client;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
+use futures::{StreamExt as _, stream};
 use sluice_core::drift::Finding;
 use sluice_core::port::{BusEvent, EventBus};
 use sluice_core::record::{BUS_SOURCE, DRIFT_DETECTED};
@@ -12,6 +13,9 @@ use sluice_core::{Code, Fault};
 use crate::error::fault;
 
 const ENTRIES_PER_CALL: usize = 10;
+
+/// Calls at once: a batch of a hundred records takes as long as one call.
+const CALLS_AT_ONCE: usize = 10;
 
 /// The bus.
 #[derive(Debug, Clone)]
@@ -87,18 +91,18 @@ impl EventBridgeBus {
 #[async_trait]
 impl EventBus for EventBridgeBus {
     async fn publish(&self, events: &[BusEvent]) -> Result<Vec<Result<(), Fault>>, Fault> {
-        let mut results = Vec::with_capacity(events.len());
-        for chunk in events.chunks(ENTRIES_PER_CALL) {
-            match self.put(chunk).await {
-                Ok(taken) => results.extend(taken),
-                // Chunks before this one are on the bus: report them as taken, and this one by entry.
-                Err(failure) => {
-                    results
-                        .extend(chunk.iter().map(|_| Err(Fault::new(failure.code, failure.message.clone()))));
-                }
+        let put = |chunk: &[BusEvent]| {
+            let chunk = chunk.to_vec();
+            async move {
+                // Other chunks may be on the bus: this one is reported by entry, and they as what they are.
+                self.put(&chunk).await.unwrap_or_else(|failure| {
+                    chunk.iter().map(|_| Err(Fault::new(failure.code, failure.message.clone()))).collect()
+                })
             }
-        }
-        Ok(results)
+        };
+        let calls: Vec<_> = events.chunks(ENTRIES_PER_CALL).map(put).collect();
+        let answers: Vec<Vec<_>> = stream::iter(calls).buffered(CALLS_AT_ONCE).collect().await;
+        Ok(answers.into_iter().flatten().collect())
     }
 
     async fn publish_drift(&self, finding: &Finding) -> Result<(), Fault> {
