@@ -169,10 +169,29 @@ export class Observability extends Construct {
         threshold: 60_000,
       });
     }
+    for (const pipe of this.topology.pipes) {
+      const { name } = this.topology.queues.find((it) => it.id === pipe.queue)!;
+      const metric = (metricName: string) =>
+        new cloudwatch.Metric({ namespace: "AWS/EventBridge/Pipes", metricName, dimensionsMap: { PipeName: name }, ...SUM });
+      this.alarm({
+        name: `pipe-failures/${kebab(pipe.queue)}`,
+        what: `Batches of the pipe ${name} failed, wholly or in part, for 15 minutes: their messages come again and again.`,
+        // SQS leaves messages that were received more than three times out of the age of the oldest.
+        todo: "A dependency fails, a function is throttled, or one event crashes its function: see the function's log.",
+        metric: new cloudwatch.MathExpression({
+          expression: "FILL(failed, 0) + FILL(partly, 0)",
+          label: `failed batches of ${name}`,
+          usingMetrics: { failed: metric("ExecutionFailed"), partly: metric("ExecutionPartiallyFailed") },
+          ...MINUTES,
+        }),
+        threshold: 1,
+        periods: 3,
+      });
+    }
     this.alarm({
       name: "oldest-received",
       what: "An event has been RECEIVED for more than 15 minutes and is neither normalized nor quarantined.",
-      todo: "Check the relay, the rule and the normalize machine in this order; Reconcile runs it again by itself.",
+      todo: "Check the relay, the rule, the queue sluice-normalize and its pipe in this order; Reconcile runs it again by itself.",
       metric: this.own("ledger.oldest_received_age_s", MAX),
       threshold: 900,
     });

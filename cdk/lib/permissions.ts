@@ -61,7 +61,7 @@ export const PERMISSIONS: Record<string, Permission[]> = {
     { bus: true, why: "findings of drift" },
   ],
   Quarantine: [
-    { table: "Quarantine", actions: ["UpdateItem"], why: "record and release" },
+    { table: "Quarantine", actions: ["GetItem", "UpdateItem"], why: "record and release; has it left meanwhile?" },
     { table: "Ledger", actions: ["UpdateItem"], why: "QUARANTINED" },
   ],
   Apply: [

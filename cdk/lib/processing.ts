@@ -5,6 +5,7 @@ import * as events from "aws-cdk-lib/aws-events";
 import * as iam from "aws-cdk-lib/aws-iam";
 import * as lambda from "aws-cdk-lib/aws-lambda";
 import * as logs from "aws-cdk-lib/aws-logs";
+import * as pipes from "aws-cdk-lib/aws-pipes";
 import * as scheduler from "aws-cdk-lib/aws-scheduler";
 import * as sqs from "aws-cdk-lib/aws-sqs";
 import * as sfn from "aws-cdk-lib/aws-stepfunctions";
@@ -60,6 +61,7 @@ export class Processing extends Construct {
     for (const definition of this.definitions) this.machine(definition);
     for (const stream of topology.streams) this.stream(stream);
     for (const source of queueSources(topology)) this.queueSource(source);
+    for (const pipe of topology.pipes) this.pipe(pipe);
     for (const schedule of topology.schedules) this.schedule(schedule);
   }
 
@@ -400,7 +402,7 @@ export class Processing extends Construct {
   }
 
   private stream(stream: TopologyFile["streams"][number]): void {
-    const { storage, settings, topology } = this.props;
+    const { storage, topology } = this.props;
     const fn = find(topology.functions, stream.function, "function", "");
     const table = storage.tables.get(stream.table)!;
     const deadLetters = this.deadLetterQueue(`${stream.table}Stream`, `${fn.name}-dlq`);
@@ -437,7 +439,7 @@ export class Processing extends Construct {
       batchSize: stream.batchSize,
       bisectBatchOnFunctionError: stream.bisectBatchOnFunctionError ?? false,
       functionResponseTypes: ["ReportBatchItemFailures"],
-      parallelizationFactor: settings.relayParallelization,
+      parallelizationFactor: stream.parallelizationFactor ?? 1,
       // Records live 24 h. Half of it for an outage of the bus; then the record's place is told to the dead-letter queue, and
       // Reconcile finds the row itself, which still says RECEIVED.
       maximumRecordAgeInSeconds: 43_200,
@@ -481,6 +483,51 @@ export class Processing extends Construct {
       ...(source.maximumConcurrency ? { scalingConfig: { maximumConcurrency: source.maximumConcurrency } } : {}),
     });
     dependOn(mapping, role);
+  }
+
+  /** A pipe that waits for its Express machine: what the machine names in `batchItemFailures` comes again (ADR 0085). */
+  private pipe(pipe: TopologyFile["pipes"][number]): void {
+    const { topology, queues } = this.props;
+    const queue = queues.get(pipe.queue);
+    const machine = find(topology.stateMachines, pipe.stateMachine, "state machine", "");
+    const { name } = find(topology.queues, pipe.queue, "queue", "");
+    const { account } = Stack.of(this);
+    const pipeArn = Stack.of(this).formatArn({ service: "pipes", resource: "pipe", resourceName: name });
+    const role = new iam.Role(this, `${pipe.queue}PipeRole`, {
+      description: `Pipe ${name}`,
+      assumedBy: new iam.ServicePrincipal("pipes.amazonaws.com", {
+        conditions: { StringEquals: { "aws:SourceAccount": account }, ArnEquals: { "aws:SourceArn": pipeArn } },
+      }),
+    });
+    // "Permissions for Amazon EventBridge Pipes", User Guide.
+    role.addToPolicy(
+      new PolicyStatement({
+        sid: "Consume",
+        actions: ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"],
+        resources: [queue.queueArn],
+      }),
+    );
+    role.addToPolicy(
+      new PolicyStatement({
+        sid: "RunAndWait",
+        actions: ["states:StartSyncExecution"],
+        resources: [this.machineArn(machine)],
+      }),
+    );
+    const logGroup = this.logGroup(`${pipe.queue}Pipe`, `/aws/vendedlogs/sluice/pipes/${name}`);
+    const resource = new pipes.CfnPipe(this, `${pipe.queue}Pipe`, {
+      name,
+      description: `Sluice: ${name} to ${machine.name}, which is waited for`,
+      roleArn: role.roleArn,
+      source: queue.queueArn,
+      sourceParameters: { sqsQueueParameters: { batchSize: pipe.batchSize ?? 10 } },
+      target: this.machineArn(machine),
+      targetParameters: { stepFunctionStateMachineParameters: { invocationType: "REQUEST_RESPONSE" } },
+      // Without execution data: a line says that a batch failed, and the machine's own log says why.
+      logConfiguration: { cloudwatchLogsLogDestination: { logGroupArn: logGroup.logGroupArn }, level: "ERROR" },
+    });
+    dependOn(resource, role);
+    resource.node.addDependency(this.machines.get(machine.id)!);
   }
 
   private schedule(schedule: TopologyFile["schedules"][number]): void {

@@ -27,7 +27,6 @@ export interface Settings {
   architecture: Architecture;
   normalizeArchitecture: Architecture;
   reservedConcurrency: Record<string, number>;
-  relayParallelization: number;
   warmThroughput: Record<string, { reads: number; writes: number }>;
   rawRetentionDays: number;
   objectLockMode: "GOVERNANCE" | "COMPLIANCE";
@@ -67,7 +66,6 @@ export function defaults(root: string): Settings {
     // Normalize is capped, so that a backlog or a replay cannot take the concurrency that Accept needs; a second Reconcile
     // would only do the first one's work again.
     reservedConcurrency: { Normalize: 200, Reconcile: 1 },
-    relayParallelization: 2,
     // The ledger is written twice per event, and its two indexes with it. All other tables get DynamoDB's own 12,000 and 4,000.
     warmThroughput: { Ledger: { reads: 12_000, writes: 10_000 } },
     rawRetentionDays: 400,

@@ -60,12 +60,21 @@ export interface Stream {
   function: string;
   batchSize: number;
   bisectBatchOnFunctionError?: boolean;
+  /** Batches of one shard at once, each item's records in order. */
+  parallelizationFactor?: number;
 }
 
 export interface Rule {
   name: string;
   pattern: Record<string, unknown>;
   target: { stateMachine?: string; queue?: string; inputPath?: string };
+}
+
+/** A queue whose messages an Express machine gets, and is waited for: an EventBridge pipe. */
+export interface Pipe {
+  queue: string;
+  stateMachine: string;
+  batchSize?: number;
 }
 
 /** `event.normalized` and `event.corrected` of one canonical type, of some vendors or of all others, to a queue with its handler. */
@@ -98,6 +107,7 @@ export interface Topology {
   bus: { name: string };
   streams: Stream[];
   rules: Rule[];
+  pipes: Pipe[];
   routes: Route[];
   schedules: Schedule[];
 }
@@ -138,7 +148,15 @@ const SHAPE: Shape = {
   ],
   bus: { name: "text" },
   streams: {
-    optional: [{ table: "text", function: "text", batchSize: "count", bisectBatchOnFunctionError: { optional: "flag" } }],
+    optional: [
+      {
+        table: "text",
+        function: "text",
+        batchSize: "count",
+        bisectBatchOnFunctionError: { optional: "flag" },
+        parallelizationFactor: { optional: "count" },
+      },
+    ],
   },
   rules: {
     optional: [
@@ -149,6 +167,7 @@ const SHAPE: Shape = {
       },
     ],
   },
+  pipes: { optional: [{ queue: "text", stateMachine: "text", batchSize: { optional: "count" } }] },
   routes: {
     optional: [
       {
@@ -226,9 +245,9 @@ export const PLACEHOLDER_KINDS = {
 export function parseTopology(json: string, folder: string): TopologyFile {
   const value: unknown = JSON.parse(json);
   checkShape(value, SHAPE, "the file");
-  const given = value as Partial<Topology> & Omit<Topology, "streams" | "rules" | "routes" | "schedules">;
-  const { streams = [], rules = [], routes = [], schedules = [] } = given;
-  const topology: TopologyFile = { ...given, streams, rules, routes, schedules, folder };
+  const given = value as Partial<Topology> & Omit<Topology, "streams" | "rules" | "pipes" | "routes" | "schedules">;
+  const { streams = [], rules = [], pipes = [], routes = [], schedules = [] } = given;
+  const topology: TopologyFile = { ...given, streams, rules, pipes, routes, schedules, folder };
   // No sources at all is what the general route has.
   for (const route of routes) if (route.sources?.length === 0) delete route.sources;
   const unique = (kind: string, names: string[]) => {
@@ -255,6 +274,8 @@ export function parseTopology(json: string, folder: string): TopologyFile {
     const table = find(topology.tables, stream.table, "table", from);
     if (!table.stream) fail(`${from} is read, but the table has no stream`);
     find(topology.functions, stream.function, "function", from);
+    const factor = stream.parallelizationFactor ?? 1;
+    if (factor < 1 || factor > 10) fail(`${from} has a parallelizationFactor of ${factor}; it is 1 to 10`);
   }
   for (const rule of topology.rules) {
     const { stateMachine, queue, inputPath } = rule.target;
@@ -267,6 +288,7 @@ export function parseTopology(json: string, folder: string): TopologyFile {
       fail(`the inputPath "${inputPath}" of ${from} is not supported: write \`$\` or \`$.name.name\``);
   }
   checkRoutes(topology);
+  checkPipes(topology);
   for (const schedule of topology.schedules) {
     find(topology.functions, schedule.function, "function", `schedule ${schedule.name}`);
     if (schedule.rateMinutes < 1) fail(`schedule ${schedule.name} must have a rateMinutes of at least 1`);
@@ -304,6 +326,22 @@ function checkRoutes(topology: TopologyFile): void {
         fail(`the queue ${queue.name} has two handlers: ${from} and route ${other.id}`);
       }
     }
+  }
+}
+
+function checkPipes(topology: TopologyFile): void {
+  for (const pipe of topology.pipes) {
+    const from = `the pipe of queue ${pipe.queue}`;
+    const queue = find(topology.queues, pipe.queue, "queue", from);
+    const machine = find(topology.stateMachines, pipe.stateMachine, "state machine", from);
+    if (machine.type !== "EXPRESS") fail(`${from}: ${machine.name} is not EXPRESS: a Standard machine cannot be waited for`);
+    if (!queue.redrive)
+      fail(`the queue ${queue.name} of ${from} has no redrive policy: a message that always fails would never leave it`);
+    const route = topology.routes.find((it) => it.queue === pipe.queue);
+    if (route) fail(`${from}: route ${route.id} reads that queue already`);
+    if (topology.pipes.filter((it) => it.queue === pipe.queue).length > 1) fail(`${from} is declared twice`);
+    const batchSize = pipe.batchSize ?? 10;
+    if (batchSize < 1 || batchSize > 10) fail(`${from} has a batchSize of ${batchSize}; it is 1 to 10`);
   }
 }
 

@@ -247,9 +247,16 @@ export function templateTests(label: string, synthesized: () => Synthesized): vo
           Properties.FunctionResponseTypes,
           Properties.BisectBatchOnFunctionError,
           Properties.BatchSize,
+          Properties.ParallelizationFactor,
           Properties.StartingPosition,
         ],
-        [["ReportBatchItemFailures"], stream.bisectBatchOnFunctionError, stream.batchSize, "TRIM_HORIZON"],
+        [
+          ["ReportBatchItemFailures"],
+          stream.bisectBatchOnFunctionError,
+          stream.batchSize,
+          stream.parallelizationFactor ?? 1,
+          "TRIM_HORIZON",
+        ],
         fn.name,
       );
       check.that(it.text(Properties.DestinationConfig.OnFailure.Destination).endsWith(`:${fn.name}-dlq`), "a dead-letter queue");
@@ -307,6 +314,38 @@ export function templateTests(label: string, synthesized: () => Synthesized): vo
           rule.name,
         );
       }
+    }
+  });
+
+  on("a pipe waits for its machine, may do nothing but read its queue and run it, and logs what failed", (check, it) => {
+    const { topology } = it;
+    check.equal(it.all("AWS::Pipes::Pipe").length, topology.pipes.length, "no other pipes");
+    for (const pipe of topology.pipes) {
+      const queue = topology.queues.find((queue) => queue.id === pipe.queue)!;
+      const machine = topology.stateMachines.find((machine) => machine.id === pipe.stateMachine)!;
+      const { Properties } = it.one("AWS::Pipes::Pipe", "Name", queue.name);
+      const [source, target] = [it.text(Properties.Source), it.text(Properties.Target)];
+      check.that(source.endsWith(`:${queue.name}`) && target.endsWith(`:stateMachine:${machine.name}`), queue.name);
+      check.equal(
+        [Properties.SourceParameters, Properties.TargetParameters],
+        [
+          { SqsQueueParameters: { BatchSize: pipe.batchSize ?? 10 } },
+          { StepFunctionStateMachineParameters: { InvocationType: "REQUEST_RESPONSE" } },
+        ],
+        queue.name,
+      );
+      const { Level, IncludeExecutionData, CloudwatchLogsLogDestination } = Properties.LogConfiguration;
+      check.equal([Level, IncludeExecutionData], ["ERROR", undefined], queue.name);
+      check.that(it.text(CloudwatchLogsLogDestination.LogGroupArn).includes(`/pipes/${queue.name}`), queue.name);
+      const role = grants(it).find((grant) => grant.id === (Properties.RoleArn["Fn::GetAtt"] as string[])[0])!;
+      check.equal(
+        role.statements.map((statement) => [actionsOf(statement).sort(), resourcesOf(it, statement)]),
+        [
+          [["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"], [source]],
+          [["states:StartSyncExecution"], [target]],
+        ],
+        queue.name,
+      );
     }
   });
 
@@ -488,7 +527,9 @@ export function templateTests(label: string, synthesized: () => Synthesized): vo
 
   on("every log group has a retention and our key", (check, it) => {
     const groups = it.all("AWS::Logs::LogGroup");
-    check.equal(groups.length, it.topology.functions.length + it.topology.stateMachines.length + 1, "functions, machines, API");
+    const { functions, stateMachines, pipes } = it.topology;
+    const wanted = functions.length + stateMachines.length + pipes.length + 1;
+    check.equal(groups.length, wanted, "functions, machines, pipes, API");
     for (const group of groups) {
       check.equal(group.Properties.RetentionInDays, 30, group.id);
       check.equal(it.text(group.Properties.KmsKeyId), "arn:aws:kms:eu-central-1:111122223333:key/sluice-data", group.id);
@@ -510,7 +551,7 @@ export function templateTests(label: string, synthesized: () => Synthesized): vo
   on("least privilege: one role each, no wildcard action, no wildcard resource without its reason", (check, it) => {
     const all = grants(it);
     const users = it.resources.filter((resource) =>
-      ["AWS::Lambda::Function", "AWS::StepFunctions::StateMachine"].includes(resource.Type),
+      ["AWS::Lambda::Function", "AWS::StepFunctions::StateMachine", "AWS::Pipes::Pipe"].includes(resource.Type),
     );
     const used = users.map((user) => JSON.stringify(user.Properties.Role ?? user.Properties.RoleArn));
     check.equal(new Set(used).size, users.length, "no role is shared");

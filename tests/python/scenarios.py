@@ -19,6 +19,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -93,6 +94,30 @@ class World:
             yield from (json.loads(message["Body"]) for message in taken.get("Messages", []))
 
 
+def carry(world):
+    """What EventBridge Pipes do, for an emulator that has none between a queue and a machine that is waited for: until the end."""
+
+    def work(queue, machine, batch_size):
+        url, arn = world["sqs"].get_queue_url(QueueName=queue)["QueueUrl"], world.machine(machine)
+        while True:
+            taken = world["sqs"].receive_message(QueueUrl=url, MaxNumberOfMessages=batch_size).get("Messages", [])
+            if not taken:
+                time.sleep(0.2)
+                continue
+            records = [{"messageId": message["MessageId"], "body": message["Body"]} for message in taken]
+            done = world["stepfunctions"].start_sync_execution(stateMachineArn=arn, input=json.dumps(records))
+            assert done["status"] == "SUCCEEDED", done
+            again = {item["itemIdentifier"] for item in json.loads(done["output"])["batchItemFailures"]}
+            for message in taken:
+                if message["MessageId"] not in again:
+                    world["sqs"].delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+
+    names = {kind: {item["id"]: item["name"] for item in world.topology[kind]} for kind in ("queues", "stateMachines")}
+    for pipe in world.topology["pipes"]:
+        arguments = (names["queues"][pipe["queue"]], names["stateMachines"][pipe["stateMachine"]], pipe["batchSize"])
+        threading.Thread(target=work, args=arguments, daemon=True).start()
+
+
 def body_of(request):
     if "file" in request["body"]:
         with open(request["body"]["file"], "rb") as file:
@@ -130,6 +155,9 @@ def run(path, endpoint, sluice, result, *flags):
     if flags == ("--prepare",):
         prepare(scenarios, endpoint, sluice)
     world = World(endpoint)
+    # The local cloud has pipes of its own.
+    if flags == ("--prepare",):
+        carry(world)
     machine = world.machine("sluice-intake")
     answers, ingest_ids, ends = {}, {}, {}
     for number, request in enumerate(scenarios["requests"]):
@@ -166,6 +194,7 @@ def rate(path, endpoint, sluice, events):
     with open(path) as file:
         prepare(json.load(file), endpoint, sluice)
     world, events = World(endpoint), int(events)
+    carry(world)
     machine = world.machine("sluice-intake")
 
     def send(number):

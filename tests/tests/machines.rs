@@ -24,6 +24,8 @@ const AWS_ERROR_NAMES: &[&str] = &[
     "Lambda.ServiceException",
     "Lambda.TooManyRequestsException",
     "Lambda.Unknown",
+    "Runtime.ExitError",
+    "Sandbox.Timedout",
     "StepFunctions.ExecutionAlreadyExistsException",
 ];
 
@@ -172,7 +174,11 @@ fn placeholders_and_the_topology_name_the_same_things() {
         used.insert(("functions", text(schedule, "function").to_owned()));
     }
     for rule in items(&topology, "rules") {
-        used.insert(("stateMachines", text(&rule["target"], "stateMachine").to_owned()));
+        used.insert(("queues", text(&rule["target"], "queue").to_owned()));
+    }
+    for pipe in items(&topology, "pipes") {
+        used.insert(("queues", text(pipe, "queue").to_owned()));
+        used.insert(("stateMachines", text(pipe, "stateMachine").to_owned()));
     }
     used.insert(("stateMachines", "Intake".to_owned()));
     // What the API fronts at `/v1/uploads`.
@@ -303,7 +309,13 @@ fn what_is_retryable_is_retried_and_nothing_else_of_ours() {
                 "{place} does not retry Lambda.{name}"
             );
         }
-        for name in ["Lambda.TooManyRequestsException", "Lambda.Unknown", "States.Timeout"] {
+        for name in [
+            "Lambda.TooManyRequestsException",
+            "Lambda.Unknown",
+            "Runtime.ExitError",
+            "Sandbox.Timedout",
+            "States.Timeout",
+        ] {
             assert!(retried.contains(name), "{place} does not retry {name}");
         }
     }
@@ -325,19 +337,51 @@ fn every_failure_of_normalize_is_caught() {
     assert_eq!(seen, 3, "normalize, recover and replay");
 }
 
-/// The name makes recovery idempotent and tells replays apart: the same expression wherever it is started.
+/// The name makes recovery idempotent and tells replays apart: the same expression wherever it is made.
 #[test]
 fn recovery_is_started_under_the_same_name_everywhere() {
     let machines = machines();
-    let starts_recovery = |task: &Value| task["Arguments"]["StateMachineArn"] == "${RecoverStateMachineArn}";
-    let names: BTreeSet<&str> = tasks(&machines)
-        .into_iter()
-        .filter(|(_, task)| starts_recovery(task))
-        .map(|(_, task)| text(&task["Arguments"], "Name"))
-        .collect();
-    assert_eq!(names.len(), 1, "{names:?}");
-    let started = tasks(&machines).into_iter().filter(|(_, task)| starts_recovery(task)).count();
-    assert_eq!(started, 2, "normalize and replay");
+    let states = states(&machines);
+    let named = |(_, state): &(String, &Value)| state["Assign"]["name"].as_str().map(str::to_owned);
+    let starts =
+        |(_, state): &&(String, &Value)| state["Arguments"]["StateMachineArn"] == "${RecoverStateMachineArn}";
+    let mut names: Vec<String> = states.iter().filter_map(named).collect();
+    let started = states.iter().filter(starts).map(|(_, task)| text(&task["Arguments"], "Name").to_owned());
+    // `start-recover` takes what `normalize` has written.
+    names.extend(started.filter(|name| name != "{% $parse($states.input.body).name %}"));
+    assert_eq!(names.len(), 2, "normalize and replay");
+    assert_eq!(names[0], names[1]);
+    assert_eq!(states.iter().filter(starts).count(), 2, "start-recover and replay");
+}
+
+/// A message is not received again while its execution may still work on it.
+#[test]
+fn a_pipe_hides_messages_for_longer_than_its_machine_may_run() {
+    let topology = topology();
+    let machines = machines();
+    for pipe in items(&topology, "pipes") {
+        let queue =
+            items(&topology, "queues").iter().find(|it| it["id"] == pipe["queue"]).expect("its queue");
+        let machine = machines.iter().find(|it| pipe["stateMachine"] == it.id).expect("its machine");
+        let seconds = machine.definition["TimeoutSeconds"].as_u64().expect("it is bounded");
+        let hidden = queue["visibilityTimeoutSeconds"].as_u64().expect("its visibility timeout");
+        assert!(seconds * 2 <= hidden && hidden <= 300, "{}: {seconds} s of {hidden} s", machine.id);
+    }
+}
+
+/// What comes by a pipe and fails for no fault of its own comes again; what is wrong with an event is told to a person.
+#[test]
+fn only_faults_of_an_event_send_it_to_quarantine_unasked() {
+    let machines = machines();
+    for id in ["Normalize/Normalize", "Replay/Normalize"] {
+        let states = states(&machines);
+        let (_, state) = states.iter().find(|(place, _)| place == id).expect(id);
+        let catches = list(state, "Catch");
+        assert_eq!(names(catches[0]), ["Rejected", "Misconfigured"], "{id}");
+        assert_eq!(names(catches[1]), ["States.ALL"], "{id}");
+        let elsewhere = text(catches[1], "Next");
+        assert!(["ComesAgain", "StillFails"].contains(&elsewhere), "{id}: {elsewhere}");
+    }
 }
 
 /// A Distributed Map says how much may run at once and how much may fail, and writes down what became of each item.

@@ -55,6 +55,7 @@ fn main() {
         json!({"method": "POST", "path": "/v1/events", "sourceIp": "127.0.0.1", "requestId": "r", "headers": headers, "body": "A".repeat(bytes)})
     };
     let event = json!({"ingestId": "01JINGEST", "vendorId": "vendorA", "externalEventId": "e-1", "eventType": "inventory_update", "schemaVersion": "1", "occurredAt": "2026-11-21T08:30:00Z", "receivedAt": "2026-11-21T08:30:00Z", "rawRef": {"bucket": "b", "key": "k"}});
+    let batch = json!([{"messageId": "m", "body": event.to_string()}]);
     let quarantined = json!({"event": event, "error": {"Error": "Rejected", "Cause": "{}"}});
     let answer = |state: &str| match state {
         "Accept" => {
@@ -64,14 +65,14 @@ fn main() {
             json!({"StatusCode": 200, "Payload": {"answer": {"statusCode": 202, "headers": {}, "body": "{}"}}})
         }
         "Quarantine" => {
-            json!({"StatusCode": 200, "Payload": {"status": "QUARANTINED", "deadLetter": {"ingestId": "01J"}}})
+            json!({"StatusCode": 200, "Payload": {"status": "QUARANTINED", "deadLetter": {"ingestId": "01J"}, "failure": {}}})
         }
         _ => json!({"StatusCode": 200, "Payload": {"status": "NORMALIZED"}}),
     };
     let cases: [(&str, &Arc<Definition>, Value, bool); 5] = [
         ("intake, 2 KB", &intake, request(2_000), false),
         ("intake, 190 KB", &intake, request(253_000), false),
-        ("normalize", &normalize, event, false),
+        ("normalize", &normalize, batch, false),
         ("recover", &recover, quarantined.clone(), true),
         ("recover, no history", &recover, quarantined, false),
     ];

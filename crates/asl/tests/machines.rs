@@ -89,11 +89,16 @@ impl Run {
         assert_eq!(replayed.history(), self.execution.history());
     }
 
-    fn task(&self) -> ScheduledTask {
-        let mut tasks = self.execution.pending().into_iter().filter_map(|effect| match effect {
+    fn tasks(&self) -> Vec<ScheduledTask> {
+        let tasks = self.execution.pending().into_iter().filter_map(|effect| match effect {
             Effect::ScheduleTask(task) => Some(task),
             _ => None,
         });
+        tasks.collect()
+    }
+
+    fn task(&self) -> ScheduledTask {
+        let mut tasks = self.tasks().into_iter();
         let task = tasks.next().unwrap_or_else(|| panic!("no task: {:?}", self.execution.status()));
         assert!(tasks.next().is_none());
         task
@@ -162,7 +167,7 @@ fn request() -> Value {
 
 #[test]
 fn placeholders_and_topology_agree() {
-    let files = ["intake.asl.json", "normalize.asl.json", "recover.asl.json"];
+    let files = ["intake.asl.json", "normalize.asl.json", "start-recover.asl.json", "recover.asl.json"];
     let wanted: BTreeSet<String> = files.iter().flat_map(|file| placeholders(&read(file))).collect();
     let given: BTreeSet<String> = values().into_keys().collect();
     assert_eq!(wanted.difference(&given).collect::<Vec<_>>(), Vec::<&String>::new());
@@ -170,8 +175,15 @@ fn placeholders_and_topology_agree() {
 
 #[test]
 fn the_errors_that_are_matched_are_known() {
-    let known = ["Retryable", "Rejected", "Misconfigured", "StepFunctions.ExecutionAlreadyExistsException"];
-    for id in ["Intake", "Normalize", "Recover"] {
+    let known = [
+        "Retryable",
+        "Rejected",
+        "Misconfigured",
+        "StepFunctions.ExecutionAlreadyExistsException",
+        "Sandbox.Timedout",
+        "Runtime.ExitError",
+    ];
+    for id in ["Intake", "Normalize", "StartRecover", "Recover"] {
         for name in load(id).error_names() {
             assert!(
                 known.contains(&name) || name.starts_with("Lambda.") || name.starts_with("States."),
@@ -286,61 +298,208 @@ fn accepted() -> Value {
     json!({"ingestId": "01JINGEST", "vendorId": "vendorA", "rawRef": {"bucket": "sluice-raw", "key": "k"}})
 }
 
-#[test]
-fn normalize_succeeds() {
-    let mut run = Run::start("Normalize", accepted());
-    assert_eq!(run.expect("Normalize").arguments["Payload"], accepted());
-    run.answer("Normalize", json!({"status": "NORMALIZED"}));
-    assert_eq!(run.output(), json!({"status": "NORMALIZED"}));
-    assert_eq!(run.visited(), ["Normalize", "Normalized"]);
+/// Messages as a pipe hands them over.
+fn batch(ids: &[&str]) -> Value {
+    let message = |id: &&str| {
+        let mut event = accepted();
+        event["ingestId"] = json!(id);
+        json!({"messageId": format!("m-{id}"), "body": event.to_string(), "attributes": {"ApproximateReceiveCount": "1"}})
+    };
+    Value::Array(ids.iter().map(message).collect())
+}
+
+fn none_comes_again() -> Value {
+    json!({"batchItemFailures": []})
 }
 
 #[test]
-fn normalize_hands_what_it_cannot_do_to_recover() {
-    let mut run = Run::start("Normalize", accepted());
-    run.fail("Normalize", "Rejected", "{\"code\":\"schema\"}");
-    let task = run.expect("StartRecovery");
-    assert_eq!(&*task.resource, "arn:aws:states:::states:startExecution");
+fn normalize_succeeds() {
+    let mut run = Run::start("Normalize", batch(&["01JINGEST"]));
+    assert_eq!(run.expect("Normalize").arguments["Payload"], accepted());
+    run.answer("Normalize", json!({"status": "NORMALIZED"}));
+    assert_eq!(run.output(), none_comes_again());
+    assert_eq!(run.visited(), ["NormalizeBatch", "Normalize", "Normalized"]);
+}
+
+#[test]
+fn normalize_quarantines_what_is_rejected_and_hands_it_to_recover() {
+    for error in ["Rejected", "Misconfigured"] {
+        let mut run = Run::start("Normalize", batch(&["01JINGEST"]));
+        run.fail("Normalize", error, "{\"code\":\"schema\"}");
+        let failed = json!({"Error": error, "Cause": "{\"code\":\"schema\"}"});
+        assert_eq!(
+            run.expect("Quarantine").arguments["Payload"],
+            json!({
+                "operation": "quarantine", "event": accepted(), "error": failed, "redriveCount": 0,
+                "executionArn": "arn:aws:states:us-east-1:000000000000:execution:sluice-recover:vendorA.01JINGEST-0",
+            })
+        );
+        run.answer(
+            "Quarantine",
+            json!({"status": "QUARANTINED", "deadLetter": {"ingestId": "01JINGEST"}, "failure": waiting()}),
+        );
+        assert_eq!(run.expect("SendToDlq").arguments["MessageBody"], json!({"ingestId": "01JINGEST"}));
+        run.succeed("SendToDlq", json!({"MessageId": "m"}));
+        assert_eq!(
+            *run.expect("HandToRecover").arguments,
+            json!({
+                "QueueUrl": "http://127.0.0.1:8788/000000000000/sluice-recover",
+                "MessageBody": {
+                    "name": "vendorA.01JINGEST-0",
+                    "input": {"event": accepted(), "error": failed, "failure": waiting()},
+                },
+            })
+        );
+        run.succeed("HandToRecover", json!({"MessageId": "m"}));
+        assert_eq!(run.output(), none_comes_again());
+    }
+}
+
+#[test]
+fn normalize_names_recovery_by_vendor_event_and_replay() {
+    let mut event = accepted();
+    event["replay"] = json!(2);
+    event["vendorId"] = json!("v".repeat(60));
+    let mut run = Run::start("Normalize", json!([{"messageId": "m", "body": event.to_string()}]));
+    run.fail("Normalize", "Rejected", "{}");
+    let arn = run.expect("Quarantine").arguments["Payload"]["executionArn"].clone();
+    assert!(
+        arn.as_str().unwrap().ends_with(&format!(":sluice-recover:{}.01JINGEST-2", "v".repeat(40))),
+        "{arn}"
+    );
+    // It was normalized meanwhile.
+    run.answer("Quarantine", json!({"status": "NORMALIZED"}));
+    assert_eq!(run.output(), none_comes_again());
+    assert_eq!(run.visited().last().unwrap(), "NothingToRecover");
+}
+
+#[test]
+fn normalize_sends_back_what_may_pass_by_itself_and_nothing_else_of_its_batch() {
+    for (error, attempts) in
+        [("Retryable", 4), ("Lambda.TooManyRequestsException", 7), ("Sandbox.Timedout", 2), ("Whatever", 1)]
+    {
+        let mut run = Run::start("Normalize", batch(&["01A", "01B", "01C"]));
+        let mut tasks: Vec<ScheduledTask> = run.tasks();
+        assert_eq!(tasks.len(), 3);
+        let failing = tasks.remove(1);
+        for task in tasks {
+            run.apply(InputKind::TaskSucceeded { task: task.task, output: json!({"Payload": {}}) });
+        }
+        let mut task = failing.task;
+        for attempt in 1..=attempts {
+            run.apply(InputKind::TaskFailed { task, error: error.to_owned(), cause: None });
+            if attempt < attempts {
+                run.fire();
+                task = run.expect("Normalize").task;
+            }
+        }
+        assert_eq!(run.output(), json!({"batchItemFailures": [{"itemIdentifier": "m-01B"}]}), "{error}");
+    }
+}
+
+#[test]
+fn normalize_sends_back_what_cannot_be_quarantined_or_handed_over() {
+    for state in ["Quarantine", "SendToDlq", "HandToRecover"] {
+        let mut run = Run::start("Normalize", batch(&["01JINGEST"]));
+        run.fail("Normalize", "Rejected", "{}");
+        for name in ["Quarantine", "SendToDlq", "HandToRecover"] {
+            if name == state {
+                run.fail(name, "SomethingElse", "{}");
+                while run.execution.status().name() == "RUNNING" {
+                    run.fire();
+                    run.fail(name, "SomethingElse", "{}");
+                }
+                break;
+            }
+            let payload = json!({"status": "QUARANTINED", "deadLetter": {}, "failure": waiting()});
+            run.answer(name, payload);
+        }
+        assert_eq!(
+            run.output(),
+            json!({"batchItemFailures": [{"itemIdentifier": "m-01JINGEST"}]}),
+            "{state}"
+        );
+    }
+}
+
+#[test]
+fn a_message_that_is_no_event_comes_again_alone() {
+    let mut messages = batch(&["01A"]);
+    messages.as_array_mut().unwrap().insert(0, json!({"messageId": "m-bad", "body": "not json"}));
+    let mut run = Run::start("Normalize", messages);
+    run.answer("Normalize", json!({}));
+    assert_eq!(run.output(), json!({"batchItemFailures": [{"itemIdentifier": "m-bad"}]}));
+}
+
+#[test]
+fn recoveries_are_started_by_name_and_what_is_throttled_comes_again() {
+    let input = json!({"event": accepted(), "error": {"Error": "Rejected"}, "failure": waiting()});
+    let body = json!({"name": "vendorA.01JINGEST-0", "input": input}).to_string();
+    let messages = json!([{"messageId": "m", "body": body}]);
+    let mut run = Run::start("StartRecover", messages.clone());
     assert_eq!(
-        *task.arguments,
+        *run.expect("StartRecovery").arguments,
         json!({
             "StateMachineArn": "arn:aws:states:us-east-1:000000000000:stateMachine:sluice-recover",
-            "Name": "vendorA.01JINGEST-0",
-            "Input": {"event": accepted(), "error": {"Error": "Rejected", "Cause": "{\"code\":\"schema\"}"}},
+            "Name": "vendorA.01JINGEST-0", "Input": input,
         })
     );
     run.succeed("StartRecovery", json!({"executionArn": "arn:x", "startDate": 1}));
-    assert_eq!(run.visited(), ["Normalize", "StartRecovery", "HandedToRecover"]);
+    assert_eq!(run.output(), none_comes_again());
 
-    let mut event = accepted();
-    event["replay"] = json!(2);
-    let mut run = Run::start("Normalize", event);
-    run.fail("Normalize", "Rejected", "{}");
-    assert_eq!(run.expect("StartRecovery").arguments["Name"], "vendorA.01JINGEST-2");
+    let mut run = Run::start("StartRecover", messages.clone());
     run.fail("StartRecovery", "StepFunctions.ExecutionAlreadyExistsException", "exists");
-    assert_eq!(
-        run.visited(),
-        ["Normalize", "StartRecovery", "AlreadyRecovering"],
-        "an event that is being recovered is a success"
-    );
-    assert_eq!(run.execution.status().name(), "SUCCEEDED");
+    assert_eq!(run.output(), none_comes_again(), "an event that is being recovered is a success");
+
+    let mut run = Run::start("StartRecover", messages);
+    for _ in 0..2 {
+        run.fail("StartRecovery", "StepFunctions.ThrottlingException", "Rate exceeded");
+        run.fire();
+    }
+    run.fail("StartRecovery", "StepFunctions.ThrottlingException", "Rate exceeded");
+    assert_eq!(run.output(), json!({"batchItemFailures": [{"itemIdentifier": "m"}]}));
 }
 
 #[test]
-fn normalize_retries_four_times_within_bounds() {
-    let mut run = Run::start("Normalize", accepted());
-    for retry in 0..4_u32 {
-        run.fail("Normalize", "Retryable", "{}");
-        let delay = run.effects.iter().find_map(|effect| match effect {
-            Effect::SetTimer { at, .. } => Some(at.as_millis() - run.now),
-            _ => None,
-        });
-        let most = (1000 * 2_i64.pow(retry)).min(10_000);
-        assert!((0..=most).contains(&delay.unwrap()), "full jitter: {delay:?} of {most}");
-        run.fire();
+fn recover_of_an_event_that_is_in_quarantine_waits_at_once() {
+    let mut input = quarantined();
+    input["failure"] = waiting();
+    let mut run = Run::start("Recover", input);
+    run.waits(0, 0);
+    assert_eq!(run.visited(), ["HasFailed?", "AwaitRedrive"]);
+    run.apply(InputKind::Redrive);
+    run.goes_on(0, 1);
+    run.answer("Normalize", json!({"status": "NORMALIZED"}));
+    run.answer("Release", json!({}));
+    assert_eq!(run.execution.status().name(), "SUCCEEDED");
+}
+
+/// An event that is run again because it was stuck is healthy, as far as anyone knows.
+#[test]
+fn a_rerun_goes_to_quarantine_only_for_what_does_not_pass_by_itself() {
+    for (error, state) in
+        [("Retryable", "NotNow"), ("Lambda.Unknown", "Quarantine"), ("Rejected", "Quarantine")]
+    {
+        let mut run = Run::start("Recover", json!({"event": accepted()}));
+        while run.visited().last().unwrap() == "Normalize" {
+            run.fail("Normalize", error, "{}");
+            if run.execution.status().name() == "RUNNING" && run.tasks().is_empty() {
+                run.fire();
+            }
+        }
+        assert_eq!(run.visited().last().unwrap(), state, "{error}");
     }
-    run.fail("Normalize", "Retryable", "{}");
-    run.expect("StartRecovery");
+    // One that a person has redriven is in quarantine already, and stays there with its new cause.
+    let mut run = parked();
+    run.apply(InputKind::Redrive);
+    run.goes_on(0, 1);
+    while run.visited().last().unwrap() == "Normalize" {
+        run.fail("Normalize", "Retryable", "{}");
+        if run.tasks().is_empty() {
+            run.fire();
+        }
+    }
+    assert_eq!(run.expect("Quarantine").arguments["Payload"]["error"]["Error"], "Retryable");
 }
 
 fn quarantined() -> Value {

@@ -138,6 +138,7 @@ const EMBEDDED_TOPOLOGY: &str = include_str!("../../../state-machines/topology.j
 const EMBEDDED: &[(&str, &str)] = &[
     ("intake.asl.json", include_str!("../../../state-machines/intake.asl.json")),
     ("normalize.asl.json", include_str!("../../../state-machines/normalize.asl.json")),
+    ("start-recover.asl.json", include_str!("../../../state-machines/start-recover.asl.json")),
     ("recover.asl.json", include_str!("../../../state-machines/recover.asl.json")),
     ("replay.asl.json", include_str!("../../../state-machines/replay.asl.json")),
     ("operate.asl.json", include_str!("../../../state-machines/operate.asl.json")),
@@ -386,7 +387,7 @@ pub struct Cloud {
     machines: MachinesHandle,
     front_door: Arc<FrontDoorHandle>,
     relays: Vec<Arc<Relay>>,
-    poller: Arc<Poller>,
+    pollers: [Arc<Poller>; 2],
     tasks: JoinSet<()>,
     connections: TaskTracker,
     stop: CancellationToken,
@@ -612,7 +613,10 @@ impl Cloud {
                 return Err(StartError::Behind { table: relay.table.clone(), handled, last });
             }
         }
-        let poller = Arc::new(Poller::new(&topology, Arc::clone(&sqs), functions.clone()));
+        let pollers = [
+            Arc::new(Poller::of_routes(&topology, &sqs, &functions)),
+            Arc::new(Poller::of_pipes(&topology, &sqs, &machines)),
+        ];
         let scheduled = Scheduled::all(&topology, &functions);
         let upload = Upload::new(functions.clone(), upload);
         // Both are set here and nowhere else.
@@ -642,8 +646,10 @@ impl Cloud {
             let relay = Arc::clone(relay);
             tasks.spawn(async move { relay.run().await });
         }
-        let polling = Arc::clone(&poller);
-        tasks.spawn(async move { polling.run().await });
+        for poller in &pollers {
+            let poller = Arc::clone(poller);
+            tasks.spawn(async move { poller.run().await });
+        }
         let moving = Arc::clone(&sqs);
         tasks.spawn(async move { moving.run_moves().await });
         for schedule in scheduled {
@@ -677,7 +683,7 @@ impl Cloud {
             machines,
             front_door,
             relays,
-            poller,
+            pollers,
             tasks,
             connections,
             stop,
@@ -735,7 +741,7 @@ impl Cloud {
     }
 
     /// Waits until no request is being answered, every stream record has been handled, no execution is running, and no queue of a
-    /// route has a message. An execution that waits for a person has failed, and is not running.
+    /// route or a pipe has a message. An execution that waits for a person has failed, and is not running.
     pub async fn wait_idle(&self) {
         let mut quiet = 0;
         // Twice in a row: work passes from one part to the next between two looks, never in both directions.
@@ -745,7 +751,9 @@ impl Cloud {
             for relay in &self.relays {
                 idle = idle && relay.is_caught_up().await;
             }
-            let idle = idle && self.poller.is_idle() && self.machines.0.unfinished() == 0;
+            let idle = idle
+                && self.pollers.iter().all(|poller| poller.is_idle())
+                && self.machines.0.unfinished() == 0;
             quiet = if idle { quiet + 1 } else { 0 };
             if !idle {
                 tokio::time::sleep(IDLE_INTERVAL).await;

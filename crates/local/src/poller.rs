@@ -1,9 +1,10 @@
-//! Queues as the event sources of functions, as Lambda's event source mappings do it, with `ReportBatchItemFailures` ("Using Lambda
-//! with Amazon SQS", Lambda Developer Guide).
+//! Queues as the sources of functions, as Lambda's event source mappings do it, with `ReportBatchItemFailures` ("Using Lambda with
+//! Amazon SQS", Lambda Developer Guide); and of Express machines that are waited for, as EventBridge Pipes do it ("Amazon
+//! EventBridge Pipes batching and concurrency", User Guide): both answer with `batchItemFailures`.
 //!
-//! Invariants: a message is deleted only after the function was done with it; one that the function reports, or whose invocation
-//! failed, stays hidden for the queue's visibility timeout and comes again, until the redrive policy moves it away. Whenever there
-//! is room for one more invocation, it goes to the queue of the highest priority that has messages.
+//! Invariants: a message is deleted only after its handler was done with it; one that the handler reports, or whose invocation or
+//! execution failed, stays hidden for the queue's visibility timeout and comes again, until the redrive policy moves it away.
+//! Whenever there is room for one more batch, it goes to the queue of the highest priority that has messages.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,11 +16,12 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::functions::FunctionHost;
+use crate::machines::{StateMachines, SyncOutcome};
 use crate::sqs::{Sqs, Taken};
 use crate::topology::{QueueMapping, Topology};
 
-/// Invocations at once, of all mappings together. On AWS it would be thousands; here they share a machine.
-const INVOCATIONS_MAX: usize = 4;
+/// Batches at once, of all mappings together, and of all pipes together. On AWS it would be thousands; here they share a machine.
+const BATCHES_MAX: usize = 4;
 
 /// How long the first message waits for others: a batch costs an invocation and two transactions, however small it is.
 const LINGER: Duration = Duration::from_millis(3);
@@ -27,11 +29,10 @@ const LINGER: Duration = Duration::from_millis(3);
 /// How long to wait after the queues could not be read.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// The poller of all mappings.
+/// The poller of all mappings, or of all pipes.
 #[derive(Debug)]
 pub(crate) struct Poller {
     sqs: Arc<Sqs>,
-    functions: FunctionHost,
     /// Highest priority first.
     mappings: Vec<Arc<Mapping>>,
     slots: Arc<Semaphore>,
@@ -41,9 +42,51 @@ pub(crate) struct Poller {
 #[derive(Debug)]
 struct Mapping {
     queue: String,
-    function: String,
-    settings: QueueMapping,
+    target: Target,
+    batch_size: usize,
+    maximum_concurrency: usize,
+    batching_window: Duration,
     running: AtomicUsize,
+}
+
+/// What gets the messages.
+enum Target {
+    Function(FunctionHost, String),
+    Machine(Arc<dyn StateMachines>, String),
+}
+
+impl std::fmt::Debug for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl Target {
+    fn name(&self) -> &str {
+        match self {
+            Self::Function(_, name) | Self::Machine(_, name) => name,
+        }
+    }
+
+    /// What it answers to some messages.
+    async fn call(&self, records: Vec<Value>) -> Result<Value, String> {
+        match self {
+            Self::Function(functions, name) => {
+                let answer = functions.invoke(name, json!({ "Records": records })).await;
+                answer.map_err(|error| error.to_string())
+            }
+            Self::Machine(machines, name) => {
+                let outcome = machines.start_sync(name, Value::Array(records).to_string()).await;
+                match outcome.map_err(|error| error.to_string())? {
+                    SyncOutcome::Succeeded(output) => Ok(output),
+                    SyncOutcome::Failed { error, cause } => {
+                        Err(format!("its execution failed: {error}: {cause}"))
+                    }
+                    SyncOutcome::TimedOut => Err("its execution timed out".to_owned()),
+                }
+            }
+        }
+    }
 }
 
 /// Messages that wait for their batch to be full.
@@ -56,19 +99,41 @@ struct Pending {
 type NextBatch = (Arc<Mapping>, Vec<Taken>);
 
 impl Poller {
-    /// The topology must have been checked.
-    pub(crate) fn new(topology: &Topology, sqs: Arc<Sqs>, functions: FunctionHost) -> Self {
+    /// The routes' queues. The topology must have been checked.
+    pub(crate) fn of_routes(topology: &Topology, sqs: &Arc<Sqs>, functions: &FunctionHost) -> Self {
         let mapping = |settings: QueueMapping| {
+            let function = topology.function(&settings.function)?.name.clone();
             Some(Arc::new(Mapping {
                 queue: topology.queue(&settings.queue)?.name.clone(),
-                function: topology.function(&settings.function)?.name.clone(),
-                settings,
+                target: Target::Function(functions.clone(), function),
+                batch_size: settings.batch_size,
+                maximum_concurrency: settings.maximum_concurrency.unwrap_or(usize::MAX),
+                batching_window: Duration::from_secs(settings.maximum_batching_window_seconds),
                 running: AtomicUsize::new(0),
             }))
         };
-        let mappings = topology.queue_mappings().into_iter().filter_map(mapping).collect();
-        let slots = Arc::new(Semaphore::new(INVOCATIONS_MAX));
-        Self { sqs, functions, mappings, slots, freed: Arc::default() }
+        Self::new(sqs, topology.queue_mappings().into_iter().filter_map(mapping).collect())
+    }
+
+    /// The pipes' queues. The topology must have been checked.
+    pub(crate) fn of_pipes(topology: &Topology, sqs: &Arc<Sqs>, machines: &Arc<dyn StateMachines>) -> Self {
+        let mapping = |pipe: &crate::topology::Pipe| {
+            let machine = topology.state_machine(&pipe.state_machine)?.name.clone();
+            Some(Arc::new(Mapping {
+                queue: topology.queue(&pipe.queue)?.name.clone(),
+                target: Target::Machine(Arc::clone(machines), machine),
+                batch_size: pipe.batch_size,
+                maximum_concurrency: usize::MAX,
+                batching_window: Duration::ZERO,
+                running: AtomicUsize::new(0),
+            }))
+        };
+        Self::new(sqs, topology.pipes.iter().filter_map(mapping).collect())
+    }
+
+    fn new(sqs: &Arc<Sqs>, mappings: Vec<Arc<Mapping>>) -> Self {
+        let slots = Arc::new(Semaphore::new(BATCHES_MAX));
+        Self { sqs: Arc::clone(sqs), mappings, slots, freed: Arc::default() }
     }
 
     /// Works until it is dropped.
@@ -112,10 +177,9 @@ impl Poller {
                 }
             };
             mapping.running.fetch_add(1, Ordering::Relaxed);
-            let (sqs, functions, freed) =
-                (Arc::clone(&self.sqs), self.functions.clone(), Arc::clone(&self.freed));
+            let (sqs, freed) = (Arc::clone(&self.sqs), Arc::clone(&self.freed));
             running.spawn(async move {
-                invoke(&sqs, &functions, &mapping, batch).await;
+                work(&sqs, &mapping, batch).await;
                 mapping.running.fetch_sub(1, Ordering::Relaxed);
                 drop(slot);
                 freed.notify_one();
@@ -126,20 +190,17 @@ impl Poller {
     /// The next batch, of the first mapping that has one.
     fn next(&self, pending: &mut [Pending]) -> Result<Option<NextBatch>, String> {
         for (mapping, pending) in self.mappings.iter().zip(pending) {
-            let settings = &mapping.settings;
-            let limit = settings.maximum_concurrency.unwrap_or(usize::MAX);
-            if mapping.running.load(Ordering::Relaxed) >= limit {
+            if mapping.running.load(Ordering::Relaxed) >= mapping.maximum_concurrency {
                 continue;
             }
-            let room = settings.batch_size.saturating_sub(pending.messages.len());
+            let room = mapping.batch_size.saturating_sub(pending.messages.len());
             let taken = self.sqs.take(&mapping.queue, room).map_err(|error| error.message)?;
             pending.messages.extend(taken);
             if pending.messages.is_empty() {
                 continue;
             }
-            let window = Duration::from_secs(settings.maximum_batching_window_seconds);
-            let due = *pending.due.get_or_insert_with(|| Instant::now() + window);
-            if pending.messages.len() >= settings.batch_size || Instant::now() >= due {
+            let due = *pending.due.get_or_insert_with(|| Instant::now() + mapping.batching_window);
+            if pending.messages.len() >= mapping.batch_size || Instant::now() >= due {
                 pending.due = None;
                 return Ok(Some((Arc::clone(mapping), std::mem::take(&mut pending.messages))));
             }
@@ -160,30 +221,36 @@ impl Poller {
     }
 }
 
-async fn invoke(sqs: &Sqs, functions: &FunctionHost, mapping: &Mapping, batch: Vec<Taken>) {
+async fn work(sqs: &Sqs, mapping: &Mapping, batch: Vec<Taken>) {
     let (records, receipts): (Vec<Value>, Vec<Receipt>) = batch
         .into_iter()
         .map(|taken| (taken.record, Receipt { message_id: taken.message_id, receipt: taken.receipt }))
         .unzip();
-    let answer = match functions.invoke(&mapping.function, json!({ "Records": records })).await {
+    let handler = mapping.target.name();
+    let answer = match mapping.target.call(records).await {
         Ok(answer) => answer,
         Err(error) => {
-            tracing::warn!(function = mapping.function, queue = mapping.queue, %error, "the function failed");
+            tracing::warn!(
+                handler,
+                queue = mapping.queue,
+                error,
+                "messages were not handled: they come again"
+            );
             return;
         }
     };
     let Some(failed) = failed(&receipts, &answer) else {
         tracing::warn!(
-            function = mapping.function,
+            handler,
             queue = mapping.queue,
             %answer,
-            "the function's answer names no messages of the batch: all of them come again"
+            "the answer names no messages of the batch: all of them come again"
         );
         return;
     };
     if !failed.is_empty() {
         tracing::warn!(
-            function = mapping.function,
+            handler,
             queue = mapping.queue,
             failed = failed.len(),
             of = receipts.len(),

@@ -37,6 +37,9 @@ pub struct Topology {
     /// Rules on the bus, besides those of [`Topology::route_rules`].
     #[serde(default)]
     pub rules: Vec<Rule>,
+    /// Queues that feed Express machines.
+    #[serde(default)]
+    pub pipes: Vec<Pipe>,
     /// Where normalized events go.
     #[serde(default)]
     pub routes: Vec<Route>,
@@ -186,6 +189,9 @@ pub struct Stream {
     /// Halve a batch whose invocation failed as a whole.
     #[serde(default)]
     pub bisect_batch_on_function_error: bool,
+    /// Batches of one shard at once, 1 to 10, each item's records in order. On AWS only: here a stream is read in one order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parallelization_factor: Option<u32>,
 }
 
 /// A rule on the bus.
@@ -213,6 +219,21 @@ pub struct Target {
     /// The part of the event that the target gets, as a path of names: `$.detail`. The whole event if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input_path: Option<String>,
+}
+
+/// A queue as the source of an Express machine, which is waited for: an EventBridge pipe with `REQUEST_RESPONSE`. The machine
+/// gets the messages as an array, even if there is one, and names in `batchItemFailures` of its output those that come again; when
+/// it fails, all of them do.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Pipe {
+    /// Id of the queue; the pipe has the queue's name.
+    pub queue: String,
+    /// Id of the Express machine.
+    pub state_machine: String,
+    /// Most messages in one execution, 1 to 10.
+    #[serde(default = "default_batch_size")]
+    pub batch_size: usize,
 }
 
 /// Canonical event type → queue → function: a rule on the bus, and an event source mapping from the queue to the function with
@@ -346,6 +367,22 @@ pub enum TopologyError {
         /// What is wrong and what to do.
         fault: String,
     },
+    /// A stream that cannot be read.
+    #[error("topology.json: the stream of {table}: parallelizationFactor is 1 to 10; it is {factor}")]
+    Parallelization {
+        /// The table's id.
+        table: String,
+        /// What it says.
+        factor: u32,
+    },
+    /// A pipe that cannot be made.
+    #[error("topology.json: the pipe of queue {queue}: {fault}")]
+    Pipe {
+        /// The queue's id.
+        queue: String,
+        /// What is wrong and what to do.
+        fault: String,
+    },
     /// A schedule that cannot be kept.
     #[error("topology.json: schedule {schedule}: {fault}")]
     Schedule {
@@ -390,6 +427,9 @@ impl Topology {
             let from = format!("the stream of {}", stream.table);
             self.table(&stream.table).ok_or_else(|| unknown(&from, "table", &stream.table))?;
             self.function(&stream.function).ok_or_else(|| unknown(&from, "function", &stream.function))?;
+            if let Some(factor) = stream.parallelization_factor.filter(|factor| !(1..=10).contains(factor)) {
+                return Err(TopologyError::Parallelization { table: stream.table.clone(), factor });
+            }
         }
         for rule in &self.rules {
             let from = format!("rule {}", rule.name);
@@ -411,6 +451,7 @@ impl Topology {
             }
         }
         self.check_routes()?;
+        self.check_pipes()?;
         unique("schedule", self.schedules.iter().map(|it| [&it.name, &it.name]))?;
         for schedule in &self.schedules {
             let from = format!("schedule {}", schedule.name);
@@ -419,6 +460,37 @@ impl Topology {
             if schedule.rate_minutes == 0 {
                 let fault = "rateMinutes must be 1 or more".to_owned();
                 return Err(TopologyError::Schedule { schedule: schedule.name.clone(), fault });
+            }
+        }
+        Ok(())
+    }
+
+    fn check_pipes(&self) -> Result<(), TopologyError> {
+        unique("pipe of the queue", self.pipes.iter().map(|it| [&it.queue, &it.queue]))?;
+        for pipe in &self.pipes {
+            let refuse = |fault: String| Err(TopologyError::Pipe { queue: pipe.queue.clone(), fault });
+            let from = format!("the pipe of queue {}", pipe.queue);
+            let queue = self.queue(&pipe.queue).ok_or_else(|| unknown(&from, "queue", &pipe.queue))?;
+            let machine = self
+                .state_machine(&pipe.state_machine)
+                .ok_or_else(|| unknown(&from, "state machine", &pipe.state_machine))?;
+            if machine.r#type != MachineType::Express {
+                return refuse(format!(
+                    "{} is not EXPRESS: a Standard machine cannot be waited for",
+                    machine.name
+                ));
+            }
+            if let Some(route) = self.routes.iter().find(|route| route.queue == pipe.queue) {
+                return refuse(format!("route {} reads that queue already", route.id));
+            }
+            if queue.redrive.is_none() {
+                return refuse(format!(
+                    "{} has no redrive policy: a message that always fails would never end",
+                    queue.name
+                ));
+            }
+            if !(1..=10).contains(&pipe.batch_size) {
+                return refuse(format!("batchSize is 1 to 10; it is {}", pipe.batch_size));
             }
         }
         Ok(())
@@ -686,13 +758,10 @@ mod tests {
 
     #[test]
     fn each_inconsistency_is_refused_by_name() {
-        let cases: [(&str, serde_json::Value, &str); 6] = [
-            (
-                "/rules/0/target/stateMachine",
-                "Nope".into(),
-                "rule normalize-accepted refers to the state machine \"Nope\"",
-            ),
-            ("/rules/0/target/queue", "Dlq".into(), "exactly one of stateMachine and queue"),
+        let cases: [(&str, serde_json::Value, &str); 7] = [
+            ("/streams/0/parallelizationFactor", 11.into(), "parallelizationFactor is 1 to 10; it is 11"),
+            ("/rules/0/target/queue", "Nope".into(), "rule normalize-accepted refers to the queue \"Nope\""),
+            ("/rules/0/target/stateMachine", "Normalize".into(), "exactly one of stateMachine and queue"),
             ("/rules/0/target/inputPath", "$..detail".into(), "inputPath \"$..detail\""),
             ("/rules/0/pattern/source", serde_json::json!([{"wildcard": "*"}]), "wildcard"),
             ("/streams/0/table", "Nope".into(), "table \"Nope\""),
@@ -778,6 +847,30 @@ mod tests {
                     it["routes"].as_array_mut().unwrap().push(route);
                 },
                 "route InventoryUpdated takes InventoryUpdated from every vendor already",
+            ),
+        ];
+        for (change, expected) in cases {
+            let error = refused(change);
+            assert!(error.contains(expected), "{expected}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_pipe_that_cannot_work_is_refused_with_what_to_do() {
+        type Change = fn(&mut serde_json::Value);
+        let cases: [(Change, &str); 7] = [
+            (|it| it["pipes"][0]["queue"] = "Nope".into(), "queue \"Nope\""),
+            (|it| it["pipes"][0]["stateMachine"] = "Nope".into(), "state machine \"Nope\""),
+            (|it| it["pipes"][0]["stateMachine"] = "Recover".into(), "sluice-recover is not EXPRESS"),
+            (|it| it["pipes"][0]["queue"] = "Orders".into(), "route OrderPlaced reads that queue already"),
+            (|it| it["pipes"][0]["queue"] = "Dlq".into(), "no redrive policy"),
+            (|it| it["pipes"][0]["batchSize"] = 11.into(), "batchSize is 1 to 10"),
+            (
+                |it| {
+                    let pipe = it["pipes"][0].clone();
+                    it["pipes"].as_array_mut().unwrap().push(pipe);
+                },
+                "\"Normalize\" twice",
             ),
         ];
         for (change, expected) in cases {

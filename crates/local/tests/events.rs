@@ -46,7 +46,7 @@ fn entry(
 }
 
 #[tokio::test]
-async fn a_matching_event_starts_its_machine_and_each_entry_has_its_own_result() {
+async fn a_matching_event_goes_to_its_queue_and_through_its_pipe_and_each_entry_has_its_own_result() {
     let calls = Calls::default();
     let cloud = start(options(), recording(&calls)).await;
     let client = Client::new(&cloud.loopback_sdk_config());
@@ -115,10 +115,7 @@ async fn the_rules_of_the_topology_can_be_read() {
         .send()
         .await
         .unwrap();
-    assert_eq!(
-        targets.targets()[0].arn(),
-        "arn:aws:states:us-east-1:000000000000:stateMachine:sluice-normalize"
-    );
+    assert_eq!(targets.targets()[0].arn(), "arn:aws:sqs:us-east-1:000000000000:sluice-normalize");
     assert_eq!(targets.targets()[0].input_path(), Some("$.detail"));
     let missing = client.describe_rule().event_bus_name("sluice").name("nope").send().await.unwrap_err();
     assert!(missing.into_service_error().is_resource_not_found_exception());

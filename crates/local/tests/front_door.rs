@@ -283,7 +283,14 @@ async fn the_endpoint_answers_lambda_and_sts_and_names_what_it_does_not_have() {
         machines["stateMachines"].as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap()).collect();
     assert_eq!(
         names,
-        ["sluice-intake", "sluice-normalize", "sluice-operate", "sluice-recover", "sluice-replay"]
+        [
+            "sluice-intake",
+            "sluice-normalize",
+            "sluice-operate",
+            "sluice-recover",
+            "sluice-replay",
+            "sluice-start-recover"
+        ]
     );
 }
 

@@ -101,7 +101,7 @@ enum Target {
 /// What reads a queue: an event source mapping, or a pipe.
 #[derive(Debug)]
 pub(crate) struct Poller {
-    queue: usize,
+    pub(crate) queue: usize,
     target: Target,
     batch: usize,
     running: u64,
@@ -508,11 +508,20 @@ impl World {
             return self.finish_batch(poller, received, &batch);
         }
         let mut items = Vec::with_capacity(batch.len());
+        // A message of a recovery to be started has the execution's name and input, as normalize wrote it.
+        let recovers = self.machines[machine].id == "StartRecover";
         for (event, receives) in &batch {
             let detail = self.detail(*event);
             let id = format!("E{event}");
+            let body = if recovers {
+                let failure = json!({"error": "mapper_refused", "cause": "waits for a redrive"});
+                let name = format!("{}.{id}-0", detail["vendorId"].as_str().unwrap_or_default());
+                json!({"name": name, "input": {"event": detail, "error": {}, "failure": failure}})
+            } else {
+                detail
+            };
             items.push(json!({
-                "messageId": id, "body": {"detail": detail},
+                "messageId": id, "body": body.to_string(),
                 "attributes": {"ApproximateReceiveCount": receives.to_string()},
             }));
         }

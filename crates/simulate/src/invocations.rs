@@ -423,7 +423,8 @@ impl World {
                     }
                     _ => {
                         let id = format!("E{event}");
-                        let letter = json!({"status": "QUARANTINED", "deadLetter": {"ingestId": id}});
+                        let failure = json!({"error": "mapper_refused", "cause": "waits for a redrive"});
+                        let letter = json!({"status": "QUARANTINED", "deadLetter": {"ingestId": id}, "failure": failure});
                         Next::End(Outcome::Payload(letter))
                     }
                 }

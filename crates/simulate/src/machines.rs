@@ -44,8 +44,16 @@ pub(crate) enum Starter {
 #[derive(Debug)]
 enum Call {
     Invoke(usize, Work),
-    Start { machine: usize, name: String, input: Value },
-    Send,
+    Start {
+        machine: usize,
+        name: String,
+        input: Value,
+    },
+    /// A message to a queue; `None` for an event of none.
+    Send {
+        queue: usize,
+        event: Option<u32>,
+    },
 }
 
 /// A running execution.
@@ -217,7 +225,14 @@ impl World {
                 let name = arguments["Name"].as_str().unwrap_or_default().to_owned();
                 Ok(Call::Start { machine, name, input: arguments["Input"].clone() })
             }
-            Some("sqs:sendMessage") => Ok(Call::Send),
+            Some("sqs:sendMessage") => {
+                let id = arguments["QueueUrl"].as_str().unwrap_or_default();
+                let id = id.strip_suffix("QueueUrl").unwrap_or(id);
+                let queue = self.queues.iter().position(|queue| queue.id == id);
+                let queue = queue.ok_or_else(|| format!("there is no queue {id}"))?;
+                let event = number(&arguments["MessageBody"]["input"]["event"]["ingestId"]);
+                Ok(Call::Send { queue, event })
+            }
             _ => Err(format!("{} is not simulated", task.resource)),
         }
     }
@@ -233,8 +248,14 @@ impl World {
                 }
             }
             Call::Start { machine, name, input } => self.start_recovery(at, task, machine, name, input),
-            Call::Send => {
+            Call::Send { queue, event } => {
                 self.counts.queue_requests += 1;
+                // Of the others nobody but a person reads.
+                if let (Some(event), true) = (event, self.pollers.iter().any(|it| it.queue == queue)) {
+                    let delay = self.latencies.queue.draw(&mut self.random);
+                    let queue = u16::try_from(queue).unwrap_or(0);
+                    self.agenda.push(self.now + delay, Happening::Visible(queue, event, 0));
+                }
                 let output = json!({"MessageId": "m"});
                 self.input(at, InputKind::TaskSucceeded { task: TaskId(task), output });
             }

@@ -153,7 +153,6 @@ impl Topology {
             table.warm_throughput.get_or_insert(Warm { reads, writes });
         }
         for stream in &mut self.streams {
-            stream.parallelization_factor.get_or_insert(quotas.whole("deployed.relay_parallelization")?);
             stream.maximum_record_age_seconds.get_or_insert(quotas.whole("deployed.record_age_seconds")?);
         }
         Ok(())

@@ -40,6 +40,11 @@ fn named(name: &str) -> Scenario {
     Scenario::named(name).unwrap()
 }
 
+/// A scenario of some hundred events: an unoptimised build takes a third of a second for them.
+fn small(name: &str) -> Scenario {
+    named(name).shortened(0.01).at_rate(100.0)
+}
+
 /// What holds whatever happens: nothing is lost, nothing is doubled, and every event is somewhere.
 fn nothing_lost(report: &Report) {
     assert_eq!((report.lost(), report.doubled()), (0, 0), "{}", report.to_text());
@@ -51,9 +56,9 @@ fn nothing_lost(report: &Report) {
 
 #[test]
 fn steady_load_is_applied_and_repeats_are_answered_as_duplicates() {
-    let report = run(named("steady").shortened(0.01));
+    let report = run(small("steady"));
     nothing_lost(&report);
-    assert!(report.events > 2_500 && report.answered(200) > 20, "{}", report.to_text());
+    assert!(report.events > 500 && report.answered(200) > 3, "{}", report.to_text());
     assert_eq!(report.applied(), report.events);
     assert_eq!((report.healthy_quarantined(), report.unavailable()), (0, 0));
     assert!(report.acknowledged_p95_ms() > 50.0 && report.acknowledged_p95_ms() < 1_000.0);
@@ -63,7 +68,7 @@ fn steady_load_is_applied_and_repeats_are_answered_as_duplicates() {
 #[test]
 fn a_seed_gives_the_same_bytes_and_another_seed_others() {
     let text = |seed| {
-        let report = run_on(&deployment(), named("burst").shortened(0.02).at_rate(500.0), seed);
+        let report = run_on(&deployment(), named("burst").shortened(0.02).at_rate(100.0), seed);
         format!("{}{}{}", report.to_text(), report.to_json(), svg(&report))
     };
     assert_eq!(text(7), text(7));
@@ -74,26 +79,26 @@ fn a_seed_gives_the_same_bytes_and_another_seed_others() {
 fn a_vendor_over_its_plan_is_refused_and_loses_nothing() {
     let mut refused = 0;
     for name in ["one-vendor", "burst-one-vendor"] {
-        let report = run(named(name).shortened(0.01));
+        let report = run(small(name));
         nothing_lost(&report);
         refused += report.answered(429);
     }
     assert_eq!(refused, 0, "the plan of a scenario is twice what its vendor sends");
     let quotas = Quotas::parse(QUOTAS, "us-east-1").unwrap();
-    let slow = quotas.with("deployed.api_rate", 100.0).with("deployed.api_burst", 100.0);
-    let scenario = named("one-vendor").shortened(0.01);
+    let slow = quotas.with("deployed.api_rate", 20.0).with("deployed.api_burst", 20.0);
+    let scenario = small("one-vendor");
     let report = simulate(scenario, &deployment(), &slow, &prices(), 1).unwrap();
     nothing_lost(&report);
-    assert!(report.answered(429) > 1_500, "{}", report.to_text());
+    assert!(report.answered(429) > 300, "{}", report.to_text());
     assert_eq!(report.applied(), report.accepted());
 }
 
 #[test]
 fn a_cold_burst_throttles_and_what_was_accepted_is_applied() {
-    let report = run(named("burst").shortened(0.03).at_rate(1_000.0));
+    let report = run(named("burst").shortened(0.01).at_rate(1_000.0));
     nothing_lost(&report);
     assert!(report.note("cold starts of Accept") > 50, "{}", report.to_text());
-    assert!(report.acknowledged_p95_ms() > run(named("steady").shortened(0.01)).acknowledged_p95_ms());
+    assert!(report.acknowledged_p95_ms() > run(small("steady")).acknowledged_p95_ms());
 }
 
 #[test]
@@ -128,41 +133,39 @@ fn a_slow_store_makes_normalize_wait() {
     nothing_lost(&report);
     assert!(report.note("throttled calls of Normalize") > 100, "{}", report.to_text());
     assert!(report.normalized_p95_ms() > 1_000.0);
-    // aws.md 1: healthy events are quarantined under overload as long as the bus starts Express
-    // executions directly.
-    assert_eq!(report.healthy_quarantined() > 0, !has_pipe(), "{}", report.to_text());
+    // Overload is no fault of an event (ADR 0085).
+    assert_eq!(report.healthy_quarantined(), 0, "{}", report.to_text());
 }
 
 #[test]
 fn a_mass_failure_ends_in_quarantine_all_of_it() {
-    let report = run(named("mass-failure").shortened(0.01));
+    let report = run(small("mass-failure"));
     nothing_lost(&report);
     assert_eq!(report.quarantined(), report.accepted());
     assert_eq!(report.healthy_quarantined(), 0);
 }
 
+/// However slowly Step Functions starts their executions (ADR 0086).
 #[test]
-fn recoveries_that_cannot_be_started_are_found_by_reconcile() {
+fn a_mass_failure_is_in_quarantine_long_before_its_executions_have_started() {
     let quotas = Quotas::parse(QUOTAS, "us-east-1")
         .unwrap()
         .with("step_functions.standard_start_burst", 50.0)
         .with("step_functions.standard_start_rate", 2.0);
-    let scenario = named("mass-failure").shortened(0.01).at_rate(100.0);
-    let report = simulate(scenario, &deployment(), &quotas, &prices(), 1).unwrap();
+    let report = simulate(small("mass-failure"), &deployment(), &quotas, &prices(), 1).unwrap();
     nothing_lost(&report);
     assert_eq!(report.quarantined(), report.accepted(), "{}", report.to_text());
-    if !has_pipe() {
-        assert!(report.unstarted() > 100 && report.note("reruns by Reconcile") > 100, "{}", report.to_text());
-        assert!(report.drained_after_s().unwrap() > 600.0);
-    }
+    assert!(report.note("throttled Standard starts") > 100, "{}", report.to_text());
+    assert!(report.drained_after_s().unwrap() < 60.0, "{}", report.to_text());
+    assert_eq!((report.unstarted(), report.note("reruns by Reconcile")), (0, 0));
 }
 
 #[test]
 fn only_the_vendor_without_a_mapper_is_quarantined() {
-    let report = run(named("misconfigured").shortened(0.01));
+    let report = run(small("misconfigured"));
     nothing_lost(&report);
     let share = report.accepted() / report.quarantined().max(1);
-    assert!((14..=33).contains(&share), "one vendor of twenty, not of {share}");
+    assert!((12..=40).contains(&share), "one vendor of twenty, not of {share}");
     assert_eq!(report.healthy_quarantined(), 0);
     assert_eq!(report.applied() + report.quarantined(), report.accepted());
 }
@@ -194,7 +197,7 @@ fn of_lost_records_only_those_of_accepted_events_are_found() {
 
 #[test]
 fn a_small_region_delays_and_loses_nothing() {
-    let report = run(named("region-small").shortened(0.05));
+    let report = run(named("region-small").shortened(0.005));
     nothing_lost(&report);
     assert_eq!(report.region, "eu-central-1");
 }
@@ -273,10 +276,5 @@ fn what_is_deployed_is_what_cdk_says() {
         assert_eq!(value, quotas.value(name).unwrap().to_string(), "{name}");
         compared += 1;
     }
-    assert_eq!(compared, 8);
-}
-
-/// Whether normalize is behind a queue.
-fn has_pipe() -> bool {
-    include_str!("../../../state-machines/topology.json").contains("\"pipes\"")
+    assert_eq!(compared, 7);
 }

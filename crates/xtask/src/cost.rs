@@ -204,9 +204,9 @@ fn bill(options: &Options, prices: &Prices) -> Result<Vec<Item>> {
     add("Step Functions", "intake, GB-seconds", false, intake + options.duplicates * duplicate, gb_second);
     add("Step Functions", "normalize, Express requests", false, 1.0, request);
     add("Step Functions", "normalize, GB-seconds", false, normalize, gb_second);
-    // Quarantine, IsQuarantined?, SendToDlq, AwaitRedrive, again, Normalize, Release, Recovered.
+    // HasFailed?, AwaitRedrive, again, Normalize, Release, Recovered.
     let transition = prices.of("step_functions", "standard_transition")?;
-    add("Step Functions", "recover, Standard transitions", true, options.quarantined * 8.0, transition);
+    add("Step Functions", "recover, Standard transitions", true, options.quarantined * 6.0, transition);
 
     let lambda_request = prices.of("lambda", "request")?;
     let x86 = prices.of("lambda", "gb_second_x86_64")?;
@@ -257,12 +257,14 @@ fn bill(options: &Options, prices: &Prices) -> Result<Vec<Item>> {
     let event = prices.of("eventbridge", "event")?;
     add("EventBridge", "ingest.accepted", false, 1.0, event);
     add("EventBridge", "event.normalized", true, 1.0, event);
+    add("EventBridge", "the pipe to normalize", false, 1.0, prices.of("pipes", "request")?);
 
-    // Sent one by one by the bus; received and deleted in batches; and five pollers a queue wait for 20 s each, which is 648,000
-    // requests a month.
+    // Sent one by one by the bus; received and deleted in batches, to normalize taken to be of one; and five pollers a queue wait
+    // for 20 s each, which is 648,000 requests a month.
     let sqs = prices.of("sqs", "request")?;
+    add("SQS", "before normalize: sent, received, deleted", false, 3.0, sqs);
     add("SQS", "sent, received, deleted", true, 1.0 + 2.0 / options.apply_batch, sqs);
-    add("SQS", "empty polls of three queues", true, 3.0 * 0.648 / options.millions_per_month, sqs);
+    add("SQS", "empty polls of six queues", true, 6.0 * 0.648 / options.millions_per_month, sqs);
 
     // Bytes: our line for each event and stage (300), the access log's line (500), and with the setting `platformLogs` Lambda's
     // `platform.start`, `.runtimeDone` and `.report` for each invocation (1,200).

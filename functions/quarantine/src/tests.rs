@@ -121,6 +121,10 @@ async fn an_execution_that_waits_shows_its_code_and_one_sentence() {
         assert_eq!(fault.error_message(), output["failure"]["cause"].as_str().unwrap());
     }
     assert_eq!(handle(&deps(&world), wait(0, 1)).await.unwrap(), json!({"status": "REDRIVEN"}));
+    // Whoever ran it again was quicker than the start of its execution: nothing is left to wait for.
+    let release = json!({"operation": "release", "event": row().detail()});
+    handle(&deps(&world), release).await.unwrap();
+    assert_eq!(handle(&deps(&world), wait(0, 0)).await.unwrap(), json!({"status": "RELEASED"}));
 }
 
 #[tokio::test]
