@@ -485,7 +485,7 @@ export class Processing extends Construct {
     dependOn(mapping, role);
   }
 
-  /** A pipe that waits for its Express machine: what the machine names in `batchItemFailures` comes again (ADR 0085). */
+  /** A pipe that waits for its Express machine: what the machine names in `batchItemFailures` comes again (ADR 0087). */
   private pipe(pipe: TopologyFile["pipes"][number]): void {
     const { topology, queues } = this.props;
     const queue = queues.get(pipe.queue);

@@ -133,7 +133,7 @@ fn a_slow_store_makes_normalize_wait() {
     nothing_lost(&report);
     assert!(report.note("throttled calls of Normalize") > 100, "{}", report.to_text());
     assert!(report.normalized_p95_ms() > 1_000.0);
-    // Overload is no fault of an event (ADR 0085).
+    // Overload is no fault of an event (ADR 0087).
     assert_eq!(report.healthy_quarantined(), 0, "{}", report.to_text());
 }
 
@@ -145,7 +145,7 @@ fn a_mass_failure_ends_in_quarantine_all_of_it() {
     assert_eq!(report.healthy_quarantined(), 0);
 }
 
-/// However slowly Step Functions starts their executions (ADR 0086).
+/// However slowly Step Functions starts their executions (ADR 0088).
 #[test]
 fn a_mass_failure_is_in_quarantine_long_before_its_executions_have_started() {
     let quotas = Quotas::parse(QUOTAS, "us-east-1")
