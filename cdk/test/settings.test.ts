@@ -285,6 +285,7 @@ export function settingsTests(): void {
     const wanted = [
       "alarms",
       "conflict",
+      "correct",
       "delete-everything",
       "deploy",
       "hold",
@@ -295,6 +296,7 @@ export function settingsTests(): void {
       "roll-back-a-mapper",
       "rotate-a-key",
       "upgrade-wasmtime",
+      "where-a-number-comes-from",
     ];
     const found = readdirSync(folder)
       .filter((name) => name !== "README.md")

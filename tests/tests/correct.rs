@@ -122,7 +122,7 @@ async fn what_was_told_wrongly_is_told_rightly_once() {
     let events = listed["events"].as_array().unwrap();
     let event = events.iter().find(|row| row["externalEventId"] == "c-3").unwrap();
     let (shown, _) = sluice(&dev, &["show", event["ingestId"].as_str().unwrap()]);
-    let correction = &shown["ledger"]["correction"];
+    let correction = &shown["correction"];
     assert_eq!(
         (&correction["operationId"], &correction["by"], &correction["reason"], &correction["bundle"]),
         (&json!(id), &json!("ana"), &json!("PCE are pieces, not packs"), &json!(right)),

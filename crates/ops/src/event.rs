@@ -11,7 +11,7 @@ use sluice_core::digest::Sha256Hex;
 use sluice_core::fault::Cause;
 use sluice_core::id::{IngestId, ObjectRef};
 use sluice_core::port::{CanonicalStore as _, RawStore as _};
-use sluice_core::record::{Hold, LedgerRow, Nothing, QuarantineRow, QuarantineStatus, Status};
+use sluice_core::record::{Correction, Hold, LedgerRow, Nothing, QuarantineRow, QuarantineStatus, Status};
 use sluice_core::state::Entity;
 use sluice_core::{Code, Fault};
 
@@ -63,6 +63,9 @@ pub struct EventLife {
     /// Why it has nothing to state.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nothing: Option<Nothing>,
+    /// On whose word this took the place of what was told before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub correction: Option<Correction>,
     /// Why it is, or was, in quarantine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quarantine: Option<Quarantine>,
@@ -359,6 +362,7 @@ pub fn assemble(
         },
         normalized,
         nothing: row.nothing,
+        correction: row.correction,
         quarantine: held.map(|held| Quarantine {
             status: held.status,
             attempts: held.attempts,
@@ -437,13 +441,20 @@ fn lifecycle(row: &LedgerRow, held: Option<&QuarantineRow>, execution: Option<&E
     {
         steps.push(Step { at, stage: "redriven", detail: format!("redrive {}", execution.redrive_count) });
     }
+    let (stage, word) = match &row.correction {
+        None => ("normalized", String::new()),
+        Some(correction) => (
+            "corrected",
+            format!("; by {}, operation {}: {}", correction.by, correction.operation_id, correction.reason),
+        ),
+    };
     if let Some(normalized) = &row.normalized {
         let bundle = &normalized.bundle.as_str()[..12];
         steps.push(Step {
             at: normalized.at,
-            stage: "normalized",
+            stage,
             detail: format!(
-                "{} of {} {} by bundle {bundle}…",
+                "{} of {} {} by bundle {bundle}…{word}",
                 sluice_core::canonical::count(normalized.events as usize, "event"),
                 normalized.event_type,
                 normalized.schema_version
@@ -454,8 +465,8 @@ fn lifecycle(row: &LedgerRow, held: Option<&QuarantineRow>, execution: Option<&E
         let bundle = &nothing.bundle.as_str()[..12];
         steps.push(Step {
             at: nothing.at,
-            stage: "normalized",
-            detail: format!("states nothing ({}) by bundle {bundle}…", nothing.code),
+            stage,
+            detail: format!("states nothing ({}) by bundle {bundle}…{word}", nothing.code),
         });
     }
     if let Some(held) = held {
