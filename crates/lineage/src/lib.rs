@@ -607,10 +607,11 @@ impl Experiment<'_> {
 
     /// Every member of the metadata, with another value.
     fn metadata(&mut self, outcome: &Ending, base: &Leaves) -> Result<Vec<Input>, Fault> {
+        type Member = fn(&mut Meta) -> &mut String;
         let held = &self.message.meta;
-        let version = self.bundle.schemas.keys().map(SchemaVersion::as_str);
-        let version = version.filter(|one| *one != held.schema_version).next_back();
-        let members: [(&str, &String, Option<String>, fn(&mut Meta) -> &mut String); 6] = [
+        let mut versions = self.bundle.schemas.keys().map(SchemaVersion::as_str);
+        let version = versions.rfind(|one| *one != held.schema_version);
+        let members: [(&str, &String, Option<String>, Member); 6] = [
             ("/vendorId", &held.vendor_id, None, |meta| &mut meta.vendor_id),
             ("/externalEventId", &held.external_event_id, None, |meta| &mut meta.external_event_id),
             ("/eventType", &held.event_type, None, |meta| &mut meta.event_type),

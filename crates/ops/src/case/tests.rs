@@ -198,7 +198,7 @@ fn a_part_that_was_exchanged_is_named() {
         let expected = if name.starts_with(BUILDS) { Verdict::Untrusted } else { Verdict::Differs };
         assert_eq!(found.verdict, expected, "without {name}: {:?}", found.findings());
     }
-    let mut other = made.case.clone();
+    let mut other = made.case;
     other.ingest_id = "01KAJ3Y3R00000000000000002".into();
     let found = verified(&other.encode().unwrap(), None);
     assert!(found.findings()[0].starts_with("ingestId"), "{:?}", found.findings());
