@@ -72,6 +72,7 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
                 "sluice-acceptance",
                 "sluice-core",
                 "sluice-formats",
+                "sluice-suggest",
                 "sluice-aws",
                 "sluice-mapper-host",
                 "sluice-mapping",

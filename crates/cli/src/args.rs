@@ -28,8 +28,8 @@ pub use mapper::{
 };
 pub use operations::{ActArgs, OperationsCommand, ValidFor};
 pub use workshop::{
-    BenchArgs, BuildArgs, CheckArgs, FixtureArgs, ModuleArgs, NewArgs, RunArgs, ShadowArgs, TestArgs,
-    TraceArgs, TryArgs, TypegenArgs,
+    BenchArgs, BuildArgs, CheckArgs, FixtureArgs, ModuleArgs, NewArgs, RunArgs, ShadowArgs, SuggestArgs,
+    TestArgs, TraceArgs, TryArgs, TypegenArgs,
 };
 
 /// The local cloud's AWS endpoint, unless told otherwise.

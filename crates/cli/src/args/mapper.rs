@@ -10,8 +10,8 @@ use super::{Since, parse_since};
 use crate::signing::{KEY_DEFAULT, KeySource};
 
 use super::workshop::{
-    BenchArgs, BuildArgs, CheckArgs, FixtureArgs, ModuleArgs, NewArgs, RunArgs, ShadowArgs, TestArgs,
-    TraceArgs, TryArgs, TypegenArgs,
+    BenchArgs, BuildArgs, CheckArgs, FixtureArgs, ModuleArgs, NewArgs, RunArgs, ShadowArgs, SuggestArgs,
+    TestArgs, TraceArgs, TryArgs, TypegenArgs,
 };
 
 /// `sluice mapper`.
@@ -19,6 +19,8 @@ use super::workshop::{
 pub enum MapperCommand {
     /// Make a bundle that builds and passes its tests; from a sample, with a schema and a first mapping.
     New(NewArgs),
+    /// Propose what each member is made of, from samples alone: how sure, why, what else it may be, and what the samples prove.
+    Suggest(SuggestArgs),
     /// Build a bundle's module.
     Build(BuildArgs),
     /// Find everything that is wrong with a bundle: contract, schemas, module, fixtures.

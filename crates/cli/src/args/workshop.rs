@@ -51,6 +51,20 @@ pub struct NewArgs {
     pub no_build: bool,
 }
 
+/// `sluice mapper suggest`.
+#[derive(Debug, Args)]
+pub struct SuggestArgs {
+    /// Whose messages they are.
+    #[arg(value_name = "VENDOR_ID")]
+    pub vendor: VendorId,
+    /// A message of the vendor's: JSON, bare or in an envelope, or CSV with a header line. Of a folder every file is one.
+    #[arg(long, value_name = "FILE|DIR", required = true)]
+    pub from_sample: Vec<PathBuf>,
+    /// What it becomes [default: the type that the samples fill best].
+    #[arg(long, value_name = "TYPE")]
+    pub canonical: Option<CanonicalType>,
+}
+
 /// `sluice mapper build`.
 #[derive(Debug, Args)]
 pub struct BuildArgs {

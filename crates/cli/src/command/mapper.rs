@@ -15,6 +15,7 @@ mod recompile;
 mod rollback;
 mod run;
 pub(crate) mod shadow;
+mod suggest;
 mod test;
 mod trace;
 mod trial;
@@ -29,6 +30,7 @@ use crate::output::Output;
 pub async fn run(command: MapperCommand, global: &Global, output: &Output) -> Result<(), CliError> {
     match command {
         MapperCommand::New(args) => new::run(&args, output),
+        MapperCommand::Suggest(args) => suggest::run(&args, output),
         MapperCommand::Build(args) => build::run(&args, output),
         MapperCommand::Check(args) => check::run(&args, output),
         MapperCommand::Run(args) => run::run(&args, output),

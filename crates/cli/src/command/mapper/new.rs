@@ -101,7 +101,7 @@ pub(super) fn run(args: &NewArgs, output: &Output) -> Result<(), CliError> {
 }
 
 /// The samples: files, and every file of a folder, by name.
-fn files(named: &[PathBuf]) -> Result<Vec<PathBuf>, CliError> {
+pub(super) fn files(named: &[PathBuf]) -> Result<Vec<PathBuf>, CliError> {
     let mut files = Vec::new();
     for path in named {
         if !path.is_dir() {
