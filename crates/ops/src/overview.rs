@@ -463,7 +463,7 @@ mod tests {
             Count { accepted: 12_480, normalized: 12_431, quarantined: 44, in_flight: 5, ..Count::default() };
         assert_eq!(
             sentence(&count),
-            "12,480 accepted = 12,431 normalized + 0 nothing to state + 44 quarantined + 5 in flight; \
+            "12,480 accepted = 12,431 normalized + 0 nothing to state + 44 quarantined + 0 held + 5 in flight; \
              nothing unaccounted for"
         );
         let lost = Count { accepted: 1_012_481, ..count };

@@ -738,12 +738,12 @@ async fn a_trial_is_of_first_runs_and_counts_what_is_the_mappers_doing() {
     setup.world.state().raw.remove(&missing.raw_ref.key);
     assert_eq!(setup.run(&missing).await.unwrap_err().code, Code::RawMissing);
     assert_eq!(counts(), counted, "a missing object is not the candidate's doing");
-    // Pointer, raw: the second call fails once, and the event is tried again.
-    setup.world.fail_next([Failure::None, Failure::Before]);
+    // Vendor, pointer, raw: the third call fails once, and the event is tried again.
+    setup.world.fail_next([Failure::None, Failure::None, Failure::Before]);
     assert_eq!(setup.run(&setup.good()).await.unwrap_err().error_type(), "Retryable");
     assert_eq!(counts(), counted, "what is tried again is not counted yet");
-    // Pointer, raw, count: an outcome that cannot be counted fails no event.
-    setup.world.fail_next([Failure::None, Failure::None, Failure::Before]);
+    // Vendor, pointer, raw, count: an outcome that cannot be counted fails no event.
+    setup.world.fail_next([Failure::None, Failure::None, Failure::None, Failure::Before]);
     assert_eq!(setup.run(&setup.good()).await.unwrap_err().code, Code::MapperRefused);
     assert_eq!(counts(), counted);
 }
