@@ -192,7 +192,9 @@ pub fn suit(samples: &[Json], model: &Model) -> Vec<(CanonicalRef, f64)> {
             let sure: f64 = report.members.iter().filter(found).map(|one| one.confidence).sum();
             // What names the entity, and what is stated of it.
             let needed = |one: &&Proposal| {
-                one.required && ["Id", "sku", "currency"].iter().any(|end| one.member.ends_with(end))
+                one.required
+                    && !one.member.contains("[]")
+                    && ["Id", "sku", "currency"].iter().any(|end| one.member.ends_with(end))
             };
             let missing = report.members.iter().filter(needed).filter(|one| !found(one)).count();
             let lists = usize::from(has_lines(&schema) && !report.lists.contains_key("lines[]"));
