@@ -98,7 +98,7 @@ pub(crate) fn suggest(project: &Project, flags: &[&str]) -> Result<()> {
         "-p",
         "sluice-suggest",
         "--example",
-        "bench",
+        "suggest",
         "--",
     ]);
     steps::run(bench.args(flags))
@@ -125,7 +125,7 @@ fn trace(project: &Project) -> Result<()> {
             "--package",
             "sluice-lineage",
             "--example",
-            "bench",
+            "trace",
             "--",
             "mappers-wasm",
         ]);

@@ -133,6 +133,17 @@ struct Said {
     fields: BTreeMap<String, String>,
 }
 
+/// The same document, told as that of a correction.
+fn corrected(body: &str) -> String {
+    let mut event: Value = serde_json::from_str(body).unwrap();
+    event["detail-type"] = "event.corrected".into();
+    event["detail"]["correction"] = json!({
+        "operationId": ingest_id(EVENTS), "bundle": "c".repeat(64), "oldSha256": "d".repeat(64),
+        "newSha256": event["detail"]["normalized"]["sha256"], "by": "ana", "reason": "pieces, not packs",
+    });
+    event.to_string()
+}
+
 fn vendor(accepted: u64) -> &'static str {
     ["vendorA", "vendorB"][usize::try_from(accepted % 2).unwrap()]
 }
@@ -283,6 +294,8 @@ async fn state_and_divergence_are_those_of_the_model_whatever_the_delivery() {
             normalize(&world, accepted, vendor(accepted), made, &again);
             continue;
         }
+        // By a replay, or by a correction, which names what it takes the place of.
+        let body = if chance.below(2) == 0 { corrected(&body) } else { body };
         for copy in 0..1 + chance.below(5) {
             late.push((format!("{accepted}-remapped-{copy}"), body.clone()));
         }
