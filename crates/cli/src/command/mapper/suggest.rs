@@ -99,8 +99,7 @@ impl View for Suggested {
         let mut text = format!("{} {} {}", self.vendor, paint(Tone::Dim, "to"), canonical.r#type);
         let others: Vec<&str> = self.types.iter().skip(1).map(|one| one.r#type.as_str()).collect();
         if !others.is_empty() {
-            let _ =
-                write!(text, " {}", paint(Tone::Dim, &format!("(--canonical for {})", others.join(", "))));
+            let _ = write!(text, " {}", paint(Tone::Dim, format!("(--canonical for {})", others.join(", "))));
         }
         text.push('\n');
         if !each.is_empty() {
