@@ -132,7 +132,7 @@ pub enum Command {
     /// Messages that came under an identity which another payload has.
     #[command(subcommand)]
     Conflicts(ConflictsCommand),
-    /// Prove that nothing was lost: accepted = normalized + nothing to state + quarantined + in flight.
+    /// Prove that nothing was lost: accepted = normalized + nothing to state + quarantined + held + in flight.
     Balance(BalanceArgs),
     /// Compare ledger, raw objects, normalized documents, quarantine and canonical state, object by object, digests included.
     Audit(AuditArgs),

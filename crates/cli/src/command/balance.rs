@@ -1,4 +1,4 @@
-//! `sluice balance`: accepted = normalized + nothing to state + quarantined + in flight, counted
+//! `sluice balance`: accepted = normalized + nothing to state + quarantined + held + in flight, counted
 //! twice over.
 
 use std::time::Duration;
