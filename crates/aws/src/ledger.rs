@@ -69,15 +69,16 @@ impl DynamoLedger {
                 .query()
                 .table_name(&self.table)
                 .index_name(BY_STATUS)
-                .select(Select::Count)
                 .key_condition_expression("statusShard = :shard")
-                .filter_expression("attribute_exists(nothing)")
+                // Not by `ScannedCount` of a filtered count, which the local cloud's engine has one too high on each page but the last.
+                .projection_expression("nothing")
                 .expression_attribute_values(":shard", text(&shard));
             let mut pages = query.into_paginator().send();
             while let Some(page) = pages.next().await {
                 let page = page.map_err(|error| fault("count the ledger by status", error))?;
-                counted.rows += u64::try_from(page.scanned_count).unwrap_or(0);
-                counted.nothing += u64::try_from(page.count).unwrap_or(0);
+                counted.rows += u64::try_from(page.count).unwrap_or(0);
+                counted.nothing +=
+                    page.items().iter().filter(|item| item.contains_key("nothing")).count() as u64;
             }
         }
         Ok(counted)
