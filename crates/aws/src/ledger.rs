@@ -293,13 +293,11 @@ impl Ledger for DynamoLedger {
             .expression_attribute_values(":at", text(rfc3339(stated.at())))
             .send()
             .await;
-        if condition_failed(result)?.is_ok() {
-            return Ok(());
-        }
-        let row = self.find(key).await?.filter(|row| row.ingest_id == ingest_id);
-        match row {
-            Some(row) if row.correction.is_some() => Ok(()),
-            _ => Err(missing(key, ingest_id)),
+        let Err(before) = condition_failed(result)? else { return Ok(()) };
+        let row = before.map(|item| from_item::<LedgerRow>(&self.table, item)).transpose()?;
+        match row.filter(|row| row.ingest_id == ingest_id) {
+            Some(row) if run == 0 && row.correction.is_some() => Ok(()),
+            Some(_) | None => Err(missing(key, ingest_id)),
         }
     }
 

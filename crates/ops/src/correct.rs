@@ -17,7 +17,7 @@ use sluice_aws::clock::SystemClock;
 use sluice_core::canonical::count;
 use sluice_core::digest::Sha256Hex;
 use sluice_core::id::{EventType, ObjectRef, OperationId, VendorId, rfc3339};
-use sluice_core::operation::{Item, PlanGroup, ReplayItem, Work};
+use sluice_core::operation::{Item, Kind, PlanGroup, ReplayItem, Work};
 use sluice_core::port::{Clock as _, RawStore as _};
 use sluice_core::record::{Correction, EventDetail, LedgerRow, Status};
 use sluice_core::state::{Contribution, Entity, contributions};
@@ -26,7 +26,7 @@ use sluice_mapping::{Bundle, Message, Outcome, execute, finish};
 
 use crate::cloud::Cloud;
 use crate::error::OpsError;
-use crate::operations::{self, Planned, Settings};
+use crate::operations::{self, Planned, Set, Settings};
 use crate::progress::Progress;
 use crate::replay::{Selection, Window, rows::Rows, write_batches};
 use crate::shadow::{CauseTally, Causes, Changed, FieldTally, GROUPS_MAX, Side, SideName, jobs_default};
@@ -370,5 +370,6 @@ pub async fn plan(
         message: count(wrong.len(), "event"),
         items: items.len() as u64,
     }];
-    operations::plan_correction(cloud, id, what, groups, items, settings).await
+    let set = Set { id: Some(id), kind: Kind::Correct, what, groups, items };
+    operations::freeze(cloud, set, settings).await
 }

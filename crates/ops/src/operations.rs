@@ -205,21 +205,40 @@ pub async fn plan_redrive(
         message: group.message.clone(),
         items: group.events,
     });
+    let items: Vec<Item> = plan.entries.iter().map(frozen).collect();
+    progress.say(&format!("freezing {}", count(items.len(), "event")));
+    let set =
+        Set { id: None, kind: Kind::Redrive, what: in_words(selection), groups: groups.collect(), items };
+    Ok(Planned { left_out, ..freeze(cloud, set, settings).await? })
+}
+
+/// What is to be frozen of a plan.
+pub(crate) struct Set {
+    /// Its id, if the items name it.
+    pub(crate) id: Option<OperationId>,
+    pub(crate) kind: Kind,
+    /// In words.
+    pub(crate) what: String,
+    pub(crate) groups: Vec<PlanGroup>,
+    pub(crate) items: Vec<Item>,
+}
+
+/// Freezes a set. Nothing is run.
+pub(crate) async fn freeze(cloud: &Cloud, set: Set, settings: &Settings) -> Result<Planned, OpsError> {
+    let Set { id, kind, what, groups, items } = set;
     let draft = Draft {
-        id: None,
-        kind: Kind::Redrive,
-        what: in_words(selection),
-        groups: groups.collect(),
-        items: plan.entries.iter().map(frozen).collect(),
+        id,
+        kind,
+        what,
+        groups,
+        items,
         pace: settings.pace,
         by: settings.by.clone(),
         valid_seconds: settings.valid_seconds,
         retry_of: None,
     };
-    progress.say(&format!("freezing {}", count(draft.items.len(), "event")));
-    let ports = Ports::of(cloud).await?;
-    let operation = ports.control().plan(draft).await?;
-    Ok(Planned { operation: Overview::new(operation, Timestamp::now()), left_out })
+    let operation = Ports::of(cloud).await?.control().plan(draft).await?;
+    Ok(Planned { operation: Overview::new(operation, Timestamp::now()), left_out: Vec::new() })
 }
 
 fn frozen(entry: &Entry) -> Item {
@@ -269,19 +288,14 @@ pub async fn plan_dead_letters(
             messages: planned.approximate_messages,
         })));
     }
-    let draft = Draft {
+    let set = Set {
         id: None,
         kind: Kind::DeadLetters,
         what: queue.map_or("all dead-letter queues".to_owned(), ToOwned::to_owned),
-        items,
         groups,
-        pace: settings.pace,
-        by: settings.by.clone(),
-        valid_seconds: settings.valid_seconds,
-        retry_of: None,
+        items,
     };
-    let operation = Ports::of(cloud).await?.control().plan(draft).await?;
-    Ok(Planned { operation: Overview::new(operation, Timestamp::now()), left_out: Vec::new() })
+    freeze(cloud, set, settings).await
 }
 
 /// Freezes the stored events of a window in batches, which are replayed one after the other: a pause and a stop come between two.
@@ -319,44 +333,8 @@ pub async fn plan_replay(
         message: count(usize::try_from(events).unwrap_or(usize::MAX), "event"),
         items: items.len() as u64,
     };
-    let draft = Draft {
-        id: None,
-        kind: Kind::Replay,
-        what,
-        groups: vec![group],
-        items,
-        pace: settings.pace,
-        by: settings.by.clone(),
-        valid_seconds: settings.valid_seconds,
-        retry_of: None,
-    };
-    let operation = Ports::of(cloud).await?.control().plan(draft).await?;
-    Ok(Planned { operation: Overview::new(operation, Timestamp::now()), left_out: Vec::new() })
-}
-
-/// Freezes a correction whose items are written ([`crate::correct::plan`]).
-#[cfg(feature = "mapping")]
-pub(crate) async fn plan_correction(
-    cloud: &Cloud,
-    id: OperationId,
-    what: String,
-    groups: Vec<PlanGroup>,
-    items: Vec<Item>,
-    settings: &Settings,
-) -> Result<Planned, OpsError> {
-    let draft = Draft {
-        id: Some(id),
-        kind: Kind::Correct,
-        what,
-        groups,
-        items,
-        pace: settings.pace,
-        by: settings.by.clone(),
-        valid_seconds: settings.valid_seconds,
-        retry_of: None,
-    };
-    let operation = Ports::of(cloud).await?.control().plan(draft).await?;
-    Ok(Planned { operation: Overview::new(operation, Timestamp::now()), left_out: Vec::new() })
+    let set = Set { id: None, kind: Kind::Replay, what, groups: vec![group], items };
+    freeze(cloud, set, settings).await
 }
 
 /// Freezes events of a vendor that wait. Nothing is let go.
@@ -377,19 +355,14 @@ pub async fn plan_release(
     };
     let items =
         waiting.into_iter().map(|(key, ingest_id)| Item(Work::Release(ReleaseItem { ingest_id, key })));
-    let draft = Draft {
+    let set = Set {
         id: None,
         kind: Kind::Release,
         what: format!("held events of vendor {vendor}"),
-        items: items.collect(),
         groups: vec![group],
-        pace: settings.pace,
-        by: settings.by.clone(),
-        valid_seconds: settings.valid_seconds,
-        retry_of: None,
+        items: items.collect(),
     };
-    let operation = Ports::of(cloud).await?.control().plan(draft).await?;
-    Ok(Planned { operation: Overview::new(operation, Timestamp::now()), left_out: Vec::new() })
+    freeze(cloud, set, settings).await
 }
 
 fn in_words(selection: &Selection) -> String {
