@@ -334,7 +334,7 @@ async fn a_correction_is_made_once_and_of_the_document_that_it_names() {
     let event = setup.good();
     setup.run(&event).await.unwrap();
     let wrong = setup.world.state().ledger[&event.key].clone().normalized.unwrap();
-    // What the other mapper makes, by another event of the same bytes that is run and forgotten.
+    // What the right mapper makes: the same document with another quantity.
     let new_sha256 = {
         let document = setup.world.state().normalized.values().next().unwrap().clone();
         let text = String::from_utf8(document.to_vec()).unwrap();
