@@ -272,7 +272,7 @@ pub struct BusEvent {
 /// The event bus.
 #[async_trait]
 pub trait EventBus: Send + Sync {
-    /// Publishes in order; the result has one entry per event, `Err` for each that the bus did not take.
+    /// Publishes, in no order; the result, in the order of `events`, has one entry per event, `Err` for each that the bus did not take.
     async fn publish(&self, events: &[BusEvent]) -> Result<Vec<Result<(), Fault>>, Fault>;
     /// Publishes `drift.detected`, whose detail is the finding: paths, types and an event's id, no value of the vendor's.
     async fn publish_drift(&self, finding: &Finding) -> Result<(), Fault>;

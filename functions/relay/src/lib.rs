@@ -2,9 +2,10 @@
 //!
 //! An insert is `ingest.accepted`, and so is an event that is let go when its vendor is released; a change of status is
 //! `event.normalized` or `event.quarantined`, and so is a document that canonical state did not get, when Reconcile says so in the
-//! row; a document that takes the place of a wrong one is `event.corrected`; anything else is silent. So is
-//! an event that states nothing, unless it had a document before: then `event.normalized` takes that back. The answer lists the
-//! records that the bus did not take, so that the stream gives them again: at least once, in order.
+//! row; a document that takes the place of a wrong one is `event.corrected`; anything else is silent. So is an event that states
+//! nothing, unless it had a document before: then `event.normalized` takes that back. The answer lists the records that the bus did
+//! not take, so that the stream gives them again: at least once, in no order. Nobody depends on one: state is a function of the
+//! documents, and of two of one event the later holds.
 
 mod config;
 
