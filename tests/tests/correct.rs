@@ -52,6 +52,28 @@ fn on_hand(dev: &Dev, number: usize) -> Value {
         .unwrap_or_default()
 }
 
+fn id_of(started: &Value) -> String {
+    started["operation"]["operationId"].as_str().unwrap().to_owned()
+}
+
+/// Waits until an operation has one of these statuses; gives it.
+async fn wait_for(dev: &Dev, id: &str, statuses: &[&str]) -> String {
+    let mut status = String::new();
+    wait("the operation has ended", || {
+        status = sluice(dev, &["operations", "show", id]).0["status"].as_str().unwrap_or_default().to_owned();
+        statuses.contains(&status.as_str())
+    })
+    .await;
+    status
+}
+
+/// Events that an operation has corrected, over its batches.
+fn corrected_by(dev: &Dev, id: &str) -> u64 {
+    let (shown, _) = sluice(dev, &["operations", "show", id, "--all"]);
+    let items = shown["items"].as_array().unwrap();
+    items.iter().filter_map(|item| item["tally"]["succeeded"].as_u64()).sum()
+}
+
 /// Waits until `done` holds.
 async fn wait(what: &str, mut done: impl FnMut() -> bool) {
     for _ in 0..600 {
@@ -101,14 +123,23 @@ async fn what_was_told_wrongly_is_told_rightly_once() {
     let (refused, code) = sluice(&dev, &[&window[..], &["--yes"]].concat());
     assert_eq!(code, 2, "{refused}");
 
+    // Stopped in the middle, wherever that is, and taken up by another correction: the rest, and nothing twice.
     let act = ["--reason", "PCE are pieces, not packs", "--by", "ana", "--yes"];
-    let (started, code) = sluice(&dev, &[&window[..], &act].concat());
+    let (started, code) = sluice(&dev, &[&window[..], &act, &["--concurrency", "1"]].concat());
     assert_eq!(code, 0, "{started}");
-    let id = started["operation"]["operationId"].as_str().unwrap().to_owned();
-    wait("the correction is completed", || {
-        sluice(&dev, &["operations", "show", &id]).0["status"] == "completed"
-    })
-    .await;
+    let first = id_of(&started);
+    sluice(&dev, &["operations", "stop", &first, "--by", "ana"]);
+    let ended = wait_for(&dev, &first, &["stopped", "completed"]).await;
+    let (started, code) = sluice(&dev, &[&window[..], &act].concat());
+    let operations = if ended == "completed" {
+        assert_eq!(code, 4, "{started}");
+        vec![first]
+    } else {
+        assert_eq!(code, 0, "{started}");
+        let second = id_of(&started);
+        wait_for(&dev, &second, &["completed"]).await;
+        vec![first, second]
+    };
     wait("the right statements are applied", || on_hand(&dev, 3) == json!(3)).await;
 
     // Told once for each wrong event, and canonical state is what it is of a mapper that was right from the start.
@@ -123,11 +154,15 @@ async fn what_was_told_wrongly_is_told_rightly_once() {
     let event = events.iter().find(|row| row["externalEventId"] == "c-3").unwrap();
     let (shown, _) = sluice(&dev, &["show", event["ingestId"].as_str().unwrap()]);
     let correction = &shown["correction"];
+    assert!(operations.iter().any(|id| correction["operationId"] == json!(id)), "{shown}");
     assert_eq!(
-        (&correction["operationId"], &correction["by"], &correction["reason"], &correction["bundle"]),
-        (&json!(id), &json!("ana"), &json!("PCE are pieces, not packs"), &json!(right)),
+        (&correction["by"], &correction["reason"], &correction["bundle"]),
+        (&json!("ana"), &json!("PCE are pieces, not packs"), &json!(right)),
         "{shown}"
     );
+    // Each wrong event by exactly one of the operations.
+    let succeeded: u64 = operations.iter().map(|id| corrected_by(&dev, id)).sum();
+    assert_eq!(succeeded, wrong as u64);
 
     // Run again: nothing is left to correct.
     let (report, _) = sluice(&dev, &[&window[..], &["--dry-run"]].concat());
